@@ -1,0 +1,37 @@
+//go:build keep
+
+package main
+
+import (
+	_ "charm.land/bubbles/v2/help"
+	_ "charm.land/bubbles/v2/key"
+	_ "charm.land/bubbles/v2/textinput"
+	_ "charm.land/bubbles/v2/viewport"
+	_ "charm.land/bubbletea/v2"
+	_ "charm.land/lipgloss/v2"
+	_ "github.com/charmbracelet/colorprofile"
+	_ "github.com/charmbracelet/x/ansi"
+	_ "github.com/charmbracelet/x/vt"
+	_ "github.com/creack/pty"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-cmp/cmp/cmpopts"
+	_ "github.com/google/nftables"
+	_ "github.com/google/nftables/binaryutil"
+	_ "github.com/google/nftables/expr"
+	_ "github.com/gopacket/gopacket"
+	_ "github.com/gopacket/gopacket/pcapgo"
+	_ "github.com/mdlayher/netlink"
+	_ "github.com/mdlayher/netlink/nltest"
+	_ "github.com/mdlayher/socket"
+	_ "github.com/pelletier/go-toml/v2"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/cobra/doc"
+	_ "github.com/ti-mo/conntrack"
+	_ "github.com/ti-mo/netfilter"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+)

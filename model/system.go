@@ -1,0 +1,29 @@
+package model
+
+// A Setting is a sysctl's value; OK is false where it cannot be read.
+type Setting struct {
+	Value int64
+	OK    bool
+}
+
+// A System is what the kernel says of conntrack in one namespace beside the flows. Plain data, made by ctnl.
+type System struct {
+	Host      string // host name
+	Netns     string // as asked for with --netns, "" for ctview's own
+	UID       int
+	Entries   uint32 // CT_GET_STATS: entries, those dying and expired but not yet collected included
+	EntriesOK bool
+	Max       Setting // nf_conntrack_max: one number for the host, compared with each namespace's own entries
+	Buckets   Setting // nf_conntrack_buckets, host-wide
+	Acct      Setting // nf_conntrack_acct
+	Timestamp Setting // nf_conntrack_timestamp
+	Events    Setting // nf_conntrack_events: 0 off, 1 on, 2 while somebody listens
+	TCPLoose  Setting // nf_conntrack_tcp_loose
+	ExpectMax Setting // nf_conntrack_expect_max
+
+	// TCPTimeouts is indexed by TCP State; the others by protocol where one timeout says it all.
+	TCPTimeouts [10]Setting
+
+	RcvBuf       int  // bytes of the event socket's buffer as the kernel counts them (twice what was asked)
+	RcvBufForced bool // SO_RCVBUFFORCE worked
+}
