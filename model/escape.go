@@ -1,0 +1,53 @@
+package model
+
+import "unicode/utf8"
+
+const hexDigits = "0123456789abcdef"
+
+// AppendEscaped appends s to dst so that a terminal shows it and never obeys it: control characters (C0, DEL, C1) and
+// bytes that are not UTF-8 become \xNN, the line and paragraph separators and the marks that change the direction of
+// text become \u{NNNN}. A backslash stays as it is: the result is for eyes, not for parsing back.
+func AppendEscaped(dst []byte, s string) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < 0x7f {
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n <= 1, r < 0x20, r == 0x7f:
+			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		case r >= 0x80 && r < 0xa0:
+			dst = append(dst, '\\', 'x', hexDigits[byte(r)>>4], hexDigits[byte(r)&15])
+		case reorders(r):
+			dst = append(dst, '\\', 'u', '{', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15], '}')
+		default:
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += max(n, 1)
+	}
+	return dst
+}
+
+// Escape returns s as AppendEscaped writes it, s itself where nothing needs escaping.
+func Escape(s string) string {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return string(AppendEscaped(nil, s))
+		}
+	}
+	return s
+}
+
+// reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out.
+func reorders(r rune) bool {
+	switch {
+	case r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f:
+		return true
+	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return true
+	}
+	return false
+}
