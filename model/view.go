@@ -1,9 +1,5 @@
 package model
 
-// A Column names a value of a flow that can be shown, sorted by and asked for. Its text form (String, ParseColumn) is
-// the one that --sort, --columns and the TUI share.
-type Column uint8
-
 // A Query asks a Table for a window of its flows.
 type Query struct {
 	Filter *Filter // nil: every flow
