@@ -1,0 +1,181 @@
+package model
+
+import (
+	"strconv"
+	"time"
+)
+
+// A Keep says how long a NOTRACK rule lives once it is confirmed: a number of seconds, or one of the two constants.
+type Keep int64
+
+// The two lives without a length.
+const (
+	KeepUntilRemoved Keep = 0
+	KeepSession      Keep = -1 // until the ctview that installed it ends
+)
+
+// String returns "until removed", "until ctview ends" or the time as in "10m".
+func (k Keep) String() string {
+	switch k {
+	case KeepUntilRemoved:
+		return "until removed"
+	case KeepSession:
+		return "until ctview ends"
+	}
+	return shortDuration(time.Duration(k) * time.Second)
+}
+
+// shortDuration writes whole seconds without the zero parts that time.Duration.String adds.
+func shortDuration(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	for _, zero := range [...]string{"m0s", "h0m"} {
+		if n := len(s) - len(zero); n > 0 && s[n:] == zero {
+			s = s[:n+1]
+		}
+	}
+	return s
+}
+
+// A NotrackRule is a rule, or a set of exact 5-tuples under one name, that a ctview installed. It is read back from the
+// kernel: ctview keeps no file.
+type NotrackRule struct {
+	ID      string // six hexadecimal digits made of what it matches: the same rule has the same name everywhere
+	Rules   []Rule
+	Backend string // "nftables", "iptables-nft", "iptables-legacy"
+	Table   string // where it stands: "inet ctview", "inet ctview-4711", "raw"
+	Hooks   string // "prerouting output"
+	// Packets and Bytes count what was taken out of tracking: in the rules' own direction and in that of the answers.
+	Packets, Bytes [2]uint64
+	Leaked         uint64 // packets that match and are tracked all the same; meaningful with HasLeak
+	HasLeak        bool   // there is a leak counter: only where tracking was active at installation
+	Left           time.Duration
+	Limited        bool // Left is meaningful: the kernel drops the rule then
+	Pending        bool // not confirmed
+	Keep           Keep // what confirming makes of it
+	Who            string
+	When           time.Time
+	Owner          uint32 // PID of the ctview whose session it belongs to, 0 for none
+	Mine           bool   // Owner is the process that asked
+}
+
+// Text returns what the rule matches in one line.
+func (r *NotrackRule) Text() string { return RulesText(r.Rules) }
+
+// RulesText returns one line for rules: the rule itself, or the first one and how many there are.
+func RulesText(rs []Rule) string {
+	switch len(rs) {
+	case 0:
+		return "nothing"
+	case 1:
+		return rs[0].String()
+	}
+	return rs[0].String() + " and " + strconv.Itoa(len(rs)-1) + " more"
+}
+
+// A ForeignRule is a NOTRACK rule that ctview did not make. It is shown, never touched. The texts are not escaped.
+type ForeignRule struct {
+	Place      string // "inet fw4/notrack_lan", "iptables-legacy raw/PREROUTING"
+	Hook       string // "prerouting", or "" for a chain that no hook leads to directly
+	Match      string // nft or iptables text of the rule
+	Packets    uint64
+	Bytes      uint64
+	HasCounter bool
+}
+
+// A NotrackWarning is something that a preview found.
+type NotrackWarning struct {
+	Kind   NotrackWarningKind
+	Refuse bool // the rule will not be installed
+	Text   string
+	Count  int // flows concerned, where the warning is about flows
+}
+
+// A NotrackWarningKind says what a warning is about.
+type NotrackWarningKind uint8
+
+// The kinds, in the order in which they are shown.
+const (
+	WarnNAT NotrackWarningKind = iota + 1
+	WarnSession
+	WarnFirewall
+	WarnZone
+	WarnHelper
+	WarnOffload
+	WarnPMTU
+	WarnWide
+	WarnInactive
+	WarnExists
+)
+
+// String returns the word that the preview puts before the text.
+func (k NotrackWarningKind) String() string {
+	switch k {
+	case WarnNAT:
+		return "NAT"
+	case WarnSession:
+		return "session"
+	case WarnFirewall:
+		return "firewall"
+	case WarnZone:
+		return "zone"
+	case WarnHelper:
+		return "helper"
+	case WarnOffload:
+		return "flowtable"
+	case WarnPMTU:
+		return "path MTU"
+	case WarnWide:
+		return "wide"
+	case WarnInactive:
+		return "tracking"
+	case WarnExists:
+		return "exists"
+	}
+	return ""
+}
+
+// A NotrackPreview is what a rule would do, found without changing anything.
+type NotrackPreview struct {
+	ID       string
+	Rules    []Rule
+	Backend  string
+	Why      string   // why this backend
+	Commands []string // the same as nft or iptables commands
+	Covered  int      // flows that the rules cover now
+	Sample   []Flow   // some of them
+	Warnings []NotrackWarning
+	Session  string // the operator's own ssh connection, "" if there is none
+	// SessionHit reports that the rules match it: installing asks for a word of its own.
+	SessionHit bool
+	Active     bool // connection tracking is active in the namespace
+}
+
+// Refused returns the text of the first warning that forbids the rule, "" if none does.
+func (p *NotrackPreview) Refused() string {
+	for _, w := range p.Warnings {
+		if w.Refuse {
+			return w.Text
+		}
+	}
+	return ""
+}
+
+// A NotrackResult tells what installing a rule did.
+type NotrackResult struct {
+	Rule     NotrackRule
+	Existed  bool // the rule was there already: nothing was made twice
+	Deleted  int  // entries deleted from the table
+	Gone     int  // entries that had ended by themselves
+	Packets  uint64
+	Verified bool // packets were seen, all of them untracked
+	// TakenBack says why the rule was removed again: its packets were tracked all the same.
+	TakenBack string
+}
+
+// A NotrackLoss tells that rules of ctview's were removed by another program.
+type NotrackLoss struct {
+	Table string
+	PID   uint32
+	Name  string // of the program, unescaped
+	At    time.Time
+}
