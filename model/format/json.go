@@ -1,0 +1,237 @@
+package format
+
+import (
+	"unicode/utf8"
+
+	"ctview/model"
+)
+
+// AppendJSON appends e as one JSON object without a line end: the fields of docs/flow.schema.json, always in the same
+// order. What the kernel did not say is absent. Events begin with "event" and "time"; dump rows have neither. Of the
+// options Now and Labels count. It does not allocate.
+func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
+	f := &e.Flow
+	dst = append(dst, '{')
+	if e.Kind != model.Dump {
+		dst = append(append(append(dst, `"event":"`...), e.Kind.String()...), `","time":"`...)
+		dst = append(appendRFC3339(dst, eventTime(e, &o)), `",`...)
+	}
+	dst = append(append(append(dst, `"family":"`...), f.Family.String()...), `",`...)
+	dst = appendJSONProto(dst, f.Proto)
+	if e.Has.Has(model.HasProtoinfo) {
+		dst = append(append(append(dst, `,"state":"`...), model.StateName(f.Proto, f.State)...), '"')
+	}
+	if e.Has.Has(model.HasStatus) {
+		dst = append(append(append(dst, `,"ctstate":"`...), f.CtState().String()...), `","status":`...)
+		dst = appendJSONStatus(dst, f.Status)
+	}
+	dst = appendJSONSides(dst, e)
+	dst = appendJSONMeta(dst, e, &o)
+	dst = appendJSONInfo(dst, e)
+	if e.Kind != model.Dump && e.PortID != 0 {
+		dst = appendUint(append(dst, `,"portid":`...), uint64(e.PortID))
+	}
+	return append(dst, '}')
+}
+
+// appendJSONProto appends "proto" and "proto_num".
+func appendJSONProto(dst []byte, p model.Proto) []byte {
+	dst = append(dst, `"proto":"`...)
+	if name := p.Name(); name != "" {
+		dst = append(dst, name...)
+	} else {
+		dst = appendUint(dst, uint64(p))
+	}
+	return appendUint(append(dst, `","proto_num":`...), uint64(p))
+}
+
+// appendJSONStatus appends the set bits as an array of their names; a bit that this version does not know is "bitN".
+func appendJSONStatus(dst []byte, s model.Status) []byte {
+	names := model.StatusNames()
+	dst = append(dst, '[')
+	for bit := range 32 {
+		if s&(1<<bit) == 0 {
+			continue
+		}
+		dst = append(dst, '"')
+		if bit < len(names) {
+			dst = append(dst, names[bit]...)
+		} else {
+			dst = appendUint(append(dst, "bit"...), uint64(bit))
+		}
+		dst = append(dst, `",`...)
+	}
+	return closeList(dst, ']')
+}
+
+// closeList replaces the comma that a list ends in, if it does, by its end.
+func closeList(dst []byte, end byte) []byte {
+	if dst[len(dst)-1] == ',' {
+		dst = dst[:len(dst)-1]
+	}
+	return append(dst, end)
+}
+
+// appendJSONSides appends "orig" and "reply". A message without a reply tuple has no "reply" (the kernel always sends
+// one).
+func appendJSONSides(dst []byte, e *model.Event) []byte {
+	f := &e.Flow
+	t := f.Orig()
+	dst = appendJSONTuple(append(dst, `,"orig":{`...), &t, hasPorts(e))
+	if e.Has.Has(model.HasCountersOrig) {
+		dst = appendJSONCounters(dst, f.Packets[0], f.Bytes[0])
+	}
+	if f.ZoneDir == model.ZoneOrig {
+		dst = appendUint(append(dst, `,"zone":`...), uint64(f.Zone))
+	}
+	dst = append(dst, '}')
+	if !e.Has.Has(model.HasReply) {
+		return dst
+	}
+	t = f.Reply()
+	dst = appendJSONTuple(append(dst, `,"reply":{`...), &t, hasPorts(e))
+	if e.Has.Has(model.HasCountersReply) {
+		dst = appendJSONCounters(dst, f.Packets[1], f.Bytes[1])
+	}
+	if f.ZoneDir == model.ZoneReply {
+		dst = appendUint(append(dst, `,"zone":`...), uint64(f.Zone))
+	}
+	return append(dst, '}')
+}
+
+// hasPorts reports whether the ports of e's tuples were told. Kernels without a DCCP tracker (6.18) track DCCP by its
+// addresses alone and send neither ports nor a state.
+func hasPorts(e *model.Event) bool {
+	f := &e.Flow
+	return f.Proto != model.ProtoDCCP || e.Has.Has(model.HasProtoinfo) || f.Sport|f.Dport|f.ReplySport|f.ReplyDport != 0
+}
+
+// appendJSONTuple appends the fields of a tuple without braces.
+func appendJSONTuple(dst []byte, t *model.Tuple, ports bool) []byte {
+	dst = AppendAddr(append(dst, `"src":"`...), t.Family, t.Src)
+	dst = AppendAddr(append(dst, `","dst":"`...), t.Family, t.Dst)
+	dst = append(dst, '"')
+	switch {
+	case t.Proto.HasPorts() && ports:
+		dst = appendUint(append(dst, `,"sport":`...), uint64(t.Sport))
+		dst = appendUint(append(dst, `,"dport":`...), uint64(t.Dport))
+	case t.Proto.IsICMP():
+		typ, code, id := t.ICMP()
+		dst = appendUint(append(dst, `,"icmp_type":`...), uint64(typ))
+		dst = appendUint(append(dst, `,"icmp_code":`...), uint64(code))
+		dst = appendUint(append(dst, `,"icmp_id":`...), uint64(id))
+	case t.Proto == model.ProtoGRE:
+		dst = appendUint(append(dst, `,"srckey":`...), uint64(t.Sport))
+		dst = appendUint(append(dst, `,"dstkey":`...), uint64(t.Dport))
+	}
+	return dst
+}
+
+func appendJSONCounters(dst []byte, packets, bytes uint64) []byte {
+	dst = appendUint(append(dst, `,"packets":`...), packets)
+	return appendUint(append(dst, `,"bytes":`...), bytes)
+}
+
+// appendJSONMeta appends what belongs to the flow as a whole, from "zone" to "stop".
+func appendJSONMeta(dst []byte, e *model.Event, o *Options) []byte {
+	has := e.Has
+	if has.Has(model.HasZone) && e.Flow.ZoneDir == model.ZoneBoth {
+		dst = appendUint(append(dst, `,"zone":`...), uint64(e.Flow.Zone))
+	}
+	if has.Has(model.HasMark) {
+		dst = appendUint(append(dst, `,"mark":`...), uint64(e.Flow.Mark))
+	}
+	if has.Has(model.HasID) {
+		dst = appendUint(append(dst, `,"id":`...), uint64(e.Flow.ID))
+	}
+	if has.Has(model.HasUse) {
+		dst = appendUint(append(dst, `,"use":`...), uint64(e.Use))
+	}
+	if has.Has(model.HasTimeout) {
+		dst = appendUint(append(dst, `,"timeout":`...), uint64(e.Timeout))
+	}
+	if has.Has(model.HasHelper) {
+		dst = appendJSONString(append(dst, `,"helper":`...), e.Flow.Helper.String())
+	}
+	if has.Has(model.HasSecctx) {
+		dst = appendJSONString(append(dst, `,"secctx":`...), e.Extra.Secctx)
+	}
+	if has.Has(model.HasLabels) {
+		dst = appendJSONLabels(append(dst, `,"labels":`...), &e.Extra.Labels, o.Labels)
+	}
+	if has.Has(model.HasStart) {
+		dst = append(appendRFC3339(append(dst, `,"start":"`...), e.Start), '"')
+	}
+	if has.Has(model.HasStop) {
+		dst = append(appendRFC3339(append(dst, `,"stop":"`...), e.Stop), '"')
+	}
+	return dst
+}
+
+// appendJSONLabels appends the set bits as an array: the name of each, or its number where it has none.
+func appendJSONLabels(dst []byte, l *model.Labels, names LabelNames) []byte {
+	dst = append(dst, '[')
+	for bit := l.Next(0); bit < model.LabelBits; bit = l.Next(bit + 1) {
+		if name := names.Name(bit); name != "" {
+			dst = appendJSONString(dst, name)
+		} else {
+			dst = appendUint(dst, uint64(bit))
+		}
+		dst = append(dst, ',')
+	}
+	return closeList(dst, ']')
+}
+
+// appendJSONInfo appends the master and what TCP and SCTP tell.
+func appendJSONInfo(dst []byte, e *model.Event) []byte {
+	if e.Has.Has(model.HasMaster) {
+		dst = appendJSONTuple(append(dst, `,"master":{`...), &e.Extra.Master, true)
+		if e.Extra.MasterZone != 0 {
+			dst = appendUint(append(dst, `,"zone":`...), uint64(e.Extra.MasterZone))
+		}
+		dst = append(dst, '}')
+	}
+	if e.Has.Has(model.HasTCPInfo) {
+		dst = appendUint(append(dst, `,"tcp":{"wscale_orig":`...), uint64(e.TCP.WScale[0]))
+		dst = appendUint(append(dst, `,"wscale_reply":`...), uint64(e.TCP.WScale[1]))
+		dst = appendUint(append(dst, `,"flags_orig":`...), uint64(e.TCP.Flags[0]))
+		dst = appendUint(append(dst, `,"flags_reply":`...), uint64(e.TCP.Flags[1]))
+		dst = append(dst, '}')
+	}
+	if e.Has.Has(model.HasSCTPInfo) {
+		dst = appendUint(append(dst, `,"sctp":{"vtag_orig":`...), uint64(e.SCTP.VTag[0]))
+		dst = appendUint(append(dst, `,"vtag_reply":`...), uint64(e.SCTP.VTag[1]))
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// appendJSONString appends s as a JSON string. The result is valid UTF-8 whatever s holds: a byte that is not becomes
+// \ufffd. Characters that a terminal obeys (C0, DEL, C1, direction marks, line separators) are escaped, so that JSON can
+// be looked at as it is.
+func appendJSONString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < 0x7f {
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\')
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n <= 1:
+			dst = append(dst, `\ufffd`...)
+		case r < 0xa0, r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e,
+			r >= 0x2066 && r <= 0x2069:
+			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		default:
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += max(n, 1)
+	}
+	return append(dst, '"')
+}
