@@ -1,0 +1,103 @@
+package ctnl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ctview/model"
+
+	"github.com/ti-mo/netfilter"
+	"golang.org/x/sys/unix"
+)
+
+// A Target names a flow to delete. With an ID other than 0 the kernel deletes only the flow that has it. It does not
+// tell a flow made again with the same tuple from the old one: that often has the same ID (nf_ct_get_id).
+type Target struct {
+	Key model.Key
+	ID  uint32
+}
+
+// A Failure is a request, by its place in the list, that the kernel refused.
+type Failure struct {
+	Index int
+	Err   error
+}
+
+// A DeleteResult says what became of each target.
+type DeleteResult struct {
+	Deleted int
+	Gone    int // were no more, or had another ID
+	Failed  []Failure
+}
+
+// Delete deletes one flow by original tuple, zone and, if not 0, ID. The error wraps ErrGone where there is none such,
+// ErrBusy where it is offloaded.
+func (k *Kernel) Delete(ctx context.Context, key model.Key, id uint32) error {
+	return k.with(ctx, "delete", func(x *exchange) error {
+		x.delete(&Target{key, id}, unix.NLM_F_ACK)
+		return x.ack(ctx)
+	})
+}
+
+// delete writes a deletion. It always has a tuple: without one the kernel empties the table.
+func (x *exchange) delete(t *Target, flags uint16) {
+	r := x.begin(netfilter.NFSubsysCTNetlink, ctDelete, flags, t.Key.Family, 0)
+	r.key(&t.Key)
+	if t.ID != 0 {
+		r.uint32(ctaID, t.ID)
+	}
+	r.end()
+}
+
+// DeleteMany deletes many flows, hundreds per system call, on a socket of its own. progress, if not nil, is told now
+// and then how many are done. What the kernel refused is in the result; the error says why DeleteMany ended early, in
+// which case the targets after the last progress may or may not be deleted.
+func (k *Kernel) DeleteMany(ctx context.Context, targets []Target, progress func(done int)) (DeleteResult, error) {
+	var res DeleteResult
+	done, refused := 0, 0
+	err := k.alone(ctx, "delete", func(x *exchange) error {
+		return x.pipeline(ctx, len(targets),
+			func(i int, flags uint16) { x.delete(&targets[i], flags) },
+			func(i int, err error) {
+				refused++
+				if errors.Is(err, ErrGone) {
+					res.Gone++
+				} else {
+					res.Failed = append(res.Failed, Failure{i, err})
+				}
+			},
+			func(n int) {
+				done = n
+				if progress != nil {
+					progress(n)
+				}
+			})
+	})
+	res.Deleted = max(0, done-refused)
+	return res, err
+}
+
+// alone runs fn on an exchange of its own.
+func (k *Kernel) alone(ctx context.Context, what string, fn func(x *exchange) error) error {
+	x, err := newExchange(k.ns)
+	if err != nil {
+		return fmt.Errorf("ctnl: %s: %w", what, err)
+	}
+	defer x.s.close()
+	defer x.s.cancelOn(ctx)()
+	if err := fn(x); err != nil {
+		return fmt.Errorf("ctnl: %s: %w", what, err)
+	}
+	return nil
+}
+
+// Flush deletes all flows of a family, 0 for both. The family needs Linux 5.3; there is no filter, because kernels
+// that do not know a filter's attribute empty the table.
+func (k *Kernel) Flush(ctx context.Context, family model.Family) error {
+	return k.with(ctx, "flush", func(x *exchange) error {
+		// Version 1 makes the kernel heed the family (ctnetlink_del_conntrack).
+		x.begin(netfilter.NFSubsysCTNetlink, ctDelete, unix.NLM_F_ACK, family, 1).end()
+		return x.ack(ctx)
+	})
+}

@@ -1,0 +1,276 @@
+package ctnl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"ctview/model"
+
+	"github.com/ti-mo/netfilter"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// dumpBuffer is the size of each read. The kernel fills at most 32 KiB and sizes its datagrams by the largest read
+	// seen; one fixed size above that never cuts one.
+	dumpBuffer = 64 << 10
+	// dumpAhead is how many datagrams are read before they are decoded.
+	dumpAhead = 4
+	// batchSize is the most events that are handed on at once.
+	batchSize = 256
+)
+
+// A DumpSource is a list of flows that the kernel keeps.
+type DumpSource uint8
+
+// The lists.
+const (
+	Tracked     DumpSource = iota // the table
+	Dying                         // flows whose DESTROY event could not be delivered yet
+	Unconfirmed                   // always empty since Linux 5.19
+)
+
+// DumpOptions say what to dump. The zero value is the whole table.
+type DumpOptions struct {
+	Source DumpSource
+	Filter model.KernelFilter // rows that do not match are not handed on, whether or not the kernel filters
+	Zero   bool               // set the counters to 0 in the same step (IPCTNL_MSG_CT_GET_CTRZERO)
+}
+
+// A DumpInfo tells how a dump went.
+type DumpInfo struct {
+	Rows     int           // rows that the kernel sent
+	Passed   int           // rows handed on
+	Bad      int           // messages refused: malformed
+	Filtered bool          // the kernel applied the filter
+	Resized  bool          // the hash was resized meanwhile: flows may be missing
+	CPU      time.Duration // CPU time that reading took, almost all of it the kernel's
+	Wall     time.Duration
+}
+
+// DumpTo streams the table of ns: fn gets the rows that k lets pass, in batches of at most 256. See Dump.
+func DumpTo(ctx context.Context, ns *Netns, k model.KernelFilter, fn func(batch []model.Event) error) error {
+	_, err := Dump(ctx, ns, DumpOptions{Filter: k}, fn)
+	return err
+}
+
+// Dump streams a list of flows on a socket of its own. fn is called on the caller's goroutine with rows of Kind Dump;
+// the batch is reused, fn keeps copies. Reading goes on in another goroutine meanwhile, at most four datagrams ahead,
+// so that the kernel's work and fn's overlap; a slow fn slows the dump down. An error of fn ends it and is returned.
+//
+// A flow that lives through the dump is among the rows, perhaps twice. Where that cannot be said (the hash was
+// resized, messages were broken) all rows are handed on and the error wraps ErrIncomplete. Other errors wrap
+// ErrPermission, ErrNoConntrack, ErrBusy, ErrTimeout or the context's.
+//
+// A dump walks every bucket of the host's table with bottom halves off, whatever the filter: space dumps by their
+// cost (Info.CPU).
+func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model.Event) error) (DumpInfo, error) {
+	info := DumpInfo{}
+	start := time.Now()
+	before := buckets(ns)
+	s, err := dial(ns)
+	if err != nil {
+		return info, fmt.Errorf("ctnl: dump: %w", err)
+	}
+	defer s.close()
+	stop := s.cancelOn(ctx)
+	defer stop()
+	var r request
+	dumpRequest(&r, &opt)
+	if err := s.send(r.b); err != nil {
+		return info, fmt.Errorf("ctnl: dump: %w", ctxError(ctx, err))
+	}
+	err = dumpRows(ctx, s, &opt, &info, fn)
+	info.Wall = time.Since(start)
+	info.Resized = before != buckets(ns)
+	switch {
+	case errors.Is(err, errStopped):
+		return info, errors.Unwrap(err)
+	case err != nil:
+		return info, fmt.Errorf("ctnl: dump: %w", ctxError(ctx, err))
+	case info.Resized:
+		return info, fmt.Errorf("ctnl: dump: %w: the hash table was resized meanwhile", ErrIncomplete)
+	case info.Bad > 0:
+		return info, fmt.Errorf("ctnl: dump: %w: %d messages broken", ErrIncomplete, info.Bad)
+	}
+	return info, nil
+}
+
+// buckets returns nf_conntrack_buckets, -1 where it cannot be read.
+func buckets(ns *Netns) int64 {
+	var s model.Setting
+	_ = ns.Do(func() error { s = readSetting("nf_conntrack_buckets"); return nil })
+	if !s.OK {
+		return -1
+	}
+	return s.Value
+}
+
+// dumpRequest writes the request. Only what the kernel matches rightly goes into it (see model.KernelFilter), and
+// always a value with its mask: a mask alone is ignored, a status of 0 alone refused.
+func dumpRequest(r *request, opt *DumpOptions) {
+	typ := uint8(ctGet)
+	switch {
+	case opt.Source == Dying:
+		typ = ctGetDying
+	case opt.Source == Unconfirmed:
+		typ = ctGetUnconfirmed
+	case opt.Zero:
+		typ = ctGetCtrZero
+	}
+	k := &opt.Filter
+	r.message(netfilter.NFSubsysCTNetlink, typ, unix.NLM_F_DUMP, 1, k.Family, 0)
+	if k.HasMark {
+		r.uint32(ctaMark, k.Mark&k.MarkMask)
+		r.uint32(ctaMarkMask, k.MarkMask)
+	}
+	if k.HasStatus && k.StatusMask != 0 {
+		r.uint32(ctaStatus, uint32(k.Status&k.StatusMask))
+		r.uint32(ctaStatusMask, uint32(k.StatusMask))
+	}
+	if k.HasZone {
+		r.uint16(ctaZone, k.Zone)
+	}
+	r.end()
+}
+
+// errStopped wraps an error of the caller's function, which Dump returns as it is.
+var errStopped = errors.New("stopped")
+
+type stopError struct{ error }
+
+func (e stopError) Unwrap() error        { return e.error }
+func (e stopError) Is(target error) bool { return target == errStopped }
+
+// A chunk is one datagram on its way from the reader to the decoder.
+type chunk struct {
+	r   *receiver
+	b   []byte
+	err error
+	cpu time.Duration // of the reader so far
+}
+
+// dumpRows starts the reader and decodes what it reads until the dump is over.
+func dumpRows(ctx context.Context, s *socket, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) error {
+	free, full := make(chan *receiver, dumpAhead), make(chan chunk, dumpAhead)
+	for range dumpAhead {
+		free <- newReceiver(s, dumpBuffer)
+	}
+	quit := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		readAhead(ctx, free, full, quit)
+	}()
+	defer func() {
+		close(quit)
+		_ = s.conn.SetDeadline(past) // a reader that waits for the kernel gives up
+		<-done
+	}()
+	d, evs := NewDecoder(), make([]model.Event, 0, batchSize)
+	for c := range full {
+		info.CPU = c.cpu
+		if c.err != nil {
+			return c.err
+		}
+		over, err := dumpChunk(d, c.b, evs, opt, info, fn)
+		if over || err != nil {
+			return err
+		}
+		free <- c.r
+	}
+	return nil
+}
+
+// readAhead reads datagrams until one cannot be the last of a dump that goes on, or quit is closed. The goroutine keeps
+// its thread, so that the thread's clock is the dump's cost.
+func readAhead(ctx context.Context, free chan *receiver, full chan<- chunk, quit <-chan struct{}) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := threadCPU()
+	for {
+		var c chunk
+		select {
+		case c.r = <-free:
+		case <-quit:
+			return
+		}
+		if c.err = c.r.s.await(ctx, answerTimeout); c.err == nil {
+			c.b, c.err = c.r.next()
+		}
+		c.cpu = threadCPU() - start
+		select {
+		case full <- c:
+		case <-quit:
+			return
+		}
+		if c.err != nil || endsDump(c.b) {
+			return
+		}
+	}
+}
+
+// endsDump reports whether the datagram's last word is NLMSG_DONE or NLMSG_ERROR. The kernel sends either in a datagram
+// of its own or after the last rows; walking the headers finds it.
+func endsDump(b []byte) bool {
+	w := Walk{Rest: b}
+	for len(w.Rest) > 0 {
+		h, _, ok := w.next()
+		if !ok || h.typ == unix.NLMSG_DONE || h.typ == unix.NLMSG_ERROR {
+			return ok
+		}
+	}
+	return false
+}
+
+// dumpChunk decodes one datagram and hands its rows on. over: it was the last.
+func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) (over bool, err error) {
+	w := Walk{Rest: b}
+	now := time.Now().UnixNano()
+	for len(w.Rest) > 0 && !w.Done {
+		evs = d.Batch(now, evs[:0], &w)
+		info.Rows += len(evs)
+		if evs = keep(evs, &opt.Filter); len(evs) == 0 {
+			continue
+		}
+		info.Passed += len(evs)
+		if err := fn(evs); err != nil {
+			return true, stopError{err}
+		}
+	}
+	info.Bad += w.Bad
+	info.Filtered = info.Filtered || w.Flags&nlmFiltered != 0
+	if w.Err != nil {
+		return true, probeError(w.Err)
+	}
+	return w.Done, nil
+}
+
+// keep drops the events that k does not let pass, in place.
+func keep(evs []model.Event, k *model.KernelFilter) []model.Event {
+	if k.IsZero() {
+		return evs
+	}
+	n := 0
+	for i := range evs {
+		if k.Match(&evs[i].Flow) {
+			if n != i {
+				evs[n] = evs[i]
+			}
+			n++
+		}
+	}
+	return evs[:n]
+}
+
+// threadCPU is the CPU time that the calling thread has used.
+func threadCPU() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
