@@ -151,7 +151,6 @@ const (
 	nlmFiltered = 0x20      // NLM_F_DUMP_FILTERED
 	subsysCT    = 1         // NFNL_SUBSYS_CTNETLINK
 	subsysExp   = 2         // NFNL_SUBSYS_CTNETLINK_EXP
-	typeCTNew   = subsysCT<<8 | ctNew
 )
 
 // align rounds n up to the 4 bytes that netlink aligns messages and attributes to.
