@@ -14,6 +14,9 @@ func textForms() map[string]func(e *model.Event, o Options) {
 	return map[string]func(e *model.Event, o Options){
 		"conntrack": func(e *model.Event, o Options) { dst = AppendConntrack(dst[:0], e, o) },
 		"json":      func(e *model.Event, o Options) { dst = AppendJSON(dst[:0], e, o) },
+		"xml":       func(e *model.Event, o Options) { o.Fix = FixAll; dst = AppendXML(dst[:0], e, o) },
+		"save":      func(e *model.Event, o Options) { dst = AppendSave(dst[:0], e, o) },
+		"fullsave":  func(e *model.Event, o Options) { dst = AppendFullSave(dst[:0], e, o) },
 	}
 }
 
@@ -45,7 +48,7 @@ func TestAllocs(t *testing.T) {
 	}
 	for seed := range uint64(20) {
 		x := randomExpect(seed)
-		if n := testing.AllocsPerRun(20, func() { dst = AppendExpectJSON(AppendExpect(dst[:0], x, o), x, o) }); n != 0 {
+		if n := testing.AllocsPerRun(20, func() { dst = AppendExpectXML(AppendExpectJSON(AppendExpect(dst[:0], x, o), x, o), x, o) }); n != 0 {
 			t.Errorf("expectations allocate %v times", n)
 			break
 		}

@@ -73,6 +73,47 @@ func appendExpectPrefix(dst []byte, ns int64) []byte {
 	return append(dst, "]\t"...)
 }
 
+// AppendExpectXML appends an expectation as conntrack(8) prints it with -o xml. Timestamp adds <when>, Options.Now, to
+// rows and events alike.
+func AppendExpectXML(dst []byte, x *model.Expect, o Options) []byte {
+	dst = appendFlowTag(dst, x.Kind)
+	dst = appendXMLLayer(dst, "layer3", uint64(x.Tuple.Family), family3name(x.Tuple.Family))
+	dst = appendXMLAddrs(append(dst, "<expected>"...), &x.Tuple)
+	dst = appendXMLAddrs(append(dst, "</expected><mask>"...), &x.Mask)
+	dst = appendXMLAddrs(append(dst, "</mask><master>"...), &x.Master)
+	dst = append(dst, "</master></layer3>"...)
+	dst = appendXMLLayer(dst, "layer4", uint64(x.Tuple.Proto), proto4name(x.Tuple.Proto))
+	dst = appendXMLPorts(append(dst, "<expected>"...), &x.Tuple)
+	dst = appendXMLPorts(append(dst, "</expected><mask>"...), &x.Mask)
+	dst = appendXMLPorts(append(dst, "</mask><master>"...), &x.Master)
+	dst = append(dst, "</master></layer4><meta>"...)
+	if x.Helper != "" {
+		dst = appendXMLString(dst, "helper-name", x.Helper, o.Fix)
+	}
+	if x.HasTimeout {
+		dst = appendElement(dst, "timeout", uint64(x.Timeout))
+	}
+	if x.HasClass {
+		dst = appendElement(dst, "class", uint64(x.Class))
+	}
+	if x.HasZone {
+		dst = appendElement(dst, "zone", uint64(x.Zone))
+	}
+	if o.Timestamp {
+		dst = appendWhen(dst, o.Now, o.location())
+	}
+	if x.Flags&model.ExpectPermanent != 0 {
+		dst = append(dst, "<permanent/>"...)
+	}
+	if x.Flags&model.ExpectInactive != 0 {
+		dst = append(dst, "<inactive/>"...)
+	}
+	if x.Flags&model.ExpectUserspace != 0 {
+		dst = append(dst, "<userspace/>"...)
+	}
+	return append(dst, "</meta></flow>"...)
+}
+
 // AppendExpectJSON appends an expectation as one JSON object without a line end, as docs/expect.schema.json has it.
 // Events begin with "event" and "time" (Options.Now).
 func AppendExpectJSON(dst []byte, x *model.Expect, o Options) []byte {

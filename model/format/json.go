@@ -1,10 +1,6 @@
 package format
 
-import (
-	"unicode/utf8"
-
-	"ctview/model"
-)
+import "ctview/model"
 
 // AppendJSON appends e as one JSON object without a line end: the fields of docs/flow.schema.json, always in the same
 // order. What the kernel did not say is absent. Events begin with "event" and "time"; dump rows have neither. Of the
@@ -204,34 +200,4 @@ func appendJSONInfo(dst []byte, e *model.Event) []byte {
 		dst = append(dst, '}')
 	}
 	return dst
-}
-
-// appendJSONString appends s as a JSON string. The result is valid UTF-8 whatever s holds: a byte that is not becomes
-// \ufffd. Characters that a terminal obeys (C0, DEL, C1, direction marks, line separators) are escaped, so that JSON can
-// be looked at as it is.
-func appendJSONString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c < 0x7f {
-			if c == '"' || c == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n <= 1:
-			dst = append(dst, `\ufffd`...)
-		case r < 0xa0, r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e,
-			r >= 0x2066 && r <= 0x2069:
-			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-		default:
-			dst = append(dst, s[i:i+n]...)
-		}
-		i += max(n, 1)
-	}
-	return append(dst, '"')
 }
