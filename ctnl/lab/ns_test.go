@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-		"runtime"
+	"runtime"
 	"strings"
 	"testing"
 
