@@ -1,0 +1,298 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"ctview/model"
+)
+
+// Sizes. From wideFrom columns on a screen has the wide frame; below minWidth × minHeight it is one line.
+const (
+	wideFrom  = 100
+	minWidth  = 40
+	minHeight = 10
+)
+
+// An App is the whole screen: the only tea.Model. Its methods run on Bubble Tea's event loop and nowhere else.
+type App struct {
+	opt    Options
+	ctx    context.Context // ends the questions in flight with the program
+	always []binding
+
+	w, h    int
+	theme   theme
+	marks   marks
+	profile colorprofile.Profile
+	isDark  bool
+
+	screens []mode // the views that 1–6 and Tab choose from
+	current int
+	stack   []mode // pop-ups and covers over the screen, the top one last
+
+	flows *flows
+
+	frame   frame
+	content string // the frame as last drawn
+	dirty   bool
+
+	busy, again, againFull, armed bool
+	seq                           int
+	refresh                       time.Duration
+	lastKey                       time.Time
+	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
+
+	stats     model.Stats
+	sys       model.System
+	sysErr    error
+	hasSys    bool
+	now       time.Time // of the last answer
+	events    uint64
+	tallied   time.Time
+	eventRate float64
+
+	paused     bool
+	pausedAt   time.Time
+	pauseStats model.Stats
+
+	note    string // message line
+	noteLog role
+	sticky  bool // stays until a key is pressed
+	waiting []string
+	noticed map[string]bool
+
+	err error // what Run returns
+}
+
+// New returns an App over o.Store. o.Filter must parse.
+func New(o Options) (*App, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{opt: o, ctx: context.Background(), isDark: true, profile: colorprofile.ANSI, noticed: map[string]bool{}}
+	a.after = func(d time.Duration, m tea.Msg) tea.Cmd {
+		return tea.Tick(d, func(time.Time) tea.Msg { return m })
+	}
+	a.always = rebind(always, o.Keys)
+	a.refresh = o.Refresh
+	if a.refresh <= 0 {
+		a.refresh = time.Second
+	}
+	a.marks = unicodeMarks
+	if o.ASCII {
+		a.marks = asciiMarks
+	}
+	if err := a.dress(); err != nil {
+		return nil, err
+	}
+	fl, err := newFlows(a)
+	if err != nil {
+		return nil, err
+	}
+	a.flows = fl
+	a.screens = []mode{fl}
+	a.frame.th, a.frame.mk = &a.theme, &a.marks
+	return a, nil
+}
+
+// dress chooses the theme again: at the start, and when the terminal told more of itself.
+func (a *App) dress() error {
+	p := a.profile
+	if a.opt.NoColor {
+		p = colorprofile.ASCII
+	}
+	t, err := themeFor(a.opt.Theme, p, a.isDark)
+	if err != nil {
+		return err
+	}
+	a.theme, a.dirty = t, true
+	return nil
+}
+
+// Init asks for the first rows and for the background colour; the first frame waits for neither.
+func (a *App) Init() tea.Cmd {
+	cmds := []tea.Cmd{a.ask(true)}
+	if a.profile >= colorprofile.ANSI256 && !a.opt.NoColor {
+		cmds = append(cmds, tea.RequestBackgroundColor)
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update takes one message.
+func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		a.w, a.h, a.dirty = msg.Width, msg.Height, true
+		return a, a.ask(false)
+	case tea.BackgroundColorMsg:
+		a.isDark = msg.IsDark()
+		_ = a.dress() // the name was good at the start
+	case tea.ColorProfileMsg:
+		a.profile = msg.Profile
+		_ = a.dress()
+	case tickMsg:
+		return a, a.ticked(msg)
+	case answerMsg:
+		return a, a.answered(msg)
+	case tea.KeyPressMsg:
+		return a, a.key(msg)
+	case tea.PasteMsg:
+		if t, ok := a.top().(typist); ok {
+			a.dirty = true
+			return a, t.pasted(a, msg.Content)
+		}
+	case tea.MouseClickMsg:
+		return a, a.click(msg)
+	case tea.MouseWheelMsg:
+		return a, a.wheel(msg)
+	case tea.ResumeMsg:
+		if a.opt.Kernel != nil {
+			a.opt.Kernel.Resync()
+		}
+		a.say("resumed: reading the whole table again")
+		return a, a.ask(true)
+	case quitMsg:
+		a.err = msg.err
+		return a, tea.Quit
+	case doneMsg:
+		a.dirty = true
+		return a, msg.then(a)
+	}
+	return a, nil
+}
+
+// A quitMsg ends the program with err.
+type quitMsg struct{ err error }
+
+// A doneMsg brings what a Cmd found back onto the loop: then runs there.
+type doneMsg struct{ then func(*App) tea.Cmd }
+
+// key gives a key press to the top mode.
+func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
+	a.lastKey = a.opt.Now()
+	a.dirty = true
+	if a.sticky {
+		a.note, a.sticky = "", false
+	}
+	m := a.top()
+	if k.String() == "ctrl+c" {
+		return a.act("quit")
+	}
+	if t, ok := m.(typist); ok {
+		if cmd, took := t.typed(a, k); took {
+			return cmd
+		}
+	}
+	if b := find(rebind(m.bindings(), a.opt.Keys), k.String()); b != nil {
+		if b.writes && a.opt.ReadOnly {
+			a.say("read-only: started with --read-only")
+			return nil
+		}
+		return m.do(a, b.id)
+	}
+	if b := find(a.always, k.String()); b != nil {
+		if b.id == "quit" && len(a.stack) > 0 {
+			a.pop()
+			return a.ask(false)
+		}
+		return a.act(b.id)
+	}
+	return nil
+}
+
+// act carries out an action of the bindings that always work.
+func (a *App) act(id string) tea.Cmd {
+	switch id {
+	case "help":
+		a.push(newHelp(a, a.top()))
+	case "suspend":
+		return tea.Suspend
+	case "redraw":
+		return tea.ClearScreen
+	case "quit":
+		return tea.Quit
+	}
+	return nil
+}
+
+func (a *App) click(m tea.MouseClickMsg) tea.Cmd {
+	a.lastKey = a.opt.Now()
+	if p, ok := a.top().(pointed); ok && m.Button == tea.MouseLeft {
+		a.dirty = true
+		return p.click(a, m.X, m.Y)
+	}
+	return nil
+}
+
+func (a *App) wheel(m tea.MouseWheelMsg) tea.Cmd {
+	a.lastKey = a.opt.Now()
+	p, ok := a.top().(pointed)
+	if !ok {
+		return nil
+	}
+	a.dirty = true
+	switch m.Button {
+	case tea.MouseWheelUp:
+		return p.wheel(a, -3)
+	case tea.MouseWheelDown:
+		return p.wheel(a, 3)
+	}
+	return nil
+}
+
+// screen is the view that is chosen.
+func (a *App) screen() mode { return a.screens[a.current] }
+
+// View returns the frame, drawn only if something changed since it was last.
+func (a *App) View() tea.View {
+	if a.dirty {
+		a.draw()
+	}
+	v := tea.NewView(a.content)
+	v.AltScreen = true
+	if !a.opt.NoMouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
+	v.WindowTitle = "ctview"
+	if a.frame.hasCursor {
+		v.Cursor = tea.NewCursor(a.frame.cursorX, a.frame.cursorY)
+	}
+	return v
+}
+
+// draw makes content from the modes that are visible.
+func (a *App) draw() {
+	a.dirty = false
+	f := &a.frame
+	f.reset(a.w, a.h)
+	if a.w <= 0 || a.h <= 0 {
+		a.content = ""
+		return
+	}
+	if a.w < minWidth || a.h < minHeight {
+		a.content = clip("ctview needs "+count(minWidth)+"x"+count(minHeight)+"; this terminal is "+count(a.w)+"x"+count(a.h)+
+			". `ctview list` works without a screen.", a.w, "")
+		return
+	}
+	from := a.bottom()
+	if from < 0 {
+		a.screen().draw(a, f)
+		from = 0
+	}
+	for _, m := range a.stack[from:] {
+		m.draw(a, f)
+	}
+	a.content = f.String()
+}
+
+// say puts text into the message line until the next one.
+func (a *App) say(text string) { a.note, a.noteLog, a.sticky, a.dirty = text, plain, false, true }
+
+// fail puts an error into the message line; it stays until a key is pressed.
+func (a *App) fail(text string) {
+	a.note, a.noteLog, a.sticky, a.dirty = strings.ReplaceAll(model.Escape(text), "\n", " "), alarm, true, true
+}

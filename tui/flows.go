@@ -1,0 +1,266 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// flows is the main screen: the table of flows.
+type flows struct {
+	filter *model.Filter
+	text   string   // of filter
+	recent []string // filters applied before, newest first
+
+	cols []*column // shown, in order
+	sort string
+	desc bool
+	wide bool
+	skip int
+	c    cells
+
+	view, spare *model.View
+	got         bool // an answer came
+	top         int  // place in the order of the first row on the screen
+	at          int  // row of the screen that the cursor is in
+	key         model.Key
+	touched     bool // the cursor belongs to key; until it was moved it stays in the first row
+	want        int  // place in the order that the cursor waits to go to, -1
+	follow      bool
+	items       []item
+	ghosts      []ghost
+
+	marks map[model.Key]uint32 // marked flows and their ids
+	seen  demand
+	left  int // lines that the filter bar takes from the table
+	clicked time.Time
+}
+
+// An item is one row on the screen.
+type item struct {
+	row   *model.Row
+	ended bool
+}
+
+// A ghost is a row whose flow is gone; it stays where it was for one refresh.
+type ghost struct {
+	row model.Row
+	at  int
+}
+
+// newFlows returns the screen as the options want it.
+func newFlows(a *App) (*flows, error) {
+	o := &a.opt
+	s := &flows{view: &model.View{}, spare: &model.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
+	s.c.more = a.marks.ellipsis
+	var err error
+	if s.filter, err = model.ParseFilter(o.Filter, o.Parse); err != nil {
+		return nil, err
+	}
+	s.text = strings.TrimSpace(o.Filter)
+	for i := range flowColumns {
+		if !flowColumns[i].off {
+			s.cols = append(s.cols, &flowColumns[i])
+		}
+	}
+	if len(o.Columns) > 0 {
+		s.cols = s.cols[:0]
+		for _, n := range o.Columns {
+			c := columnNamed(n)
+			if c == nil {
+				return nil, fmt.Errorf("unknown column %q", n)
+			}
+			s.cols = append(s.cols, c)
+		}
+	}
+	if o.Sort != "" {
+		name, desc := strings.CutPrefix(o.Sort, "-")
+		if _, ok := sortColumn(name); !ok {
+			return nil, fmt.Errorf("unknown column %q to sort by", name)
+		}
+		s.sort, s.desc = name, desc
+	}
+	return s, nil
+}
+
+func (s *flows) name() string { return "Flows" }
+
+// rowsOn is the number of rows that fit on the screen.
+func (s *flows) rowsOn(a *App) int {
+	n := a.h - 6
+	if a.w >= wideFrom {
+		n = a.h - 7
+	} else if a.h < shortHeight {
+		n = a.h - 5
+	}
+	return max(n-s.left, 1)
+}
+
+// shortHeight is the height below which the line of the current flow shares the message line.
+const shortHeight = 14
+
+// rebuild makes items from the view and the ghosts.
+func (s *flows) rebuild(a *App) {
+	h := s.rowsOn(a)
+	s.items = s.items[:0]
+	for p := s.top; p < s.top+h; p++ {
+		i := p - s.view.Offset
+		if i < 0 || i >= len(s.view.Rows) {
+			continue
+		}
+		s.items = append(s.items, item{row: &s.view.Rows[i]})
+	}
+	for i := range s.ghosts {
+		g := &s.ghosts[i]
+		at := min(g.at, len(s.items))
+		s.items = append(s.items, item{})
+		copy(s.items[at+1:], s.items[at:])
+		s.items[at] = item{row: &g.row, ended: true}
+	}
+	if len(s.items) > h {
+		s.items = s.items[:h]
+	}
+}
+
+// settle puts the cursor on its flow, or on what stands in its row now.
+func (s *flows) settle() {
+	if len(s.items) == 0 {
+		s.at = 0
+		return
+	}
+	if !s.touched {
+		s.at = 0
+		s.key = s.items[0].row.Flow.Key
+		return
+	}
+	for i := range s.items {
+		if s.items[i].row.Flow.Key == s.key {
+			s.at = i
+			return
+		}
+	}
+	s.at = min(s.at, len(s.items)-1)
+	s.key = s.items[s.at].row.Flow.Key
+}
+
+// current returns the row under the cursor, nil for none, and whether its flow has ended.
+func (s *flows) current() (*model.Row, bool) {
+	if s.at < 0 || s.at >= len(s.items) {
+		return nil, false
+	}
+	return s.items[s.at].row, s.items[s.at].ended
+}
+
+// move takes the cursor n rows down, or up for less than 0.
+func (s *flows) move(a *App, n int) tea.Cmd {
+	if len(s.items) == 0 {
+		return nil
+	}
+	s.touched = true
+	if i := s.at + n; i >= 0 && i < len(s.items) {
+		s.at = i
+		s.key = s.items[i].row.Flow.Key
+		return nil
+	}
+	return s.moveTo(a, s.top+s.at+n)
+}
+
+// moveTo takes the cursor to place p of the order. Rows that are not here yet are asked for.
+func (s *flows) moveTo(a *App, p int) tea.Cmd {
+	h := s.rowsOn(a)
+	p = max(min(p, s.view.Matched-1), 0)
+	s.touched, s.ghosts = true, s.ghosts[:0]
+	switch {
+	case p < s.top:
+		s.top = p
+	case p >= s.top+h:
+		s.top = p - h + 1
+	}
+	s.top = max(min(s.top, s.view.Matched-h), 0)
+	first, last := s.view.Offset, s.view.Offset+len(s.view.Rows)
+	if p >= first && p < last {
+		s.key = s.view.Rows[p-first].Flow.Key
+		s.rebuild(a)
+		s.settle()
+	} else {
+		if a.paused {
+			a.say("paused: only the rows that were read before can be shown. p goes on.")
+			s.top = max(min(s.top, last-h), first)
+			s.rebuild(a)
+			s.at = 0
+			s.settle()
+			return nil
+		}
+		s.want = p
+	}
+	if !a.paused && (s.top < first || min(s.top+h, s.view.Matched) > last) || s.want >= 0 {
+		return a.ask(false)
+	}
+	return nil
+}
+
+// setFilter puts f in force.
+func (s *flows) setFilter(a *App, f *model.Filter, text string) tea.Cmd {
+	text = strings.TrimSpace(text)
+	if s.text != "" && s.text != text {
+		s.remember(s.text)
+	}
+	s.filter, s.text = f, text
+	if text != "" {
+		s.remember(text)
+	}
+	return s.restart(a)
+}
+
+// remember puts a filter first among the recent ones.
+func (s *flows) remember(text string) {
+	out := []string{text}
+	for _, r := range s.recent {
+		if r != text && len(out) < 20 {
+			out = append(out, r)
+		}
+	}
+	s.recent = out
+}
+
+// restart shows the top of a new order.
+func (s *flows) restart(a *App) tea.Cmd {
+	s.top, s.at, s.touched, s.want = 0, 0, false, -1
+	s.ghosts = s.ghosts[:0]
+	return a.ask(false)
+}
+
+// narrowTo adds text to the filter, or its opposite.
+func (s *flows) narrowTo(a *App, text string, negate bool) tea.Cmd {
+	t := andFilter(s.text, text, negate)
+	f, err := model.ParseFilter(t, a.opt.Parse)
+	if err != nil {
+		a.fail(err.Error())
+		return nil
+	}
+	a.say("filter: " + t)
+	return s.setFilter(a, f, t)
+}
+
+// sortBy orders by the column called name: descending for amounts, ascending for names.
+func (s *flows) sortBy(a *App, name string) tea.Cmd {
+	if _, ok := sortColumn(name); !ok {
+		a.say("the column " + name + " has no order")
+		return nil
+	}
+	if s.sort == name {
+		s.desc = !s.desc
+	} else {
+		c := columnNamed(name)
+		s.sort, s.desc = name, c != nil && c.right && name != "zone" && name != "timeout"
+	}
+	s.top, s.ghosts = 0, s.ghosts[:0]
+	if !s.touched {
+		s.at = 0
+	}
+	return a.ask(false)
+}

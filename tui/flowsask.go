@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"context"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A flowsAnswer is what flows asked for.
+type flowsAnswer struct {
+	view   *model.View
+	top    int
+	want   int
+	filter *model.Filter // that was asked with
+	ended  []model.Key   // of the rows that were on the screen: flows that are gone
+	dead   []model.Key   // of the marked flows
+}
+
+// pausedRows is how many rows around the cursor are read when the screen is frozen, to scroll in.
+const pausedRows = 2000
+
+// ask asks for three screens of rows around the one that is shown.
+func (s *flows) ask(a *App, full bool) func(context.Context) any {
+	h := s.rowsOn(a)
+	q := model.Query{Filter: s.filter, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
+	q.Sort, _ = sortColumn(s.sort)
+	if a.paused {
+		q.Offset, q.Limit = max(s.top-pausedRows/2, 0), pausedRows
+	}
+	if s.touched && s.want < 0 {
+		q.Anchor, q.HasAnchor = s.key, true
+		if s.follow {
+			q.Follow, q.AnchorRow = true, min(h, s.top)+s.at
+		}
+	}
+	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: s.filter}
+	s.want = -1
+	var shown []model.Key
+	for _, it := range s.items {
+		if !it.ended {
+			shown = append(shown, it.row.Flow.Key)
+		}
+	}
+	var marked []model.Key
+	if full && len(s.marks) <= maxChecked {
+		for k := range s.marks {
+			marked = append(marked, k)
+		}
+	}
+	at, store, kernel, now := s.at, a.opt.Store, a.opt.Kernel, a.opt.Now
+	return func(ctx context.Context) any {
+		if full && kernel != nil && len(shown) > 0 {
+			_ = kernel.Refresh(ctx, shown) // counters stay as old as their head says
+		}
+		q.Now = now().UnixNano()
+		store.View(&q, ans.view)
+		ans.place(store, &q, h, at)
+		ans.findEnded(store, shown)
+		for _, k := range marked {
+			if _, ok := store.Get(k); !ok {
+				ans.dead = append(ans.dead, k)
+			}
+		}
+		return ans
+	}
+}
+
+// maxChecked bounds how many marked flows are looked up at each refresh.
+const maxChecked = 5000
+
+// place decides what the first row on the screen is, so that the anchor is in view, and asks again if its rows are missing.
+func (n *flowsAnswer) place(store Store, q *model.Query, h, at int) {
+	v := n.view
+	if q.HasAnchor && v.AnchorAt >= 0 {
+		p := v.AnchorAt
+		switch {
+		case q.Follow:
+			n.top = p - at
+		case p < n.top:
+			n.top = p
+		case p >= n.top+h:
+			n.top = p - h + 1
+		}
+	}
+	n.top = max(min(n.top, v.Matched-h), 0)
+	first, last := v.Offset, v.Offset+len(v.Rows)
+	if n.top < first || min(n.top+h, v.Matched) > last {
+		q.Offset, q.Follow = max(n.top-h, 0), false
+		store.View(q, v)
+	}
+}
+
+// findEnded looks which of the rows that were shown are of flows that are gone, not only out of the window.
+func (n *flowsAnswer) findEnded(store Store, shown []model.Key) {
+	here := make(map[model.Key]bool, len(n.view.Rows))
+	for i := range n.view.Rows {
+		here[n.view.Rows[i].Flow.Key] = true
+	}
+	for _, k := range shown {
+		if here[k] {
+			continue
+		}
+		if _, ok := store.Get(k); !ok {
+			n.ended = append(n.ended, k)
+		}
+	}
+}
+
+// take puts an answer on the screen.
+func (s *flows) take(a *App, answer any) tea.Cmd {
+	n, ok := answer.(*flowsAnswer)
+	if !ok {
+		return nil
+	}
+	if n.filter != s.filter { // asked before the filter changed; the next answer is on its way
+		return nil
+	}
+	gone := make(map[model.Key]bool, len(n.ended))
+	for _, k := range n.ended {
+		gone[k] = true
+	}
+	var ghosts []ghost
+	for i, it := range s.items {
+		if !it.ended && gone[it.row.Flow.Key] {
+			ghosts = append(ghosts, ghost{row: *it.row, at: i})
+		}
+	}
+	for _, k := range n.dead {
+		delete(s.marks, k)
+	}
+	s.view, s.spare = n.view, s.view
+	s.ghosts, s.top, s.got = ghosts, n.top, true
+	if n.want >= 0 {
+		if i := n.want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
+			s.key = s.view.Rows[i].Flow.Key
+		}
+		s.ghosts = nil
+	}
+	s.learn()
+	s.rebuild(a)
+	s.settle()
+	return nil
+}
+
+// learn remembers whether there is more than one zone, and any helper: the layout keeps those columns longer.
+func (s *flows) learn() {
+	for i := range s.view.Rows {
+		f := &s.view.Rows[i].Flow
+		s.seen.zones = s.seen.zones || f.Zone != 0
+		s.seen.helpers = s.seen.helpers || f.Helper != 0
+	}
+}

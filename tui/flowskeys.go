@@ -1,0 +1,294 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+var flowsBindings = append(append([]binding{
+	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of the row", hint: "by value", narrow: "value", group: groupLook},
+	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
+	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook},
+	{id: "mark", keys: []string{"space"}, help: "mark the row", hint: "mark", narrow: " ", group: groupMove},
+	{id: "pause", keys: []string{"p"}, help: "pause the screen; flows are still counted", hint: "pause", group: groupTime},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current flow", hint: "delete", narrow: "del", group: groupAct, writes: true},
+}, moves...), []binding{
+	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove},
+	{id: "right", keys: []string{"l", "right"}, help: "columns to the right", group: groupMove},
+	{id: "markall", keys: []string{"ctrl+a"}, help: "mark every flow that matches", group: groupMove},
+	{id: "unmark", keys: []string{"ctrl+x"}, help: "marks off", group: groupMove},
+	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook},
+	{id: "nextsort", keys: []string{">"}, help: "sort by the next column", group: groupLook},
+	{id: "prevsort", keys: []string{"<"}, help: "sort by the column before", group: groupLook},
+	{id: "columns", keys: []string{"c"}, help: "columns: which, and their order", group: groupLook},
+	{id: "direction", keys: []string{"o"}, help: "counters: both directions, original, reply", group: groupLook},
+	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook},
+	{id: "compact", keys: []string{"z"}, help: "wide or compact columns", group: groupLook},
+	{id: "follow", keys: []string{"F"}, help: "keep the current flow in its row", group: groupTime},
+	{id: "resync", keys: []string{"R"}, help: "read the whole table again", group: groupTime},
+	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
+	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52): tuple, filter, commands", group: groupAway},
+	{id: "back", keys: []string{"esc"}, help: "back: pop-up, detail, marks, filter", group: groupLook},
+}...)
+
+func (s *flows) bindings() []binding { return flowsBindings }
+
+// do carries out an action.
+func (s *flows) do(a *App, id string) tea.Cmd {
+	h := s.rowsOn(a)
+	switch id {
+	case "down":
+		return s.move(a, 1)
+	case "up":
+		return s.move(a, -1)
+	case "halfdown":
+		return s.moveTo(a, s.top+s.at+h/2)
+	case "halfup":
+		return s.moveTo(a, s.top+s.at-h/2)
+	case "pagedown":
+		return s.moveTo(a, s.top+s.at+h)
+	case "pageup":
+		return s.moveTo(a, s.top+s.at-h)
+	case "top":
+		return s.restartCursor(a)
+	case "bottom":
+		return s.moveTo(a, s.view.Matched-1)
+	case "left", "right":
+		s.scroll(a, id)
+	case "mark":
+		return s.toggleMark(a)
+	case "markall":
+		return s.markAll(a)
+	case "unmark":
+		clear(s.marks)
+	case "filter":
+		a.push(newBar(a, s))
+	case "value":
+		s.valueMenu(a)
+	case "detail":
+		return s.openDetail(a)
+	case "back":
+		return s.back(a)
+	case "delete":
+		return s.askDelete(a)
+	case "copy":
+		s.copyMenu(a)
+	case "pause":
+		return a.pause()
+	default:
+		return s.doLook(a, id)
+	}
+	return nil
+}
+
+// doLook carries out the actions that change how rows look, how they are ordered and how often they come.
+func (s *flows) doLook(a *App, id string) tea.Cmd {
+	switch id {
+	case "sort":
+		s.sortMenu(a)
+	case "reverse":
+		s.desc = !s.desc
+		return s.reorder(a)
+	case "nextsort", "prevsort":
+		return s.sortNext(a, id == "nextsort")
+	case "columns":
+		s.columnsMenu(a)
+	case "direction":
+		s.c.dir = (s.c.dir + 1) % 3
+		a.say("RATE, BYTES and PACKETS are of " + [...]string{"both directions", "the original direction", "the reply direction"}[s.c.dir])
+	case "units":
+		s.c.bits = !s.c.bits
+	case "compact":
+		s.wide, s.skip = !s.wide, 0
+	case "follow":
+		s.follow = !s.follow
+		s.touched = s.touched || s.follow
+		if !s.follow {
+			a.say("the cursor stays with its flow, the window stays where it is as long as it can")
+		}
+	case "resync":
+		if a.opt.Kernel != nil {
+			a.opt.Kernel.Resync()
+			a.say("reading the whole table again")
+		}
+	case "slower", "faster":
+		return a.changePace(id == "slower")
+	}
+	return nil
+}
+
+// restartCursor takes the cursor to the first row, where it stays whatever flow comes to stand there.
+func (s *flows) restartCursor(a *App) tea.Cmd {
+	s.ghosts = s.ghosts[:0]
+	s.top, s.at, s.touched, s.want = 0, 0, false, -1
+	if s.view.Offset == 0 {
+		s.rebuild(a)
+		s.settle()
+		return nil
+	}
+	return a.ask(false)
+}
+
+// reorder asks for the same flows in their new order. The window starts at the top; the cursor stays with its flow.
+func (s *flows) reorder(a *App) tea.Cmd {
+	s.top, s.ghosts = 0, s.ghosts[:0]
+	return a.ask(false)
+}
+
+// sortNext sorts by the next shown column that has an order.
+func (s *flows) sortNext(a *App, forward bool) tea.Cmd {
+	step := 1
+	if !forward {
+		step = len(s.cols) - 1
+	}
+	at := 0
+	for i, c := range s.cols {
+		if c.name == s.sort {
+			at = i
+		}
+	}
+	for range s.cols {
+		at = (at + step) % len(s.cols)
+		if _, ok := sortColumn(s.cols[at].name); ok {
+			s.sort = ""
+			return s.sortBy(a, s.cols[at].name)
+		}
+	}
+	return nil
+}
+
+// scroll moves the columns by one, as long as there are more to see.
+func (s *flows) scroll(a *App, id string) {
+	if id == "left" {
+		s.skip = max(s.skip-1, 0)
+		return
+	}
+	ps := s.place(a.w)
+	if len(ps) == 0 || ps[len(ps)-1].column == s.cols[len(s.cols)-1] && len(ps)+s.skip >= len(s.cols) {
+		return
+	}
+	s.skip = min(s.skip+1, len(s.cols)-1)
+}
+
+// toggleMark marks the current flow and goes to the next row.
+func (s *flows) toggleMark(a *App) tea.Cmd {
+	r, ended := s.current()
+	if r == nil || ended {
+		return nil
+	}
+	k := r.Flow.Key
+	if _, ok := s.marks[k]; ok {
+		delete(s.marks, k)
+	} else {
+		s.marks[k] = r.Flow.ID
+	}
+	a.note = ""
+	return s.move(a, 1)
+}
+
+// markAll marks every flow that matches, also those that are not on the screen.
+func (s *flows) markAll(a *App) tea.Cmd {
+	store, filter, now := a.opt.Store, s.filter, a.opt.Now().UnixNano()
+	return func() tea.Msg {
+		found := map[model.Key]uint32{}
+		store.Each(func(f *model.Flow, x *model.Extra) bool {
+			if filter.Match(f, x, now) {
+				found[f.Key] = f.ID
+			}
+			return true
+		})
+		return doneMsg{func(a *App) tea.Cmd {
+			s.marks = found
+			a.note = ""
+			return nil
+		}}
+	}
+}
+
+// back undoes one thing: marks, then the scrolled columns, then the filter.
+func (s *flows) back(a *App) tea.Cmd {
+	switch {
+	case len(s.marks) > 0:
+		clear(s.marks)
+	case s.skip > 0:
+		s.skip = 0
+	case s.text != "":
+		return s.setFilter(a, nil, "")
+	}
+	a.note = ""
+	return nil
+}
+
+// pause freezes the screen, or goes on.
+func (a *App) pause() tea.Cmd {
+	a.paused = !a.paused
+	a.note = ""
+	if a.paused {
+		a.pausedAt, a.pauseStats = a.now, a.stats
+	}
+	return a.ask(false)
+}
+
+// changePace steps the refresh interval.
+func (a *App) changePace(slower bool) tea.Cmd {
+	steps := refreshSteps
+	old := a.refresh
+	if slower {
+		for _, d := range steps {
+			if d > old {
+				a.refresh = d
+				break
+			}
+		}
+	} else {
+		for _, d := range steps {
+			if d < old {
+				a.refresh = d
+			}
+		}
+	}
+	a.say("refresh every " + interval(a.refresh))
+	if a.refresh == old || !a.armed {
+		return nil
+	}
+	return a.arm(a.refresh)
+}
+
+// click selects a row, or sorts by a head.
+func (s *flows) click(a *App, x, y int) tea.Cmd {
+	headY := 2
+	if a.w >= wideFrom {
+		headY = 3
+	}
+	if y == headY {
+		for _, p := range s.place(a.w) {
+			if x >= p.x && x < p.x+max(p.w, width(p.head)) {
+				return s.sortBy(a, p.name)
+			}
+		}
+		return nil
+	}
+	if i := y - headY - 1; i >= 0 && i < len(s.items) {
+		if i == s.at && s.touched && a.opt.Now().Sub(s.clicked) < doubleClick {
+			s.clicked = time.Time{}
+			return s.openDetail(a)
+		}
+		s.clicked = a.opt.Now()
+		s.at, s.touched = i, true
+		s.key = s.items[i].row.Flow.Key
+	}
+	if y == 1 && a.w >= wideFrom {
+		return a.clickTab(x)
+	}
+	return nil
+}
+
+// doubleClick is how soon a second click opens what the first one chose.
+const doubleClick = 400 * time.Millisecond
+
+func (s *flows) wheel(a *App, n int) tea.Cmd { return s.move(a, n) }

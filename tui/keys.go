@@ -1,0 +1,164 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// A binding ties keys to an action of a mode. The help screen, the keys line and the command line are made from it.
+type binding struct {
+	id     string   // of the action; what the config calls it
+	keys   []string // as tea writes them: "ctrl+d", "space", "F"
+	help   string   // what it does, for the help screen
+	hint   string   // for the keys line; "" is not shown there
+	narrow string   // the same where there is little room; "" is hint
+	group  string   // heading in the help screen
+	writes bool     // changes the kernel: off with --read-only
+	hide   bool     // an alias that the help does not list
+}
+
+// The headings of the help screen, in order.
+const (
+	groupMove    = "MOVE"
+	groupLook    = "LOOK"
+	groupTime    = "TIME"
+	groupAct     = "ACT (asks first; off with --read-only)"
+	groupAway    = "TAKE AWAY"
+	groupProgram = "PROGRAM"
+)
+
+// moves are the bindings of everything that has a cursor and rows.
+var moves = []binding{
+	{id: "down", keys: []string{"j", "down"}, help: "one row down", group: groupMove},
+	{id: "up", keys: []string{"k", "up"}, help: "one row up", group: groupMove},
+	{id: "halfdown", keys: []string{"ctrl+d"}, help: "half a page down", group: groupMove},
+	{id: "halfup", keys: []string{"ctrl+u"}, help: "half a page up", group: groupMove},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+f"}, help: "page down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup", "ctrl+b"}, help: "page up", group: groupMove},
+	{id: "top", keys: []string{"g", "home"}, help: "top, and stay there", group: groupMove},
+	{id: "bottom", keys: []string{"G", "end"}, help: "bottom", group: groupMove},
+}
+
+// always are the bindings that work wherever no text is being typed.
+var always = []binding{
+	{id: "help", keys: []string{"?", "f1"}, help: "this help", hint: "help", narrow: " ", group: groupProgram},
+	{id: "suspend", keys: []string{"ctrl+z"}, help: "suspend", group: groupProgram},
+	{id: "redraw", keys: []string{"ctrl+l"}, help: "redraw", group: groupProgram},
+	{id: "quit", keys: []string{"q", "ctrl+c", "f10"}, help: "quit (closes a pop-up first)", hint: "quit", narrow: " ", group: groupProgram},
+}
+
+// rebind puts the keys of the config in place of the actions' own.
+func rebind(bs []binding, keys map[string][]string) []binding {
+	if len(keys) == 0 {
+		return bs
+	}
+	out := make([]binding, len(bs))
+	for i, b := range bs {
+		if k, ok := keys[b.id]; ok {
+			b.keys = k
+		}
+		out[i] = b
+	}
+	return out
+}
+
+// find returns the binding that has key, nil for none.
+func find(bs []binding, key string) *binding {
+	for i := range bs {
+		for _, k := range bs[i].keys {
+			if k == key {
+				return &bs[i]
+			}
+		}
+	}
+	return nil
+}
+
+// keyName writes a key for people: "Ctrl-d", "PgDn", "Space", "j".
+func keyName(k string, narrow bool) string {
+	switch k {
+	case "space":
+		return "Space"
+	case "enter":
+		return "Enter"
+	case "esc":
+		return "Esc"
+	case "tab":
+		return "Tab"
+	case "shift+tab":
+		return "Shift-Tab"
+	case "pgdown":
+		return "PgDn"
+	case "pgup":
+		return "PgUp"
+	case "up", "down", "left", "right", "home", "end":
+		return strings.ToUpper(k[:1]) + k[1:]
+	}
+	if rest, ok := strings.CutPrefix(k, "ctrl+"); ok {
+		if narrow {
+			return "^" + rest
+		}
+		return "Ctrl-" + rest
+	}
+	if len(k) > 1 && k[0] == 'f' && k[1] >= '0' && k[1] <= '9' {
+		return "F" + k[1:]
+	}
+	return k
+}
+
+// keyText returns what a key press types, and its name.
+func keyText(k tea.KeyPressMsg) (text, name string) { return k.Text, k.String() }
+
+// hints writes the keys line: as many of bs as fit, then the keys that are never dropped at the right edge.
+func (a *App) hints(f *frame, bs []binding) {
+	narrow := f.w < wideFrom
+	f.begin(hint)
+	tail := a.tailHints(narrow)
+	room := f.w - width(tail) - 2
+	f.text(" ")
+	for _, b := range bs {
+		if b.hint == "" || len(b.keys) == 0 || b.writes && a.opt.ReadOnly {
+			continue
+		}
+		word, gap := b.hint, "  "
+		if narrow {
+			gap = " "
+			if b.narrow != "" {
+				word = b.narrow
+			}
+		}
+		t := keyName(b.keys[0], narrow)
+		if word != " " {
+			t += " " + word
+		}
+		if f.x > 1 {
+			t = gap + t
+		}
+		if f.x+width(t) > room {
+			break
+		}
+		f.text(t)
+	}
+	f.right(hint, tail)
+	f.end()
+}
+
+// tailHints is the end of the keys line: how to get help and how to leave.
+func (a *App) tailHints(narrow bool) string {
+	h, q := keyOf(a.always, "help"), keyOf(a.always, "quit")
+	if narrow {
+		return h + " " + q
+	}
+	return h + " help  " + q + " quit"
+}
+
+// keyOf returns the first key of the action id, "" for none.
+func keyOf(bs []binding, id string) string {
+	for _, b := range bs {
+		if b.id == id && len(b.keys) > 0 {
+			return keyName(b.keys[0], false)
+		}
+	}
+	return ""
+}

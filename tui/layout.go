@@ -1,0 +1,143 @@
+package tui
+
+// A placed is a column as it stands on the screen.
+type placed struct {
+	*column
+	x, w int
+	head string
+}
+
+// A demand is what the layout has to know of the flows: columns that say the same in every row go first.
+type demand struct {
+	zones, helpers bool // a zone other than 0, a helper exists
+	wide           bool // show every column at its comfortable width, scrolled by hand
+	skip           int  // columns scrolled out at the left
+}
+
+// margin is the room of the marks at the left of a row: cursor or mark, and a blank.
+const margin = 2
+
+// layout chooses the columns of cols that fit into w cells and gives each a place. Columns go in dropOrder, then
+// addresses shrink, then the state's name.
+func layout(cols []*column, w int, d demand) []placed {
+	room := w - margin - 1
+	if w < wideFrom {
+		room--
+	}
+	ps := make([]placed, 0, len(cols))
+	for _, c := range cols {
+		ps = append(ps, placed{column: c, w: c.min})
+	}
+	if d.wide || d.skip > 0 {
+		ps = scrolled(ps, room, d)
+	} else {
+		ps = dropped(ps, room, d)
+	}
+	shrink(ps, "src", "dst", room, 7)
+	shrink(ps, "state", "", room, 5)
+	shrink(ps, "proto", "", room, 4)
+	widen(ps, room)
+	x := margin
+	for i := range ps {
+		ps[i].x = x
+		x += ps[i].w + 1
+		ps[i].head = ps[i].title
+		if width(ps[i].head) > ps[i].w || ps[i].w < ps[i].want {
+			ps[i].head = ps[i].short
+		}
+	}
+	return ps
+}
+
+// total is the room that ps take, with a blank between two.
+func total(ps []placed) int {
+	n := len(ps) - 1
+	for _, p := range ps {
+		n += p.w
+	}
+	return n
+}
+
+// dropped takes columns out until the rest fits.
+func dropped(ps []placed, room int, d demand) []placed {
+	order := make([]string, 0, len(dropOrder)+2)
+	if !d.zones {
+		order = append(order, "zone")
+	}
+	if !d.helpers {
+		order = append(order, "helper")
+	}
+	for _, n := range dropOrder {
+		if n == "zone" && d.zones {
+			continue
+		}
+		order = append(order, n)
+	}
+	order = append(order, "zone")
+	for _, name := range order {
+		if total(ps) <= room {
+			return ps
+		}
+		for i := range ps {
+			if ps[i].name == name {
+				ps = append(ps[:i], ps[i+1:]...)
+				break
+			}
+		}
+	}
+	return ps
+}
+
+// scrolled skips columns at the left and takes as many of the others, at their comfortable width, as fit.
+func scrolled(ps []placed, room int, d demand) []placed {
+	ps = ps[min(d.skip, len(ps)-1):]
+	for i := range ps {
+		ps[i].w = ps[i].want
+		if d.wide && ps[i].max > 0 {
+			ps[i].w = ps[i].max
+		}
+	}
+	for len(ps) > 1 && total(ps) > room {
+		ps = ps[:len(ps)-1]
+	}
+	return ps
+}
+
+// shrink takes room from the columns called a and b, down to floor each, until all fits.
+func shrink(ps []placed, a, b string, room, floor int) {
+	for over := total(ps) - room; over > 0; {
+		widest := -1
+		for i := range ps {
+			if (ps[i].name == a || ps[i].name == b) && ps[i].w > floor && (widest < 0 || ps[i].w > ps[widest].w) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		ps[widest].w--
+		over--
+	}
+}
+
+// widen gives what is left to the columns: first up to what they want, then up to their largest useful width, the two
+// addresses alike.
+func widen(ps []placed, room int) {
+	free := room - total(ps)
+	for i := range ps {
+		if n := min(free, ps[i].want-ps[i].w); n > 0 {
+			ps[i].w += n
+			free -= n
+		}
+	}
+	for grown := true; grown && free > 0; {
+		grown = false
+		for i := range ps {
+			if free > 0 && ps[i].max > ps[i].w {
+				ps[i].w++
+				free--
+				grown = true
+			}
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package tui
+
+import (
+	"fmt"
+	"time"
+)
+
+// notices tells, each once, what the operator should know of the data: why a value is "-", what was lost.
+func (a *App) notices() {
+	if a.stats.Flows > 0 && a.hasSys {
+		if a.sys.Acct.OK && a.sys.Acct.Value == 0 {
+			a.once("acct", `bytes need net.netfilter.nf_conntrack_acct=1 (in Stats press a). Flows older than that stay at "-".`)
+		}
+		if a.sys.Timestamp.OK && a.sys.Timestamp.Value == 0 {
+			a.once("timestamp", `AGE ">" counts from when ctview first saw a flow; start times need net.netfilter.nf_conntrack_timestamp=1 (in Stats press t).`)
+		}
+	}
+	s := &a.stats
+	if s.Gaps > 0 && !s.Stale && s.LastLost > 0 {
+		key := fmt.Sprint("lost ", s.Gaps, s.Resyncs)
+		if !a.noticed[key] {
+			a.noticed[key] = true
+			r := s.LastResync
+			a.fail(fmt.Sprintf("!! %s  %d or more events lost (socket buffer full); resynced in %.2f s: +%d -%d flows",
+				clock(s.LastLost, a.now.Location()), s.Lost, time.Duration(r.Ended-r.Began).Seconds(), r.Added, r.Removed))
+		}
+	}
+	if a.hasSys && a.sys.Max.OK && a.sys.EntriesOK && int64(a.sys.Entries) >= a.sys.Max.Value && a.sys.Max.Value > 0 {
+		a.once("full", fmt.Sprintf("!! table full: %d of %d: the kernel drops packets of new flows. Groups shows who holds it.",
+			a.sys.Entries, a.sys.Max.Value))
+	}
+	a.nextNotice()
+}
+
+// once queues text unless it was told before under that key.
+func (a *App) once(key, text string) {
+	if !a.noticed[key] {
+		a.noticed[key] = true
+		a.waiting = append(a.waiting, text)
+	}
+}
+
+// nextNotice shows the next queued text when the line is free.
+func (a *App) nextNotice() {
+	if a.note == "" && len(a.waiting) > 0 {
+		a.say(a.waiting[0])
+		a.sticky = true
+		a.waiting = a.waiting[1:]
+	}
+}

@@ -1,0 +1,88 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"ctview/model"
+)
+
+// A Store answers questions about flows. *model.Table is the only real one. Every method may be called from any
+// goroutine; what they fill in belongs to the caller.
+type Store interface {
+	View(*model.Query, *model.View)
+	Get(model.Key) (model.Row, bool)
+	// Each calls fn for every flow until it returns false. fn must not keep its arguments nor call the Store.
+	Each(fn func(*model.Flow, *model.Extra) bool)
+	Stats() model.Stats
+}
+
+// A Target is a flow to delete: the kernel refuses if the entry of that key is not the one with that id.
+type Target struct {
+	Key model.Key
+	ID  uint32
+}
+
+// A Kernel carries out what the operator decides, and answers what only the kernel knows. The effect of a change comes
+// back through the Store, never through these calls. Methods are called from goroutines of their own, one at a time
+// for each; they end when ctx does.
+type Kernel interface {
+	// Delete deletes the targets and returns one error for each, nil where it went. ErrGone is a flow that had ended.
+	Delete(ctx context.Context, targets []Target) []error
+	// Refresh has the counters and timeouts of the flows read again and put into the Store.
+	Refresh(ctx context.Context, keys []model.Key) error
+	// Detail returns everything the kernel says of one flow, or ErrGone.
+	Detail(ctx context.Context, key model.Key) (model.Event, error)
+	// System returns limits, settings and sizes.
+	System(ctx context.Context) (model.System, error)
+	// Resync asks for a dump of the whole table as soon as the budget allows. It returns at once.
+	Resync()
+}
+
+// Errors that pass between cmd and tui.
+var (
+	// ErrGone is returned by a Kernel for a flow that is no longer there.
+	ErrGone = errors.New("the flow is gone")
+	// ErrHangup is returned by Run when the terminal went away (SIGHUP, EOF or EIO from it).
+	ErrHangup = errors.New("the terminal is gone")
+	// ErrTerminated is returned by Run after SIGTERM.
+	ErrTerminated = errors.New("terminated")
+	// ErrInterrupted is returned by Run after SIGINT from outside; Ctrl-C on the keyboard is a plain quit.
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// Options are what a session starts with. Store and Kernel are needed; everything else has a default.
+type Options struct {
+	Store  Store
+	Kernel Kernel
+
+	Filter  string             // filter text in force at the start; must parse
+	Parse   model.ParseOptions // saved filters and label names
+	Sort    string             // column name, "-" before it for descending; "" is "-rate"
+	Columns []string           // names of the columns to show, in order; nil is the default set
+	Refresh time.Duration      // between two refreshes; 0 is one second
+
+	Host    string // shown in the title until System tells it
+	Netns   string // as asked for with --netns, "" for the own one
+	Version string // of ctview, for the help screen
+	Config  string // path of the config file, for the help screen
+
+	ReadOnly bool // keys that change the kernel are off
+	ASCII    bool // only ASCII marks; a locale that is not UTF-8 and vt*, dumb terminals imply it
+	NoColor  bool // attributes only; NO_COLOR (not empty) and terminals without colours imply it
+	NoMouse  bool
+	Theme    string // none, ansi, 256, light256; "" is ansi
+
+	// Session is the original tuple of the operator's own ssh connection (Family 0: none), so that deleting it asks twice.
+	Session model.Tuple
+
+	// Keys are bindings from the config: action → keys, in place of the action's own keys.
+	Keys map[string][]string
+
+	Now     func() time.Time // nil is time.Now; its location is the one times are shown in
+	Environ []string         // nil is os.Environ
+	Input   io.Reader        // nil is standard input, or /dev/tty if that is not a terminal
+	Output  io.Writer        // nil is standard output
+}

@@ -1,0 +1,150 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// Pace. At most one question is open; the next comes after the refresh interval, or later when answers are dear.
+const (
+	costFactor  = 3                      // wait at least this many times what the last answer cost
+	loadingPace = 100 * time.Millisecond // while the first dump runs
+	quiet       = 500 * time.Millisecond // no re-sort this soon after a key press
+)
+
+// refreshSteps are the intervals that + and - step through.
+var refreshSteps = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
+
+type tickMsg struct{ seq int }
+
+// An answerMsg brings back what one question found.
+type answerMsg struct {
+	from   asker
+	answer any
+	full   bool
+	stats  model.Stats
+	system *model.System
+	sysErr error
+	now    time.Time
+	cost   time.Duration
+}
+
+// ask returns the Cmd that asks for what the visible mode shows, or nil while a question is open; that one is asked again
+// when it comes back. full is set by the clock.
+func (a *App) ask(full bool) tea.Cmd {
+	if a.busy {
+		a.again = true
+		a.againFull = a.againFull || full
+		return nil
+	}
+	a.busy = true
+	from := a.asker()
+	var q func(context.Context) any
+	if from != nil && !(a.paused && full) {
+		q = from.ask(a, full)
+	}
+	store, kernel, now, ctx := a.opt.Store, a.opt.Kernel, a.opt.Now, a.ctx
+	return func() tea.Msg {
+		began := time.Now()
+		m := answerMsg{from: from, full: full}
+		if q != nil {
+			m.answer = q(ctx)
+		}
+		m.stats = store.Stats()
+		if full && kernel != nil {
+			sys, err := kernel.System(ctx)
+			m.system, m.sysErr = &sys, err
+		}
+		m.now = now()
+		m.cost = time.Since(began)
+		return m
+	}
+}
+
+// asker is the mode whose data are on the screen.
+func (a *App) asker() asker {
+	for i := len(a.stack) - 1; i >= a.bottom() && i >= 0; i-- {
+		if q, ok := a.stack[i].(asker); ok {
+			return q
+		}
+	}
+	if a.bottom() < 0 {
+		if q, ok := a.screen().(asker); ok {
+			return q
+		}
+	}
+	return nil
+}
+
+// answered takes in an answer and arms the next tick.
+func (a *App) answered(m answerMsg) tea.Cmd {
+	a.busy = false
+	a.dirty = true
+	a.tally(m)
+	var cmds []tea.Cmd
+	if m.answer != nil && m.from != nil {
+		cmds = append(cmds, m.from.take(a, m.answer))
+	}
+	if a.again {
+		full := a.againFull
+		a.again, a.againFull = false, false
+		cmds = append(cmds, a.ask(full))
+	}
+	if m.full && !a.armed {
+		cmds = append(cmds, a.arm(max(a.pace(), costFactor*m.cost)))
+	}
+	return tea.Batch(cmds...)
+}
+
+// pace is the interval to the next refresh when answers cost nothing.
+func (a *App) pace() time.Duration {
+	if !a.stats.Loaded && a.stats.Dumping {
+		return min(loadingPace, a.refresh)
+	}
+	return a.refresh
+}
+
+// arm has the next tick come after d. Ticks that were armed before are void.
+func (a *App) arm(d time.Duration) tea.Cmd {
+	a.armed = true
+	a.seq++
+	m := tickMsg{a.seq}
+	return a.after(d, m)
+}
+
+// ticked asks again, unless the operator is at the keys: rows must not move between looking and pressing.
+func (a *App) ticked(m tickMsg) tea.Cmd {
+	if m.seq != a.seq {
+		return nil
+	}
+	if since := a.opt.Now().Sub(a.lastKey); since >= 0 && since < quiet && a.refresh > quiet {
+		return a.arm(quiet - since)
+	}
+	a.armed = false
+	return a.ask(true)
+}
+
+// tally keeps the totals of the title line.
+func (a *App) tally(m answerMsg) {
+	s := m.stats
+	events := s.New + s.Updates + s.Ended
+	if d := m.now.Sub(a.tallied); m.full || a.tallied.IsZero() || d >= time.Second {
+		if !a.tallied.IsZero() && d > 0 && events >= a.events {
+			a.eventRate = float64(events-a.events) / d.Seconds()
+		}
+		a.events, a.tallied = events, m.now
+	}
+	a.stats, a.now = s, m.now
+	if m.system != nil {
+		if m.sysErr != nil {
+			a.sysErr = m.sysErr
+		} else {
+			a.sys, a.sysErr, a.hasSys = *m.system, nil, true
+		}
+	}
+	a.notices()
+}

@@ -1,0 +1,202 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"ctview/model"
+)
+
+// A part is a piece of the title line; those with the highest drop go first where there is little room.
+type part struct {
+	text string
+	look role
+	drop int
+}
+
+// titleLine writes the first line: where, how fresh, how fast, how full.
+func (a *App) titleLine(f *frame) {
+	left, right := a.titleParts(f.w >= wideFrom)
+	gap := 1
+	if f.w >= wideFrom {
+		gap = 3
+	}
+	for {
+		used := 2
+		worst, at, inLeft := 0, -1, false
+		for i, p := range left {
+			used += width(p.text) + gap
+			if p.drop > worst {
+				worst, at, inLeft = p.drop, i, true
+			}
+		}
+		for i, p := range right {
+			used += width(p.text) + gap
+			if p.drop > worst {
+				worst, at, inLeft = p.drop, i, false
+			}
+		}
+		if used <= f.w || at < 0 {
+			break
+		}
+		if inLeft {
+			left = append(left[:at], left[at+1:]...)
+		} else {
+			right = append(right[:at], right[at+1:]...)
+		}
+	}
+	f.begin(title)
+	f.text(" ")
+	for i, p := range left {
+		if i > 0 {
+			f.pad(f.x + gap)
+		}
+		f.styled(p.look, p.text)
+	}
+	n := 1
+	for i, p := range right {
+		n += width(p.text)
+		if i > 0 {
+			n += gap
+		}
+	}
+	f.pad(f.w - n)
+	for i, p := range right {
+		if i > 0 {
+			f.pad(f.x + gap)
+		}
+		f.styled(p.look, p.text)
+	}
+	f.end()
+}
+
+// titleParts returns the pieces left and right.
+func (a *App) titleParts(wide bool) (left, right []part) {
+	host := model.Escape(a.opt.Host)
+	if a.hasSys && a.sys.Host != "" {
+		host = model.Escape(a.sys.Host)
+	}
+	name := "ctview"
+	live, look := a.liveWord()
+	rate, lost := strconv.Itoa(int(a.eventRate+0.5)), strconv.FormatUint(a.stats.Lost, 10)
+	lostLook := plain
+	if a.stats.Lost > 0 {
+		lostLook = alarm
+	}
+	fill, fillLook := a.fill()
+	now := a.now
+	if wide {
+		ns := "default"
+		if a.opt.Netns != "" {
+			ns = model.Escape(a.opt.Netns)
+		}
+		if host != "" {
+			name += "  " + host
+		}
+		left = []part{{name, plain, 0}, {"ns " + ns, plain, 3}, {live, look, 0}, {rate + " ev/s", plain, 4}, {"lost " + lost, lostLook, 0}}
+		right = []part{{"flows " + fill, fillLook, 1}}
+		if a.hasSys {
+			right = append(right, part{"acct " + onOff(a.sys.Acct), plain, 6}, part{"tstamp " + onOff(a.sys.Timestamp), plain, 7})
+		}
+		return left, append(right, part{now.Format("15:04:05"), plain, 5})
+	}
+	left = []part{{name, plain, 0}, {host, plain, 6}, {live, look, 0}, {rate + "ev/s", plain, 5}, {"lost " + lost, lostLook, 1}}
+	if host == "" {
+		left = append(left[:1], left[2:]...)
+	}
+	right = []part{{fill, fillLook, 2}, {strconv.Itoa(a.current+1) + a.top0().name(), plain, 4}, {now.Format("15:04"), plain, 3}}
+	return left, right
+}
+
+// top0 is the mode that fills the screen.
+func (a *App) top0() mode {
+	if i := a.bottom(); i >= 0 {
+		return a.stack[i]
+	}
+	return a.screen()
+}
+
+// liveWord says how fresh the screen is.
+func (a *App) liveWord() (string, role) {
+	s := &a.stats
+	switch {
+	case a.paused:
+		return "PAUSED " + duration(a.now.Sub(a.pausedAt)), warn
+	case s.Dumping && !s.Loaded:
+		return "LOADING " + count(s.DumpRows), warn
+	case s.Dumping && s.Stale, s.Stale:
+		t := "RESYNC"
+		if s.Dumping {
+			t += " " + count(s.DumpRows)
+			if a.hasSys && a.sys.EntriesOK {
+				t += " of about " + strconv.FormatUint(uint64(a.sys.Entries), 10)
+			}
+		}
+		return t, warn
+	}
+	return "LIVE", plain
+}
+
+// fill says how many flows there are, how many there may be, and how much that is.
+func (a *App) fill() (string, role) {
+	t := count(a.stats.Flows)
+	if !a.hasSys || !a.sys.Max.OK || a.sys.Max.Value <= 0 {
+		return t, plain
+	}
+	n := int64(a.stats.Flows)
+	if a.sys.EntriesOK {
+		n = int64(a.sys.Entries)
+	}
+	pct := n * 100 / a.sys.Max.Value
+	look := plain
+	switch {
+	case pct >= 90:
+		look = alarm
+	case pct >= 75:
+		look = warn
+	}
+	gap := " "
+	if a.w >= wideFrom {
+		gap = "   "
+	}
+	return fmt.Sprintf("%s/%d%s%d%%", t, a.sys.Max.Value, gap, pct), look
+}
+
+func onOff(s model.Setting) string {
+	switch {
+	case !s.OK:
+		return "?"
+	case s.Value == 0:
+		return "off"
+	}
+	return "on"
+}
+
+// tabsLine writes the list of views, from wideFrom columns on.
+func (a *App) tabsLine(f *frame) {
+	if f.w < wideFrom {
+		return
+	}
+	f.begin(plain)
+	f.text(" ")
+	for i, s := range a.screens {
+		if i > 0 {
+			f.text("  ")
+		}
+		if t := strconv.Itoa(i+1) + " " + s.name(); i == a.current {
+			f.styled(strong, "["+t+"]")
+		} else {
+			f.text(t)
+		}
+	}
+	f.right(faint, "refresh "+interval(a.refresh))
+	f.end()
+}
+
+func interval(d time.Duration) string {
+	if d < time.Second {
+		return strconv.FormatFloat(d.Seconds(), 'g', 2, 64) + "s"
+	}
+	return duration(d)
+}
