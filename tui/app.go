@@ -35,6 +35,7 @@ type App struct {
 	stack   []mode // pop-ups and covers over the screen, the top one last
 
 	flows *flows
+	narrowing
 
 	frame   frame
 	content string // the frame as last drawn
@@ -89,6 +90,11 @@ func New(o Options) (*App, error) {
 	if err := a.dress(); err != nil {
 		return nil, err
 	}
+	f, err := model.ParseFilter(o.Filter, o.Parse)
+	if err != nil {
+		return nil, err
+	}
+	a.filter, a.text = f, strings.TrimSpace(o.Filter)
 	fl, err := newFlows(a)
 	if err != nil {
 		return nil, err
@@ -193,6 +199,11 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 			return nil
 		}
 		return m.do(a, b.id)
+	}
+	if len(a.stack) == 0 {
+		if b := find(rebind(viewBindings, a.opt.Keys), k.String()); b != nil {
+			return a.doView(b.id)
+		}
 	}
 	if b := find(a.always, k.String()); b != nil {
 		if b.id == "quit" && len(a.stack) > 0 {

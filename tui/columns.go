@@ -48,15 +48,27 @@ var flowColumns = []column{
 	{name: "pps", title: "PPS", short: "PPS", min: 6, want: 6, right: true, off: true, value: ppsCell},
 	{name: "mark", title: "MARK", short: "MARK", min: 6, want: 10, right: true, off: true, value: markCell},
 	{name: "ctstate", title: "CTSTATE", short: "CTST", min: 4, want: 11, off: true, value: ctstateCell},
-	{name: "replysrc", title: "REPLY SOURCE", short: "REPLY SRC", min: 20, want: 22, max: 47, off: true, value: replySrcCell},
-	{name: "replydst", title: "REPLY DEST", short: "REPLY DST", min: 20, want: 22, max: 47, off: true, value: replyDstCell},
+	{name: "reply-src", title: "REPLY SOURCE", short: "REPLY SRC", min: 20, want: 22, max: 47, off: true, value: replySrcCell},
+	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: 20, want: 22, max: 47, off: true, value: replyDstCell},
 	{name: "id", title: "ID", short: "ID", min: 10, want: 10, right: true, off: true, value: idCell},
 	{name: "secctx", title: "SECCTX", short: "SECCTX", min: 12, want: 24, max: 64, off: true, value: secctxCell},
 }
 
 // dropOrder is the order in which columns go as the width shrinks. Columns that are not in it never go.
-var dropOrder = []string{"secctx", "id", "replydst", "replysrc", "ctstate", "mark", "pps", "packets",
+var dropOrder = []string{"secctx", "id", "reply-dst", "reply-src", "ctstate", "mark", "pps", "packets",
 	"age", "bytes", "helper", "timeout", "nat", "flags", "zone", "rate"}
+
+// sortColumn returns the order that the column called name stands for when counters are those of direction dir.
+func sortColumn(name string, dir int) (model.Column, bool) {
+	if dir > 0 {
+		switch name {
+		case "bytes", "packets", "rate":
+			name = [...]string{"", "orig-", "reply-"}[dir] + name
+		}
+	}
+	c, err := model.ParseColumn(name)
+	return c, err == nil
+}
 
 // columnNamed returns the column called name, nil for none.
 func columnNamed(name string) *column {
@@ -125,19 +137,7 @@ func replyDstCell(dst []byte, r *model.Row, c *cells) []byte {
 	return endCell(dst, r.Flow.Reply(), false, c)
 }
 
-func natCell(dst []byte, r *model.Row, _ *cells) []byte {
-	s, d := r.Flow.SNAT(), r.Flow.DNAT()
-	if s {
-		dst = append(dst, 'S')
-	}
-	if d {
-		dst = append(dst, 'D')
-	}
-	if !s && !d {
-		dst = append(dst, '-')
-	}
-	return dst
-}
+func natCell(dst []byte, r *model.Row, _ *cells) []byte { return model.AppendNAT(dst, &r.Flow) }
 
 func zoneCell(dst []byte, r *model.Row, _ *cells) []byte { return appendZone(dst, &r.Flow.Key) }
 
@@ -162,13 +162,13 @@ func helperLook(r *model.Row, _ *cells) role {
 	return plain
 }
 
-func flagsCell(dst []byte, r *model.Row, _ *cells) []byte { return appendFlags(dst, &r.Flow) }
+func flagsCell(dst []byte, r *model.Row, _ *cells) []byte { return model.AppendFlags(dst, &r.Flow) }
 
 func timeoutCell(dst []byte, r *model.Row, c *cells) []byte {
 	if r.Flow.Known&model.KnownTimeout == 0 {
 		return append(dst, '-')
 	}
-	return appendDuration(dst, time.Duration(r.Flow.Expires-c.now))
+	return model.AppendDuration(dst, time.Duration(r.Flow.Expires-c.now))
 }
 
 // timeoutLook makes a timeout stand out that is below a tenth of its limit.
@@ -210,9 +210,9 @@ func (c *cells) total(v [2]uint64) uint64 {
 // appendRate appends a rate in the unit that is switched on.
 func (c *cells) appendRate(dst []byte, v float64) []byte {
 	if c.bits {
-		return append(appendBytes(dst, uint64(v*8+0.5)), "bit"...)
+		return append(model.AppendBytes(dst, uint64(v*8+0.5)), "bit"...)
 	}
-	return appendRate(dst, v)
+	return model.AppendRate(dst, v)
 }
 
 func rateCell(dst []byte, r *model.Row, c *cells) []byte {
@@ -237,21 +237,21 @@ func bytesCell(dst []byte, r *model.Row, c *cells) []byte {
 	if r.Flow.Known&model.KnownCounters == 0 {
 		return append(dst, '-')
 	}
-	return appendBytes(dst, c.total(r.Flow.Bytes))
+	return model.AppendBytes(dst, c.total(r.Flow.Bytes))
 }
 
 func packetsCell(dst []byte, r *model.Row, c *cells) []byte {
 	if r.Flow.Known&model.KnownCounters == 0 {
 		return append(dst, '-')
 	}
-	return appendBytes(dst, c.total(r.Flow.Packets))
+	return model.AppendBytes(dst, c.total(r.Flow.Packets))
 }
 
 func ppsCell(dst []byte, r *model.Row, c *cells) []byte {
 	if r.Flow.Known&model.KnownRate == 0 {
 		return append(dst, '-')
 	}
-	return appendBytes(dst, uint64(c.pick(float64(r.Flow.PacketRate[0]), float64(r.Flow.PacketRate[1]))+0.5))
+	return model.AppendBytes(dst, uint64(c.pick(float64(r.Flow.PacketRate[0]), float64(r.Flow.PacketRate[1]))+0.5))
 }
 
 // ageCell puts ">" before an age that counts from when ctview first saw the flow.
@@ -262,7 +262,7 @@ func ageCell(dst []byte, r *model.Row, c *cells) []byte {
 	if r.Flow.Known&model.KnownStart == 0 {
 		dst = append(dst, '>')
 	}
-	return appendAge(dst, time.Duration(c.now-r.Flow.First))
+	return model.AppendAge(dst, time.Duration(c.now-r.Flow.First))
 }
 
 func markCell(dst []byte, r *model.Row, _ *cells) []byte {

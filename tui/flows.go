@@ -12,10 +12,6 @@ import (
 
 // flows is the main screen: the table of flows.
 type flows struct {
-	filter *model.Filter
-	text   string   // of filter
-	recent []string // filters applied before, newest first
-
 	cols []*column // shown, in order
 	sort string
 	desc bool
@@ -34,9 +30,10 @@ type flows struct {
 	items       []item
 	ghosts      []ghost
 
-	marks map[model.Key]uint32 // marked flows and their ids
-	seen  demand
-	left  int // lines that the filter bar takes from the table
+	marks   map[model.Key]uint32 // marked flows and their ids
+	seen    demand
+	zones   map[uint16]int // of the whole table, when nothing matches
+	left    int            // lines that the filter bar takes from the table
 	clicked time.Time
 }
 
@@ -57,11 +54,6 @@ func newFlows(a *App) (*flows, error) {
 	o := &a.opt
 	s := &flows{view: &model.View{}, spare: &model.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
 	s.c.more = a.marks.ellipsis
-	var err error
-	if s.filter, err = model.ParseFilter(o.Filter, o.Parse); err != nil {
-		return nil, err
-	}
-	s.text = strings.TrimSpace(o.Filter)
 	for i := range flowColumns {
 		if !flowColumns[i].off {
 			s.cols = append(s.cols, &flowColumns[i])
@@ -79,7 +71,7 @@ func newFlows(a *App) (*flows, error) {
 	}
 	if o.Sort != "" {
 		name, desc := strings.CutPrefix(o.Sort, "-")
-		if _, ok := sortColumn(name); !ok {
+		if _, ok := sortColumn(name, 0); !ok {
 			return nil, fmt.Errorf("unknown column %q to sort by", name)
 		}
 		s.sort, s.desc = name, desc
@@ -203,52 +195,15 @@ func (s *flows) moveTo(a *App, p int) tea.Cmd {
 	return nil
 }
 
-// setFilter puts f in force.
-func (s *flows) setFilter(a *App, f *model.Filter, text string) tea.Cmd {
-	text = strings.TrimSpace(text)
-	if s.text != "" && s.text != text {
-		s.remember(s.text)
-	}
-	s.filter, s.text = f, text
-	if text != "" {
-		s.remember(text)
-	}
-	return s.restart(a)
-}
-
-// remember puts a filter first among the recent ones.
-func (s *flows) remember(text string) {
-	out := []string{text}
-	for _, r := range s.recent {
-		if r != text && len(out) < 20 {
-			out = append(out, r)
-		}
-	}
-	s.recent = out
-}
-
-// restart shows the top of a new order.
-func (s *flows) restart(a *App) tea.Cmd {
+// restart shows the top of what is asked for next.
+func (s *flows) restart() {
 	s.top, s.at, s.touched, s.want = 0, 0, false, -1
 	s.ghosts = s.ghosts[:0]
-	return a.ask(false)
-}
-
-// narrowTo adds text to the filter, or its opposite.
-func (s *flows) narrowTo(a *App, text string, negate bool) tea.Cmd {
-	t := andFilter(s.text, text, negate)
-	f, err := model.ParseFilter(t, a.opt.Parse)
-	if err != nil {
-		a.fail(err.Error())
-		return nil
-	}
-	a.say("filter: " + t)
-	return s.setFilter(a, f, t)
 }
 
 // sortBy orders by the column called name: descending for amounts, ascending for names.
 func (s *flows) sortBy(a *App, name string) tea.Cmd {
-	if _, ok := sortColumn(name); !ok {
+	if _, ok := sortColumn(name, 0); !ok {
 		a.say("the column " + name + " has no order")
 		return nil
 	}
@@ -264,3 +219,6 @@ func (s *flows) sortBy(a *App, name string) tea.Cmd {
 	}
 	return a.ask(false)
 }
+
+// alsoBindings are listed in the help of this screen, too.
+func (s *flows) alsoBindings() []binding { return viewBindings }

@@ -16,6 +16,7 @@ type flowsAnswer struct {
 	filter *model.Filter // that was asked with
 	ended  []model.Key   // of the rows that were on the screen: flows that are gone
 	dead   []model.Key   // of the marked flows
+	zones  map[uint16]int
 }
 
 // pausedRows is how many rows around the cursor are read when the screen is frozen, to scroll in.
@@ -24,8 +25,8 @@ const pausedRows = 2000
 // ask asks for three screens of rows around the one that is shown.
 func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	h := s.rowsOn(a)
-	q := model.Query{Filter: s.filter, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
-	q.Sort, _ = sortColumn(s.sort)
+	q := model.Query{Filter: a.active(), Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
+	q.Sort, _ = sortColumn(s.sort, s.c.dir)
 	if a.paused {
 		q.Offset, q.Limit = max(s.top-pausedRows/2, 0), pausedRows
 	}
@@ -35,7 +36,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 			q.Follow, q.AnchorRow = true, min(h, s.top)+s.at
 		}
 	}
-	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: s.filter}
+	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: a.active()}
 	s.want = -1
 	var shown []model.Key
 	for _, it := range s.items {
@@ -58,6 +59,9 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 		store.View(&q, ans.view)
 		ans.place(store, &q, h, at)
 		ans.findEnded(store, shown)
+		if ans.view.Matched == 0 && ans.view.Total > 0 {
+			ans.zones, _ = census(store)
+		}
 		for _, k := range marked {
 			if _, ok := store.Get(k); !ok {
 				ans.dead = append(ans.dead, k)
@@ -114,7 +118,7 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	if n.filter != s.filter { // asked before the filter changed; the next answer is on its way
+	if n.filter != a.active() { // asked before the filter changed; the next answer is on its way
 		return nil
 	}
 	gone := make(map[model.Key]bool, len(n.ended))
@@ -131,7 +135,7 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 		delete(s.marks, k)
 	}
 	s.view, s.spare = n.view, s.view
-	s.ghosts, s.top, s.got = ghosts, n.top, true
+	s.ghosts, s.top, s.got, s.zones = ghosts, n.top, true, n.zones
 	if n.want >= 0 {
 		if i := n.want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
 			s.key = s.view.Rows[i].Flow.Key
@@ -151,4 +155,17 @@ func (s *flows) learn() {
 		s.seen.zones = s.seen.zones || f.Zone != 0
 		s.seen.helpers = s.seen.helpers || f.Helper != 0
 	}
+}
+
+// census counts the flows of each zone and of each helper. It reads the whole table.
+func census(store Store) (zones map[uint16]int, helpers map[model.HelperID]int) {
+	zones, helpers = map[uint16]int{}, map[model.HelperID]int{}
+	store.Each(func(f *model.Flow, _ *model.Extra) bool {
+		zones[f.Zone]++
+		if f.Helper != 0 {
+			helpers[f.Helper]++
+		}
+		return true
+	})
+	return zones, helpers
 }

@@ -15,7 +15,7 @@ func (s *flows) draw(a *App, f *frame) {
 	a.tabsLine(f)
 	s.left = 0
 	if b, ok := a.bar(); ok {
-		s.left = b.draw1(a, f)
+		s.left = b.write(a, f)
 	} else {
 		s.filterLine(a, f)
 	}
@@ -66,7 +66,7 @@ func (s *flows) prepare(a *App) {
 // filterLine writes the filter, how many flows match, and the order.
 func (s *flows) filterLine(a *App, f *frame) {
 	f.begin(plain)
-	t := " / " + model.Escape(s.text)
+	t := " / " + model.Escape(a.text)
 	r := s.matchText(a)
 	if f.w >= wideFrom {
 		r += "   sort " + strings.ToUpper(s.sort) + " " + orderWord(s.desc)
@@ -109,6 +109,9 @@ func (s *flows) footer(a *App, f *frame) {
 	if msg == "" {
 		msg = s.standing(a)
 	}
+	if _, typing := a.bar(); typing {
+		msg = a.barText(s.view)
+	}
 	if !short || msg == "" {
 		s.currentLine(f, a)
 	}
@@ -124,6 +127,17 @@ func (s *flows) footer(a *App, f *frame) {
 // hintBindings are those of the mode that has the keys.
 func (s *flows) hintBindings(a *App) []binding {
 	return rebind(a.top().bindings(), a.opt.Keys)
+}
+
+// barText is the message line while a filter is typed: what the rows are.
+func (a *App) barText(v *model.View) string {
+	switch {
+	case a.trying:
+		return fmt.Sprintf("preview: %d of %d match %q", v.Matched, v.Total, model.Escape(a.tryText))
+	case a.text != "":
+		return fmt.Sprintf("filter not applied: the rows above are still those of %q", model.Escape(a.text))
+	}
+	return "no filter: the rows above are all flows"
 }
 
 // message is the text of the message line.
@@ -213,8 +227,8 @@ func (s *flows) whyEmpty(a *App) string {
 		return model.Escape(a.sysErr.Error())
 	case !s.got, st.Dumping && !st.Loaded, !st.Loaded && v.Total == 0:
 		return "reading the table " + a.marks.ellipsis
-	case v.Total > 0 && s.text != "":
-		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(s.text), s.zonesHere(a))
+	case v.Total > 0 && a.text != "":
+		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(a.text), s.zonesHere(a))
 	case v.Total > 0:
 		return ""
 	case st.New+st.Updates+st.Ended == 0 && st.LastEnded == 0:
@@ -234,7 +248,7 @@ func (s *flows) whyEmpty(a *App) string {
 
 // zonesHere lists the zones of the table, the largest first, for a filter that matches nothing.
 func (s *flows) zonesHere(a *App) string {
-	zones := a.breakdown.zones
+	zones := s.zones
 	if len(zones) == 0 {
 		return ""
 	}

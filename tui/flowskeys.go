@@ -67,7 +67,7 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 	case "unmark":
 		clear(s.marks)
 	case "filter":
-		a.push(newBar(a, s))
+		return a.openBar()
 	case "value":
 		s.valueMenu(a)
 	case "detail":
@@ -100,7 +100,9 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 		s.columnsMenu(a)
 	case "direction":
 		s.c.dir = (s.c.dir + 1) % 3
+		s.top = 0
 		a.say("RATE, BYTES and PACKETS are of " + [...]string{"both directions", "the original direction", "the reply direction"}[s.c.dir])
+		return a.ask(false)
 	case "units":
 		s.c.bits = !s.c.bits
 	case "compact":
@@ -154,7 +156,7 @@ func (s *flows) sortNext(a *App, forward bool) tea.Cmd {
 	}
 	for range s.cols {
 		at = (at + step) % len(s.cols)
-		if _, ok := sortColumn(s.cols[at].name); ok {
+		if _, ok := sortColumn(s.cols[at].name, 0); ok {
 			s.sort = ""
 			return s.sortBy(a, s.cols[at].name)
 		}
@@ -193,7 +195,7 @@ func (s *flows) toggleMark(a *App) tea.Cmd {
 
 // markAll marks every flow that matches, also those that are not on the screen.
 func (s *flows) markAll(a *App) tea.Cmd {
-	store, filter, now := a.opt.Store, s.filter, a.opt.Now().UnixNano()
+	store, filter, now := a.opt.Store, a.filter, a.opt.Now().UnixNano()
 	return func() tea.Msg {
 		found := map[model.Key]uint32{}
 		store.Each(func(f *model.Flow, x *model.Extra) bool {
@@ -217,8 +219,8 @@ func (s *flows) back(a *App) tea.Cmd {
 		clear(s.marks)
 	case s.skip > 0:
 		s.skip = 0
-	case s.text != "":
-		return s.setFilter(a, nil, "")
+	case a.text != "":
+		return a.setFilter(nil, "")
 	}
 	a.note = ""
 	return nil

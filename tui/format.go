@@ -94,36 +94,10 @@ func appendZone(dst []byte, k *model.Key) []byte {
 	return dst
 }
 
-// appendFlags appends the letters of what a flow is, "-" for none: A assured, U no reply, H helper, E expected,
-// O offloaded, F fixed timeout, D dying.
-func appendFlags(dst []byte, f *model.Flow) []byte {
-	from := len(dst)
-	for _, x := range [...]struct {
-		on bool
-		c  byte
-	}{
-		{f.Status&model.StatusAssured != 0, 'A'},
-		{f.Status&model.StatusSeenReply == 0 && !f.Offloaded(), 'U'},
-		{f.Helper != 0, 'H'},
-		{f.Status&model.StatusExpected != 0, 'E'},
-		{f.Offloaded(), 'O'},
-		{f.Status&model.StatusFixedTimeout != 0, 'F'},
-		{f.Status&model.StatusDying != 0, 'D'},
-	} {
-		if x.on {
-			dst = append(dst, x.c)
-		}
-	}
-	if len(dst) == from {
-		dst = append(dst, '-')
-	}
-	return dst
-}
-
 // clock writes the time of day of t (Unix nanoseconds) in loc.
 func clock(t int64, loc *time.Location) string {
 	return time.Unix(0, t).In(loc).Format("15:04:05")
 }
 
 // duration writes d in at most six cells.
-func duration(d time.Duration) string { return string(appendDuration(nil, d)) }
+func duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }

@@ -13,9 +13,9 @@ type frame struct {
 	th   *theme
 	mk   *marks
 	buf  []byte
-	ends []int // where each finished line ends in buf
-	x    int   // cells of the line being written
-	base role  // of the line being written
+	ends []int  // where each finished line ends in buf
+	x    int    // cells of the line being written
+	base role   // of the line being written
 	cell []byte // scratch for one cell of a table
 
 	cursorX, cursorY int // where the terminal's cursor stands

@@ -33,9 +33,9 @@ func layout(cols []*column, w int, d demand) []placed {
 	} else {
 		ps = dropped(ps, room, d)
 	}
-	shrink(ps, "src", "dst", room, 7)
+	shrink(ps, "src", "dst", room, 15)
 	shrink(ps, "state", "", room, 5)
-	shrink(ps, "proto", "", room, 4)
+	shrink(ps, "src", "dst", room, 7)
 	widen(ps, room)
 	x := margin
 	for i := range ps {
@@ -45,6 +45,7 @@ func layout(cols []*column, w int, d demand) []placed {
 		if width(ps[i].head) > ps[i].w || ps[i].w < ps[i].want {
 			ps[i].head = ps[i].short
 		}
+		ps[i].head = clip(ps[i].head, ps[i].w, "")
 	}
 	return ps
 }

@@ -81,6 +81,9 @@ type Options struct {
 	// Keys are bindings from the config: action → keys, in place of the action's own keys.
 	Keys map[string][]string
 
+	// SaveFilter keeps a filter as @name in the config. nil: it cannot be kept. Called from a goroutine of its own.
+	SaveFilter func(name, text string) error
+
 	Now     func() time.Time // nil is time.Now; its location is the one times are shown in
 	Environ []string         // nil is os.Environ
 	Input   io.Reader        // nil is standard input, or /dev/tty if that is not a terminal

@@ -1,0 +1,319 @@
+package tui
+
+import (
+	"errors"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A bar is the filter being typed. Rows follow the text as far as it parses; the filter in force stays until Enter.
+type bar struct {
+	line    edit
+	dyn     dynamic
+	offers  []completion
+	chosen  int
+	err     *model.FilterError
+	pressed bool // Enter was pressed on a text that does not parse
+	recent  bool // offers are recent filters
+	tried   string
+	saving  bool
+	saveAs  edit
+}
+
+// A narrowing is the filter of the session: Flows, Groups and Events share it.
+type narrowing struct {
+	filter *model.Filter
+	text   string
+	recent []string // applied before, newest first
+
+	try     *model.Filter // the filter bar's text as far as it parses
+	trying  bool
+	tryText string
+}
+
+// active is the filter that rows are asked with.
+func (n *narrowing) active() *model.Filter {
+	if n.trying {
+		return n.try
+	}
+	return n.filter
+}
+
+// remember puts a filter first among the recent ones.
+func (n *narrowing) remember(text string) {
+	out := []string{text}
+	for _, r := range n.recent {
+		if r != text && len(out) < 20 {
+			out = append(out, r)
+		}
+	}
+	n.recent = out
+}
+
+// setFilter puts f in force on every screen that has flows.
+func (a *App) setFilter(f *model.Filter, text string) tea.Cmd {
+	text = strings.TrimSpace(text)
+	if a.text != "" && a.text != text {
+		a.remember(a.text)
+	}
+	if text != "" {
+		a.remember(text)
+	}
+	a.filter, a.text, a.trying = f, text, false
+	return a.refilter()
+}
+
+// refilter starts the screens again with another filter.
+func (a *App) refilter() tea.Cmd {
+	for _, m := range a.screens {
+		if r, ok := m.(interface{ restart() }); ok {
+			r.restart()
+		}
+	}
+	return a.ask(false)
+}
+
+// narrowTo adds text to the filter, or its opposite.
+func (a *App) narrowTo(text string, negate bool) tea.Cmd {
+	t := andFilter(a.text, text, negate)
+	f, err := model.ParseFilter(t, a.opt.Parse)
+	if err != nil {
+		a.fail(err.Error())
+		return nil
+	}
+	a.note = ""
+	return a.setFilter(f, t)
+}
+
+// openBar starts typing a filter. What can be completed beside the language's words is counted off the loop.
+func (a *App) openBar() tea.Cmd {
+	b := &bar{line: newEdit(a.text)}
+	a.note = ""
+	a.push(b)
+	b.think(a)
+	store, saved := a.opt.Store, a.opt.Parse.Saved
+	return func() tea.Msg {
+		zones, helpers := census(store)
+		var d dynamic
+		for z := range zones {
+			d.Zones = append(d.Zones, z)
+		}
+		for h := range helpers {
+			d.Helpers = append(d.Helpers, h.String())
+		}
+		for n := range saved {
+			d.Saved = append(d.Saved, n)
+		}
+		return doneMsg{func(a *App) tea.Cmd {
+			b.dyn = d
+			b.offer()
+			return nil
+		}}
+	}
+}
+
+// bar returns the filter bar if one is open on top.
+func (a *App) bar() (*bar, bool) {
+	b, ok := a.top().(*bar)
+	return b, ok
+}
+
+func (b *bar) name() string { return "Filter" }
+
+var barBindings = []binding{
+	{id: "choose", keys: []string{"up"}, hint: "choose", help: "choose a completion (Up, Down)", group: groupLook},
+	{id: "accept", keys: []string{"tab"}, hint: "complete", narrow: "accept", help: "take the completion", group: groupLook},
+	{id: "apply", keys: []string{"enter"}, hint: "apply", help: "apply the filter", group: groupLook},
+	{id: "recent", keys: []string{"ctrl+r"}, hint: "recent filters", narrow: "recent", help: "recent filters", group: groupLook},
+	{id: "save", keys: []string{"ctrl+s"}, hint: "save as @name", narrow: "save", help: "save the filter as @name", group: groupLook},
+	{id: "cancel", keys: []string{"esc"}, hint: "cancel", help: "cancel", group: groupLook},
+}
+
+func (b *bar) bindings() []binding { return barBindings }
+
+func (b *bar) do(*App, string) tea.Cmd { return nil } // typed takes every key
+
+func (b *bar) draw(*App, *frame) {} // the screen below leaves room and calls write
+
+// typed takes a key.
+func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	if b.saving {
+		return b.typedName(a, k), true
+	}
+	switch k.String() {
+	case "esc":
+		if b.recent {
+			b.recent = false
+			b.offer()
+			return nil, true
+		}
+		a.pop()
+		if a.trying {
+			a.trying = false
+			return a.refilter(), true
+		}
+	case "enter":
+		return b.apply(a), true
+	case "tab":
+		return b.accept(a), true
+	case "up", "ctrl+p", "shift+tab":
+		b.choose(-1)
+	case "down", "ctrl+n":
+		b.choose(1)
+	case "ctrl+r":
+		b.showRecent(a)
+	case "ctrl+s":
+		b.saving, b.saveAs = true, newEdit("")
+	case "ctrl+z", "ctrl+l", "f1":
+		return nil, false
+	default:
+		if b.line.key(k) {
+			return b.think(a), true
+		}
+	}
+	return nil, true
+}
+
+func (b *bar) pasted(a *App, text string) tea.Cmd {
+	if b.saving {
+		b.saveAs.insert(text)
+		return nil
+	}
+	b.line.insert(text)
+	return b.think(a)
+}
+
+func (b *bar) choose(n int) {
+	if len(b.offers) > 0 {
+		b.chosen = (b.chosen + n + len(b.offers)) % len(b.offers)
+	}
+}
+
+// apply puts the text in force, or says why not.
+func (b *bar) apply(a *App) tea.Cmd {
+	if b.recent && len(b.offers) > 0 {
+		return b.accept(a)
+	}
+	text := b.line.String()
+	f, err := model.ParseFilter(text, a.opt.Parse)
+	if err != nil {
+		b.pressed = true
+		return nil
+	}
+	a.pop()
+	return a.setFilter(f, text)
+}
+
+// accept takes the chosen completion, or the first correction of an error.
+func (b *bar) accept(a *App) tea.Cmd {
+	switch {
+	case len(b.offers) > 0:
+		o := b.offers[b.chosen]
+		text := b.line.String()
+		b.line.set(text[:o.From]+o.Insert+text[min(o.To, len(text)):], o.From+len(o.Insert))
+		b.recent = false
+	case b.err != nil && len(b.err.Suggestions) > 0:
+		b.line.set(fixed(b.err, 0))
+	}
+	return b.think(a)
+}
+
+func (b *bar) showRecent(a *App) {
+	b.recent, b.offers, b.chosen = true, nil, 0
+	for _, r := range a.recent {
+		b.offers = append(b.offers, completion{Insert: r, From: 0, To: len(b.line.String())})
+	}
+}
+
+// offer computes the completions at the cursor.
+func (b *bar) offer() {
+	if b.recent {
+		return
+	}
+	b.offers, b.chosen = complete(b.line.String(), b.line.cursor(), b.dyn), 0
+}
+
+// think parses the text and has the rows follow it as far as it goes.
+func (b *bar) think(a *App) tea.Cmd {
+	b.pressed, b.err, b.recent = false, nil, false
+	text := strings.TrimSpace(b.line.String())
+	b.offer()
+	f, err := model.ParseFilter(text, a.opt.Parse)
+	if err != nil {
+		_ = errors.As(err, &b.err)
+		text, f = b.prefix(a, text)
+		if text == "" {
+			if a.trying {
+				a.trying = false
+				return a.refilter()
+			}
+			return nil
+		}
+	}
+	if a.trying && a.tryText == text || !a.trying && a.text == text {
+		return nil
+	}
+	a.trying, a.try, a.tryText = text != a.text, f, text
+	return a.refilter()
+}
+
+// prefix returns the longest beginning of text, cut at a blank, that is a filter.
+func (b *bar) prefix(a *App, text string) (string, *model.Filter) {
+	for range 20 {
+		i := strings.LastIndexByte(text, ' ')
+		if i <= 0 {
+			return "", nil
+		}
+		text = strings.TrimSpace(text[:i])
+		if f, err := model.ParseFilter(text, a.opt.Parse); err == nil {
+			return text, f
+		}
+	}
+	return "", nil
+}
+
+// typedName takes a key of the name that the filter is saved under.
+func (b *bar) typedName(a *App, k tea.KeyPressMsg) tea.Cmd {
+	switch k.String() {
+	case "esc":
+		b.saving = false
+	case "enter":
+		b.saving = false
+		name := strings.TrimPrefix(strings.TrimSpace(b.saveAs.String()), "@")
+		return a.saveFilter(name, strings.TrimSpace(b.line.String()))
+	default:
+		b.saveAs.key(k)
+	}
+	return nil
+}
+
+// saveFilter keeps a filter as @name through Options.Save.
+func (a *App) saveFilter(name, text string) tea.Cmd {
+	if name == "" || a.opt.SaveFilter == nil {
+		a.fail("filters cannot be saved here: there is no config file to write")
+		return nil
+	}
+	if _, err := model.ParseFilter(text, a.opt.Parse); err != nil {
+		a.fail("not saved: " + err.Error())
+		return nil
+	}
+	save := a.opt.SaveFilter
+	return func() tea.Msg {
+		err := save(name, text)
+		return doneMsg{func(a *App) tea.Cmd {
+			if err != nil {
+				a.fail("not saved: " + err.Error())
+				return nil
+			}
+			if a.opt.Parse.Saved == nil {
+				a.opt.Parse.Saved = map[string]string{}
+			}
+			a.opt.Parse.Saved[name] = text
+			a.say("saved as @" + name)
+			return nil
+		}}
+	}
+}

@@ -1,0 +1,255 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A confirm asks before something is changed. What it is about was fixed when it was opened.
+type confirm struct {
+	head   string
+	lines  []string
+	key    string // this key says yes; "" if a word has to be typed
+	word   string // what has to be typed
+	yes    func(a *App) tea.Cmd
+	typing edit
+	wrong  bool
+	verb   string
+}
+
+var confirmBindings = []binding{
+	{id: "cancel", keys: []string{"esc"}, help: "keep everything as it is", hint: "keep", group: groupLook},
+}
+
+func (c *confirm) name() string        { return "Confirm" }
+func (c *confirm) bindings() []binding { return confirmBindings }
+
+func (c *confirm) do(a *App, _ string) tea.Cmd {
+	a.pop()
+	return nil
+}
+
+func (c *confirm) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	s := k.String()
+	switch {
+	case s == "esc":
+		a.pop()
+		return nil, true
+	case s == "ctrl+z" || s == "ctrl+l":
+		return nil, false
+	case c.key != "":
+		if s == c.key {
+			a.pop()
+			return c.yes(a), true
+		}
+		if s == "q" || s == "n" {
+			a.pop()
+		}
+		return nil, true
+	case s == "enter":
+		if strings.TrimSpace(c.typing.String()) != c.word {
+			c.wrong = true
+			return nil, true
+		}
+		a.pop()
+		return c.yes(a), true
+	}
+	c.wrong = false
+	c.typing.key(k)
+	return nil, true
+}
+
+func (c *confirm) pasted(_ *App, text string) tea.Cmd {
+	c.typing.insert(text)
+	return nil
+}
+
+func (c *confirm) draw(a *App, f *frame) {
+	var lines []string
+	for _, l := range c.lines {
+		for _, w := range wrap(l, min(f.w-8, 100)) {
+			lines = append(lines, " "+w)
+		}
+	}
+	lines = append(lines, "")
+	var ask string
+	if c.key != "" {
+		ask = " [" + c.key + "] " + c.verb + "  [Esc] keep"
+	} else {
+		ask = " Type " + c.word + ": "
+	}
+	typed := c.typing.String()
+	shown := ask + typed
+	if c.word != "" {
+		shown += strings.Repeat("_", max(width(c.word)-width(typed), 0)) + "   Esc keeps"
+	}
+	if c.wrong {
+		shown += "   not " + c.word
+	}
+	lines = append(lines, shown)
+	popup(f, c.head, lines, -1)
+	if c.word != "" {
+		inner := 0
+		for _, l := range append(lines, c.head+"    ") {
+			inner = max(inner, width(l)+1)
+		}
+		inner = min(inner, f.w-4)
+		f.cursorX = (f.w-inner-2)/2 + 1 + width(ask) + width(typed)
+		f.cursorY = popupTop(f.h, len(lines)) + len(lines)
+		f.hasCursor = true
+	}
+	a.overHints(f, c.bindings())
+}
+
+// mine reports whether k is the operator's own ssh connection, seen from either side of NAT.
+func (a *App) mine(k *model.Key, reply *model.Tuple) bool {
+	m := a.opt.Session
+	if m.Family == 0 {
+		return false
+	}
+	same := func(t model.Tuple) bool { return t == m || t == m.Invert() }
+	return same(k.OrigTuple()) || reply != nil && same(*reply)
+}
+
+// askDelete asks before the marked flows go, or the current one if none is marked.
+func (s *flows) askDelete(a *App) tea.Cmd {
+	if len(s.marks) > 0 {
+		return s.askDeleteMany(a)
+	}
+	r, ended := s.current()
+	if r == nil {
+		return nil
+	}
+	if ended {
+		a.fail("that flow ended " + ago(a) + " ago")
+		return nil
+	}
+	return a.askDeleteOne(r)
+}
+
+// ago is how long ago the last refresh was.
+func ago(a *App) string { return duration(a.opt.Now().Sub(a.now)) }
+
+// askDeleteOne asks before one flow goes.
+func (a *App) askDeleteOne(r *model.Row) tea.Cmd {
+	targets := []Target{{r.Flow.Key, r.Flow.ID}}
+	reply := r.Flow.Reply()
+	c := &confirm{head: "Delete this flow?", lines: []string{describe(&r.Flow.Key)}, key: "y", verb: "delete",
+		yes: func(a *App) tea.Cmd { return a.delete(targets) }}
+	if a.mine(&r.Flow.Key, &reply) {
+		c.own(a)
+	}
+	a.push(c)
+	return nil
+}
+
+// own has the word "mine" typed: the operator's own session would be hit.
+func (c *confirm) own(a *App) {
+	m := a.opt.Session
+	c.lines = append(c.lines, "! this includes your own session ("+string(appendPair(nil, &m))+")")
+	if c.word != "" {
+		c.lines = append(c.lines, "This deletes "+c.word+" flows.")
+	}
+	c.key, c.word = "", "mine"
+}
+
+// askDeleteMany asks before the marked flows go.
+func (s *flows) askDeleteMany(a *App) tea.Cmd {
+	targets := make([]Target, 0, len(s.marks))
+	own := false
+	for k, id := range s.marks {
+		targets = append(targets, Target{k, id})
+		own = own || a.mine(&k, nil)
+		if !own && a.opt.Session.Family != 0 && len(s.marks) <= maxChecked {
+			if r, ok := a.opt.Store.Get(k); ok {
+				t := r.Flow.Reply()
+				own = a.mine(&k, &t)
+			}
+		}
+	}
+	n := len(targets)
+	if n == 1 {
+		c := &confirm{head: "Delete this flow?", lines: []string{describe(&targets[0].Key)}, key: "y", verb: "delete",
+			yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
+		if own {
+			c.own(a)
+		}
+		a.push(c)
+		return nil
+	}
+	what := fmt.Sprintf("Delete %d marked flows?", n)
+	if a.text != "" && n == s.view.Matched {
+		what = fmt.Sprintf("Delete %d flows that match %q?", n, model.Escape(a.text))
+	}
+	c := &confirm{head: "Delete " + count(n) + " flows", lines: []string{what}, word: count(n),
+		yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
+	for i, t := range targets {
+		if i == 3 {
+			c.lines = append(c.lines, fmt.Sprintf("... and %d more", n-3))
+			break
+		}
+		c.lines = append(c.lines, "  "+describe(&t.Key))
+	}
+	if own {
+		c.own(a)
+	}
+	a.push(c)
+	return nil
+}
+
+// delete sends targets to the kernel. The rows go when the kernel says so.
+func (a *App) delete(targets []Target) tea.Cmd {
+	if a.opt.Kernel == nil || a.opt.ReadOnly {
+		a.fail("nothing here can delete flows")
+		return nil
+	}
+	a.say("deleting " + count(len(targets)) + " " + a.marks.ellipsis)
+	kernel, ctx := a.opt.Kernel, a.ctx
+	return func() tea.Msg {
+		errs := kernel.Delete(ctx, targets)
+		return doneMsg{func(a *App) tea.Cmd {
+			a.deleted(len(targets), errs)
+			return a.ask(true)
+		}}
+	}
+}
+
+// deleted tells what became of a deletion.
+func (a *App) deleted(n int, errs []error) {
+	gone, bad := 0, 0
+	var first error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrGone):
+			gone++
+		case errors.Is(err, context.Canceled):
+			bad++
+		default:
+			bad++
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	switch {
+	case bad > 0 && first != nil:
+		a.fail(fmt.Sprintf("%d of %d not deleted: %v", bad, n, first))
+	case bad > 0:
+		a.fail(fmt.Sprintf("%d of %d not deleted", bad, n))
+	case n == 1 && gone == 1:
+		a.say("that flow had ended already")
+	case n == 1:
+		a.say("deleted; a new packet of it will make a new entry if the rules allow")
+	case gone > 0:
+		a.say(fmt.Sprintf("%d flows deleted, %d had ended already", n-gone, gone))
+	default:
+		a.say(fmt.Sprintf("%d flows deleted; new packets of them will make new entries if the rules allow", n))
+	}
+}

@@ -1,0 +1,7 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+)
+
+func (s *flows) openDetail(a *App) tea.Cmd { return nil }

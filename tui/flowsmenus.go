@@ -1,0 +1,177 @@
+package tui
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A valueChoice is a value of a row as filter text.
+type valueChoice struct {
+	key, label, filter string
+}
+
+// valueChoices returns what a filter can be made of: state, zone and helper first, each one key away.
+func valueChoices(r *model.Row) []valueChoice {
+	f := &r.Flow
+	src, dst := f.Family.Addr(f.Src), f.Family.Addr(f.Dst)
+	bits := 24
+	if f.Family == model.IPv6 {
+		bits = 64
+	}
+	cs := []valueChoice{
+		{"s", "state", "state " + strings.ToLower(f.StateText())},
+		{"z", "zone", "zone " + strconv.Itoa(int(f.Zone))},
+		{"h", "helper", "helper " + quoteWord(f.Helper.String())},
+		{"a", "source", "src " + src.String()},
+		{"d", "destination", "dst " + dst.String()},
+	}
+	if f.Helper == 0 {
+		cs[2].filter = `helper ""`
+	}
+	if f.Proto.HasPorts() {
+		cs = append(cs, valueChoice{"p", "destination port", "dport " + strconv.Itoa(int(f.Dport))},
+			valueChoice{"o", "source port", "sport " + strconv.Itoa(int(f.Sport))})
+	}
+	cs = append(cs, valueChoice{"r", "protocol", "proto " + f.Proto.String()},
+		valueChoice{"n", "source network", "src " + netip.PrefixFrom(src, bits).Masked().String()},
+		valueChoice{"w", "destination network", "dst " + netip.PrefixFrom(dst, bits).Masked().String()},
+		valueChoice{"m", "mark", "mark " + strconv.FormatUint(uint64(f.Mark), 10)},
+		valueChoice{"c", "ct state", "ctstate " + f.CtState().String()})
+	if f.SNAT() {
+		cs = append(cs, valueChoice{"x", "translated source", "reply dst " + f.Family.Addr(f.ReplyDst).String()})
+	}
+	if f.DNAT() {
+		cs = append(cs, valueChoice{"y", "translated destination", "reply src " + f.Family.Addr(f.ReplySrc).String()})
+	}
+	return cs
+}
+
+// quoteWord writes a name from the kernel as the filter language reads it: bare where it is a plain word.
+func quoteWord(s string) string {
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return strconv.Quote(s)
+		}
+	}
+	if s == "" {
+		return `""`
+	}
+	return s
+}
+
+var valueKeys = []binding{
+	{id: "not", keys: []string{"!"}, help: "add the opposite: and not", hint: "and not", group: groupLook},
+}
+
+// valueMenu offers the values of the current row.
+func (s *flows) valueMenu(a *App) {
+	if r, _ := s.current(); r != nil {
+		a.pushValues(r)
+	}
+}
+
+// pushValues offers the values of r as filters.
+func (a *App) pushValues(r *model.Row) {
+	cs := valueChoices(r)
+	m := &menu{head: "filter by a value of this flow", keys: valueKeys}
+	for _, c := range cs {
+		m.choices = append(m.choices, choice{key: c.key, text: c.label + strings.Repeat(" ", max(24-len(c.label), 2)) + model.Escape(c.filter)})
+	}
+	m.pick = func(a *App, i int, id string) tea.Cmd {
+		a.stack = a.stack[:0]
+		return a.narrowTo(cs[i].filter, id == "not")
+	}
+	a.push(m)
+}
+
+// sortMenu offers the columns to sort by.
+func (s *flows) sortMenu(a *App) {
+	var cols []*column
+	m := &menu{head: "sort by (again: the other way round)"}
+	for i := range flowColumns {
+		c := &flowColumns[i]
+		if _, ok := sortColumn(c.name, 0); !ok {
+			continue
+		}
+		if c.name == s.sort {
+			m.chosen = len(cols)
+		}
+		cols = append(cols, c)
+		t := strings.ToLower(c.title)
+		if c.name == s.sort {
+			t += " " + orderWord(s.desc)
+		}
+		m.choices = append(m.choices, choice{text: t})
+	}
+	m.pick = func(a *App, i int, _ string) tea.Cmd {
+		a.pop()
+		return s.sortBy(a, cols[i].name)
+	}
+	a.push(m)
+}
+
+var columnKeys = []binding{
+	{id: "toggle", keys: []string{"space"}, help: "show or hide", hint: "show, hide", group: groupLook},
+	{id: "earlier", keys: []string{"K", "<"}, help: "further to the left", hint: "left", group: groupLook},
+	{id: "later", keys: []string{"J", ">"}, help: "further to the right", hint: "right", group: groupLook},
+}
+
+// columnsMenu has columns chosen and put in order.
+func (s *flows) columnsMenu(a *App) {
+	all := append([]*column{}, s.cols...)
+	on := map[*column]*bool{}
+	for _, c := range s.cols {
+		on[c] = ptr(true)
+	}
+	for i := range flowColumns {
+		if c := &flowColumns[i]; on[c] == nil {
+			on[c] = ptr(false)
+			all = append(all, c)
+		}
+	}
+	m := &menu{head: "columns", keys: columnKeys}
+	show := func() {
+		m.choices = m.choices[:0]
+		for _, c := range all {
+			m.choices = append(m.choices, choice{text: strings.ToLower(c.title), on: on[c]})
+		}
+		s.cols = s.cols[:0]
+		for _, c := range all {
+			if *on[c] {
+				s.cols = append(s.cols, c)
+			}
+		}
+	}
+	show()
+	m.pick = func(a *App, i int, id string) tea.Cmd {
+		switch id {
+		case "toggle":
+			if *on[all[i]] && len(s.cols) == 1 {
+				a.say("one column has to stay")
+				return nil
+			}
+			*on[all[i]] = !*on[all[i]]
+		case "earlier", "later":
+			j := i + 1
+			if id == "earlier" {
+				j = i - 1
+			}
+			if j >= 0 && j < len(all) {
+				all[i], all[j] = all[j], all[i]
+				m.chosen = j
+			}
+		default:
+			a.pop()
+		}
+		show()
+		return nil
+	}
+	a.push(m)
+}
+
+func ptr[T any](v T) *T { return &v }

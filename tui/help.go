@@ -1,0 +1,270 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A help is the help screen of a mode. It is made from the bindings themselves.
+type help struct {
+	about  string
+	blocks []helpBlock
+	top    int
+	search edit
+	typing bool
+	pages  bool // does not fit
+}
+
+type helpBlock struct {
+	head  string
+	lines []helpLine
+}
+
+type helpLine struct {
+	keys, text string
+	off        bool
+}
+
+// newHelp returns the help of m.
+func newHelp(a *App, m mode) *help {
+	h := &help{about: m.name()}
+	all := append(rebind(m.bindings(), a.opt.Keys), a.always...)
+	if p, ok := m.(interface{ alsoBindings() []binding }); ok {
+		all = append(all, p.alsoBindings()...)
+	}
+	for _, g := range []string{groupMove, groupTime, groupLook, groupAct, groupAway, groupProgram} {
+		b := helpBlock{head: g}
+		for _, k := range all {
+			if k.group != g || k.hide || len(k.keys) == 0 {
+				continue
+			}
+			names := make([]string, 0, len(k.keys))
+			for _, n := range k.keys {
+				names = append(names, keyName(n, false))
+			}
+			b.lines = append(b.lines, helpLine{strings.Join(names, " "), k.help, k.writes && a.opt.ReadOnly})
+		}
+		if len(b.lines) > 0 {
+			h.blocks = append(h.blocks, b)
+		}
+	}
+	return h
+}
+
+func (h *help) name() string { return "Help" }
+func (h *help) covers() bool { return true }
+
+var helpBindings = []binding{
+	{id: "down", keys: []string{"j", "down", "pgdown", "space"}, help: "further down", hint: "down", group: groupMove},
+	{id: "up", keys: []string{"k", "up", "pgup"}, help: "further up", hint: "up", group: groupMove},
+	{id: "search", keys: []string{"/"}, help: "search", hint: "search", group: groupLook},
+	{id: "close", keys: []string{"esc", "q", "?", "f1", "enter"}, help: "close", hint: "close", group: groupLook},
+}
+
+func (h *help) bindings() []binding { return helpBindings }
+
+func (h *help) do(a *App, id string) tea.Cmd {
+	switch id {
+	case "down":
+		h.top += max(a.h/2, 1)
+	case "up":
+		h.top = max(h.top-max(a.h/2, 1), 0)
+	case "search":
+		h.typing = true
+	case "close":
+		a.pop()
+		return a.ask(false)
+	}
+	return nil
+}
+
+// typed searches while a word is typed; otherwise any key that does not scroll closes.
+func (h *help) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	s := k.String()
+	if h.typing {
+		switch s {
+		case "esc":
+			h.typing, h.search = false, edit{}
+		case "enter":
+			h.typing = false
+		default:
+			h.search.key(k)
+			h.top = 0
+		}
+		return nil, true
+	}
+	if s == "ctrl+z" || s == "ctrl+l" || find(helpBindings, s) != nil {
+		return nil, false
+	}
+	a.pop()
+	return a.ask(false), true
+}
+
+func (h *help) pasted(*App, string) tea.Cmd { return nil }
+
+func (h *help) wheel(a *App, n int) tea.Cmd {
+	h.top = max(h.top+n, 0)
+	return nil
+}
+
+func (h *help) click(a *App, _, _ int) tea.Cmd {
+	a.pop()
+	return a.ask(false)
+}
+
+// notes are what the help says beside the keys.
+func helpNotes(a *App) []string {
+	return []string{
+		"FLAGS  A assured  U no reply  H helper  E expected  O offloaded  F fixed timeout  D dying",
+		"NAT    S source translated  D destination translated        x in the first column: the flow just ended",
+		"FILTER words joined by and, or, not and ( ); mixing and with or needs ( )",
+		"       src 10.0.0.0/8   dport {80, 443}   state syn_sent   zone 5   helper ftp   mark 0x10/0xff",
+		"       bytes > 10M   age > 1h   not assured   host 192.0.2.1   rate > 5Mbit",
+		"pause freezes the screen only: events are still counted, and " + keyOf(flowsBindings, "pause") + " again shows the present.",
+	}
+}
+
+func (h *help) draw(a *App, f *frame) {
+	f.begin(title)
+	f.text(" ctview help: " + h.about)
+	f.right(title, "any key closes, / searches")
+	f.end()
+	body := h.body(a, f)
+	room := f.h - 2
+	h.top = max(min(h.top, len(body)-room), 0)
+	for i := h.top; i < min(len(body), h.top+room); i++ {
+		f.begin(plain)
+		f.text(" ")
+		l := body[i]
+		switch {
+		case l.off:
+			f.styled(faint, l.keys+l.text)
+		case l.text == "":
+			f.styled(strong, l.keys)
+		default:
+			f.text(l.keys + l.text)
+		}
+		f.end()
+	}
+	f.blanks(f.h - 1)
+	f.begin(hint)
+	foot := " ctview " + a.opt.Version
+	if a.opt.Config != "" && f.w >= wideFrom {
+		foot += "   config " + model.Escape(a.opt.Config) + "   man ctview"
+	}
+	if h.typing || h.search.String() != "" {
+		foot = " / " + h.search.String()
+	}
+	f.text(foot)
+	right := "Esc close"
+	if len(body) > room {
+		right = "j k scroll  " + count(h.top+min(room, len(body)-h.top)) + " of " + count(len(body)) + "  Esc close"
+	}
+	f.right(hint, right)
+	f.end()
+}
+
+// body lays the blocks out in as many columns as fit, or lists what the search finds.
+func (h *help) body(a *App, f *frame) []helpLine {
+	if s := strings.ToLower(h.search.String()); s != "" {
+		var out []helpLine
+		for _, b := range h.blocks {
+			for _, l := range b.lines {
+				if strings.Contains(strings.ToLower(l.keys+" "+l.text), s) {
+					out = append(out, helpLine{padRight(l.keys, 18), l.text, l.off})
+				}
+			}
+		}
+		if len(out) == 0 {
+			out = append(out, helpLine{"nothing found", "", false})
+		}
+		return out
+	}
+	cols := max(f.w/40, 1)
+	cw := (f.w - 1) / cols
+	stacks := make([][]helpLine, cols)
+	for _, b := range h.blocks {
+		at := 0 // the shortest column
+		for i := range stacks {
+			if len(stacks[i]) < len(stacks[at]) {
+				at = i
+			}
+		}
+		st := append(stacks[at], helpLine{keys: b.head})
+		kw := 0
+		for _, l := range b.lines {
+			kw = max(kw, min(width(l.keys), 13))
+		}
+		for _, l := range b.lines {
+			st = append(st, helpLine{padRight(l.keys, kw) + " ", l.text, l.off})
+		}
+		stacks[at] = append(st, helpLine{})
+	}
+	return append(joinColumns(f, stacks, cw), h.tail(a, f)...)
+}
+
+// joinColumns puts stacks of lines next to each other. A line of one column keeps its style.
+func joinColumns(f *frame, stacks [][]helpLine, cw int) []helpLine {
+	if len(stacks) == 1 {
+		return stacks[0]
+	}
+	n := 0
+	for _, s := range stacks {
+		n = max(n, len(s))
+	}
+	out := make([]helpLine, 0, n)
+	for i := range n {
+		var b strings.Builder
+		for c, s := range stacks {
+			t, look := "", ""
+			if i < len(s) {
+				t = s[i].keys + s[i].text
+				switch {
+				case s[i].off:
+					look = f.th[faint]
+				case s[i].text == "":
+					look = f.th[strong]
+				}
+			}
+			t = clip(t, cw-2, f.mk.ellipsis)
+			if look != "" {
+				b.WriteString(look + t + sgrReset)
+			} else {
+				b.WriteString(t)
+			}
+			if c+1 < len(stacks) {
+				b.WriteString(strings.Repeat(" ", max(cw-width(t), 0)))
+			}
+		}
+		out = append(out, helpLine{keys: "", text: b.String() + " "})
+	}
+	return out
+}
+
+func (h *help) tail(a *App, f *frame) []helpLine {
+	out := []helpLine{{}}
+	for _, n := range helpNotes(a) {
+		for _, l := range wrapKeep(n, f.w-2) {
+			out = append(out, helpLine{text: l})
+		}
+	}
+	return out
+}
+
+// wrapKeep breaks text like wrap does, but leaves a line that fits as it is.
+func wrapKeep(text string, w int) []string {
+	if width(text) <= w {
+		return []string{text}
+	}
+	return wrap(text, w)
+}
+
+func padRight(s string, n int) string {
+	if w := width(s); w < n {
+		return s + strings.Repeat(" ", n-w)
+	}
+	return s
+}

@@ -1,0 +1,158 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// A choice is a line of a menu.
+type choice struct {
+	key  string // chooses it at once; "" has none
+	text string
+	on   *bool // a switch, shown as a box
+}
+
+// A menu is a pop-up that has one thing chosen from a list.
+type menu struct {
+	head    string
+	choices []choice
+	chosen  int
+	keys    []binding
+	// pick is called with the chosen line and the action: "pick", or one of keys. It pops the menu itself if it wants to.
+	pick func(a *App, i int, id string) tea.Cmd
+}
+
+var menuBindings = []binding{
+	{id: "pick", keys: []string{"enter"}, help: "choose", hint: "choose", group: groupLook},
+	{id: "down", keys: []string{"j", "down", "ctrl+n"}, help: "next line", group: groupMove},
+	{id: "up", keys: []string{"k", "up", "ctrl+p"}, help: "line before", group: groupMove},
+	{id: "top", keys: []string{"home"}, help: "first line", group: groupMove},
+	{id: "bottom", keys: []string{"end"}, help: "last line", group: groupMove},
+	{id: "back", keys: []string{"esc"}, help: "back", hint: "back", group: groupLook},
+}
+
+func (m *menu) name() string { return m.head }
+
+func (m *menu) bindings() []binding { return append(m.keys[:len(m.keys):len(m.keys)], menuBindings...) }
+
+func (m *menu) do(a *App, id string) tea.Cmd {
+	n := len(m.choices)
+	switch id {
+	case "down":
+		m.chosen = min(m.chosen+1, n-1)
+	case "up":
+		m.chosen = max(m.chosen-1, 0)
+	case "top":
+		m.chosen = 0
+	case "bottom":
+		m.chosen = n - 1
+	case "back":
+		a.pop()
+	default:
+		if n > 0 {
+			return m.pick(a, m.chosen, id)
+		}
+	}
+	return nil
+}
+
+// typed lets the letter of a line choose it.
+func (m *menu) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	s := k.String()
+	for i, c := range m.choices {
+		if c.key == s {
+			m.chosen = i
+			return m.pick(a, i, "pick"), true
+		}
+	}
+	return nil, false
+}
+
+func (m *menu) pasted(*App, string) tea.Cmd { return nil }
+
+func (m *menu) draw(a *App, f *frame) {
+	mk := f.mk
+	lines := make([]string, 0, len(m.choices))
+	for i, c := range m.choices {
+		t := "  "
+		if i == m.chosen {
+			t = mk.cursor + " "
+		}
+		if c.on != nil {
+			box := "[ ] "
+			if *c.on {
+				box = "[x] "
+			}
+			t += box
+		}
+		key := c.key
+		if key != "" {
+			t += key + strings.Repeat(" ", max(2-width(key), 1))
+		}
+		lines = append(lines, t+c.text)
+	}
+	popup(f, m.head, lines, m.chosen)
+	a.overHints(f, m.bindings())
+}
+
+func (m *menu) click(a *App, _, y int) tea.Cmd {
+	h := len(m.choices)
+	top := popupTop(a.h, h)
+	if i := y - top - 1; i >= 0 && i < h {
+		m.chosen = i
+		return m.pick(a, i, "pick")
+	}
+	a.pop()
+	return nil
+}
+
+func (m *menu) wheel(a *App, n int) tea.Cmd {
+	id := "down"
+	if n < 0 {
+		id = "up"
+	}
+	return m.do(a, id)
+}
+
+// overHints puts the keys of a pop-up where the screen has its own.
+func (a *App) overHints(f *frame, bs []binding) {
+	var g frame
+	g.th, g.mk = f.th, f.mk
+	g.reset(f.w, 1)
+	a.hints(&g, rebind(bs, a.opt.Keys))
+	f.overlay(0, f.h-1, f.w, g.lines())
+}
+
+// popupTop is the line of the upper edge of a pop-up of n lines.
+func popupTop(h, n int) int { return max((h-min(n, h-4)-2)/2, 1) }
+
+// popup draws lines in a box in the middle of the frame; where they do not all fit, those around the chosen one. chosen
+// is less than 0 for a box without a choice.
+func popup(f *frame, head string, lines []string, chosen int) {
+	inner := width(head) + 4
+	for _, l := range lines {
+		inner = max(inner, width(l)+1)
+	}
+	inner = min(inner, f.w-4)
+	room := f.h - 4
+	from, to := 0, len(lines)
+	if to > room {
+		from, to = window(max(chosen, 0), len(lines), room)
+	}
+	m := f.mk
+	head = clip(head, inner-4, m.ellipsis)
+	box := make([]string, 0, to-from+2)
+	edge := f.th[frameLine]
+	box = append(box, edge+m.tl+m.h+sgrReset+" "+f.th[strong]+head+sgrReset+" "+edge+strings.Repeat(m.h, max(inner-3-width(head), 0))+m.tr+sgrReset)
+	for i := from; i < to; i++ {
+		l := clip(lines[i], inner, m.ellipsis)
+		l += strings.Repeat(" ", inner-width(l))
+		if i == chosen {
+			l = f.th[selected] + l + sgrReset
+		}
+		box = append(box, edge+m.v+sgrReset+l+edge+m.v+sgrReset)
+	}
+	box = append(box, edge+m.bl+strings.Repeat(m.h, inner)+m.br+sgrReset)
+	f.overlay((f.w-inner-2)/2, popupTop(f.h, len(lines)), inner+2, box)
+}

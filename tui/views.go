@@ -1,0 +1,56 @@
+package tui
+
+import (
+	"strconv"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// viewBindings choose a view; they work on every screen.
+var viewBindings = []binding{
+	{id: "view1", keys: []string{"1"}, help: "flows", group: groupLook},
+	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
+	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
+}
+
+// show chooses view i.
+func (a *App) show(i int) tea.Cmd {
+	if i < 0 || i >= len(a.screens) {
+		return nil
+	}
+	a.current = i
+	a.stack = a.stack[:0]
+	a.note = ""
+	return a.ask(true)
+}
+
+// doView carries out an action of viewBindings.
+func (a *App) doView(id string) tea.Cmd {
+	n := len(a.screens)
+	switch id {
+	case "nextview":
+		return a.show((a.current + 1) % n)
+	case "prevview":
+		return a.show((a.current + n - 1) % n)
+	}
+	if i, err := strconv.Atoi(id[len(id)-1:]); err == nil {
+		return a.show(i - 1)
+	}
+	return nil
+}
+
+// clickTab chooses the view whose name is at column x of the second line.
+func (a *App) clickTab(x int) tea.Cmd {
+	at := 1
+	for i, s := range a.screens {
+		n := width(strconv.Itoa(i+1)+" "+s.name()) + 2
+		if i == a.current {
+			n += 2
+		}
+		if x >= at && x < at+n-2 {
+			return a.show(i)
+		}
+		at += n
+	}
+	return nil
+}
