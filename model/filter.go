@@ -28,3 +28,11 @@ func ParseFilter(text string, opt ParseOptions) (*Filter, error) { return nil, n
 // Match reports whether the flow matches. x may be nil: no labels, no security context, no master. now is Unix
 // nanoseconds. It does not allocate.
 func (f *Filter) Match(fl *Flow, x *Extra, now int64) bool { return true }
+
+// MatchKnown is Match that also tells whether the answer hangs on a value that the kernel did not tell.
+func (f *Filter) MatchKnown(fl *Flow, x *Extra, now int64) (match, unknown bool) {
+	return f.Match(fl, x, now), false
+}
+
+// NeedsExtra reports whether Match looks at the Extra.
+func (f *Filter) NeedsExtra() bool { return false }

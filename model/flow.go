@@ -47,6 +47,8 @@ const (
 	KnownStart                      // First is the kernel's start time (nf_conntrack_timestamp was on), not ctview's
 	KnownRate                       // Rate and PacketRate: two readings of the counters exist
 	KnownExtra                      // the table has an Extra for this flow
+	KnownWhole                      // a NEW, a dump row or the answer to a GET told everything; else only an UPDATE was seen
+	KnownEvents                     // an event of this flow came: the kernel reports its changes
 )
 
 // A Flow is what is known of one tracked connection: 168 bytes, no pointers, so that a million of them cost the
@@ -60,14 +62,19 @@ type Flow struct {
 	ID, Mark               uint32
 	Status                 Status
 	Helper                 HelperID
-	gen                    uint8  // lives of this key that the table has seen, modulo 256
-	epoch                  uint16 // the last dump that named the flow, or the one running when an event did
+	gen                    uint8 // see Generation
+	epoch                  uint8 // the last dump that the flow had to do with, and what events told since: see dump.go
+	heard                  uint8 // second of the last event, modulo 256
 	Packets, Bytes         [2]uint64
 	First                  int64      // Unix nanoseconds: the kernel's start, or when ctview first saw it (see KnownStart)
 	Expires                int64      // Unix nanoseconds: when the timeout last told will run out
 	CountersAt             int64      // Unix nanoseconds: when Packets and Bytes were read
 	Rate, PacketRate       [2]float32 // bytes and packets per second between the last two readings
 }
+
+// Generation counts the lives of the flow's key while the table held it, modulo 256: a tuple that ends and begins
+// again keeps its key, and mostly its ID, but is another flow.
+func (f *Flow) Generation() uint8 { return f.gen }
 
 // Orig returns the original tuple.
 func (f *Flow) Orig() Tuple {

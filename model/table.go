@@ -1,17 +1,362 @@
 package model
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
-// A Table holds the flows of one namespace.
+// A Table holds the flows of one namespace. Events and dump rows go in by Apply, BeginDump and EndDump; questions are
+// answered by View, Group, Get and the rest, with copies: nothing that comes out refers to the table. Every method is
+// safe for concurrent use. There is one mutex, held for a batch or for a query. Make one with NewTable.
+//
+// A flow costs 168 bytes in the slab and 7 to 14 in the index, without pointers; what few flows have (labels, security
+// context, master) costs about 100 more where it is there.
 type Table struct {
-	mu sync.Mutex
+	mu      sync.Mutex
+	flows   slab
+	index   index
+	extra   extras
+	graves  graves
+	dump    dump
+	stats   Stats
+	totals  totals
+	history history
+	log     changeLog
+	watches watches
+	scan    scan
+	version uint64 // grows with every change that a View could show
+	overdue int    // chunk that Overdue looks at next
 }
 
+const (
+	second = int64(1e9)
+	never  = int64(math.MaxInt64)
+
+	// batch is how many events are applied before others get a turn.
+	batch = 256
+)
+
 // NewTable returns an empty table.
-func NewTable() *Table { return &Table{} }
+func NewTable() *Table {
+	t := &Table{}
+	t.index = newIndex(&t.flows)
+	return t
+}
 
-// Apply merges events in their order.
-func (t *Table) Apply(now int64, evs []Event) {}
+// Apply merges events and dump rows in their order. now is Unix nanoseconds. It costs 0.3 to 1 µs an event and lets
+// queries in between every 256.
+func (t *Table) Apply(now int64, evs []Event) {
+	for len(evs) > 0 {
+		n := min(len(evs), batch)
+		t.applyBatch(now, evs[:n])
+		evs = evs[n:]
+	}
+}
 
-// View answers q.
-func (t *Table) View(q *Query, v *View) {}
+func (t *Table) applyBatch(now int64, evs []Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.history.tick(now, t.stats.Flows)
+	for i := range evs {
+		e := &evs[i]
+		h := t.index.hash(&e.Flow.Key)
+		slot := t.index.find(&e.Flow.Key, h)
+		if e.Kind != Dump {
+			t.stats.LastEvent = now
+		}
+		switch e.Kind {
+		case New:
+			t.applyNew(now, e, h, slot)
+		case Update:
+			t.applyUpdate(now, e, h, slot)
+		case Destroy:
+			t.applyDestroy(now, e, h, slot)
+		case Dump:
+			t.applyRow(now, e, h, slot)
+		}
+	}
+	t.version++
+}
+
+// applyNew begins a life. A key that is still there lost its DESTROY, and is another flow from now on; only a row of
+// the running dump can have told of this very life before its NEW came.
+func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
+	t.stats.New++
+	t.history.now().New++
+	t.graves.open(h)
+	var was Flow
+	if slot != 0 {
+		was = *t.flows.at(slot)
+	}
+	switch {
+	case slot == 0:
+		slot = t.insert(now, e, h)
+	case t.dump.running && was.epoch == t.dump.epoch && sameID(&was, e):
+		t.merge(now, slot, e)
+	default:
+		t.replace(now, slot, e)
+	}
+	f := t.flows.at(slot)
+	f.Known |= KnownWhole | KnownEvents
+	f.heard = uint8(now / second)
+	t.dump.touch(f, e)
+	t.note(now, e, &was, f)
+}
+
+// applyUpdate merges a delta. Messages of one flow can swap places on their way: an UPDATE just behind the DESTROY is
+// an echo and no flow.
+func (t *Table) applyUpdate(now int64, e *Event, h uint64, slot uint32) {
+	t.stats.Updates++
+	t.history.now().Update++
+	var was Flow
+	switch {
+	case slot == 0:
+		if t.graves.fresh(h, now, e) {
+			return
+		}
+		t.graves.open(h)
+		slot = t.insert(now, e, h)
+	default:
+		was = *t.flows.at(slot)
+		if sameID(&was, e) {
+			t.merge(now, slot, e)
+		} else {
+			t.replace(now, slot, e)
+		}
+	}
+	f := t.flows.at(slot)
+	f.Known |= KnownEvents
+	f.heard = uint8(now / second)
+	t.dump.touch(f, e)
+	t.note(now, e, &was, f)
+}
+
+// applyDestroy ends a life. A DESTROY with another ID than the flow's is late news of a former life, unless events
+// are missing: then the flow is the former life and the message the truth.
+func (t *Table) applyDestroy(now int64, e *Event, h uint64, slot uint32) {
+	t.stats.Ended++
+	t.stats.LastEnded = now
+	t.history.now().Destroy++
+	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
+		return
+	}
+	t.bury(now, h, e.Flow.ID)
+	if slot == 0 {
+		t.note(now, e, &Flow{}, &e.Flow)
+		return
+	}
+	f := t.flows.at(slot)
+	t.readCounters(now, slot, e)
+	last := *f
+	last.Status |= e.Flow.Status // DYING
+	if e.Has&HasProtoinfo != 0 {
+		last.State, last.Known = e.Flow.State, last.Known|KnownState
+	}
+	mergeStart(&last, e)
+	t.note(now, e, f, &last)
+	t.remove(h, slot)
+}
+
+// sameID reports whether a message can be of this life of the flow: the IDs agree, or one is not known.
+func sameID(f *Flow, e *Event) bool {
+	return e.Has&HasID == 0 || f.ID == 0 || f.ID == e.Flow.ID
+}
+
+// sameLife is sameID for snapshots, which tell the start too.
+func sameLife(f *Flow, e *Event) bool {
+	return sameID(f, e) && (f.Known&e.Flow.Known&KnownStart == 0 || f.First == e.Flow.First)
+}
+
+// insert adds the flow of a message to the table and returns its slot.
+func (t *Table) insert(now int64, e *Event, h uint64) uint32 {
+	slot := t.flows.alloc()
+	f := t.flows.at(slot)
+	f.Key = e.Flow.Key
+	t.index.insert(h, slot)
+	t.stats.Flows++
+	t.fill(now, slot, e)
+	t.totals.add(f.Proto, f.Zone, classOf(f), 1)
+	t.watches.began(slot, &f.Key)
+	return slot
+}
+
+// replace begins another life of a flow in its slot.
+func (t *Table) replace(now int64, slot uint32, e *Event) {
+	f := t.flows.at(slot)
+	before, gen := classOf(f), f.gen
+	t.extra.put(slot, extraRow{})
+	*f = Flow{Key: f.Key, gen: gen + 1}
+	t.fill(now, slot, e)
+	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+}
+
+// fill sets a flow that has only its key to what one message says.
+func (t *Table) fill(now int64, slot uint32, e *Event) {
+	f := t.flows.at(slot)
+	key, gen := f.Key, f.gen
+	*f = e.Flow
+	f.Key, f.gen, f.epoch, f.heard = key, gen, 0, 0
+	f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
+	f.Known &= KnownState | KnownTimeout | KnownCounters | KnownStart
+	if f.Known&KnownStart == 0 {
+		f.First = now
+		if e.Kind == New && e.Time != 0 {
+			f.First = e.Time
+		}
+	}
+	if f.Known&KnownCounters != 0 && f.CountersAt == 0 {
+		f.CountersAt = now
+	}
+	t.setExtra(slot, e, false)
+	t.flows.dueBy(slot, f)
+}
+
+// merge applies a delta (kernel.md 1.2): a mark that is missing is 0, whatever else is missing has not changed.
+func (t *Table) merge(now int64, slot uint32, e *Event) {
+	f := t.flows.at(slot)
+	before := classOf(f)
+	f.Mark = e.Flow.Mark
+	if e.Has&HasID != 0 {
+		f.ID = e.Flow.ID
+	}
+	mergeReply(f, e)
+	if e.Has&HasStatus != 0 {
+		f.Status = e.Flow.Status
+	}
+	if e.Has&HasProtoinfo != 0 {
+		f.State, f.Known = e.Flow.State, f.Known|KnownState
+	}
+	if e.Has&HasHelper != 0 {
+		f.Helper = e.Flow.Helper
+	}
+	t.mergeTimeout(slot, e)
+	t.readCounters(now, slot, e)
+	mergeStart(f, e)
+	t.setExtra(slot, e, true)
+	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+}
+
+func mergeReply(f *Flow, e *Event) {
+	if e.Has&HasReply != 0 {
+		f.ReplySrc, f.ReplyDst = e.Flow.ReplySrc, e.Flow.ReplyDst
+		f.ReplySport, f.ReplyDport = e.Flow.ReplySport, e.Flow.ReplyDport
+	}
+}
+
+func mergeStart(f *Flow, e *Event) {
+	if e.Flow.Known&KnownStart != 0 {
+		f.First, f.Known = e.Flow.First, f.Known|KnownStart
+	}
+}
+
+func (t *Table) mergeTimeout(slot uint32, e *Event) {
+	f := t.flows.at(slot)
+	switch {
+	case e.Flow.Known&KnownTimeout != 0:
+		f.Expires, f.Known = e.Flow.Expires, f.Known|KnownTimeout
+		t.flows.dueBy(slot, f)
+	case f.Offloaded(): // the flowtable keeps it alive
+		f.Known &^= KnownTimeout
+	}
+}
+
+// setExtra takes what few flows have from a message; with keep, what the message does not name stays.
+func (t *Table) setExtra(slot uint32, e *Event, keep bool) {
+	f := t.flows.at(slot)
+	if e.Has&(HasLabels|HasSecctx|HasMaster) == 0 && (keep || f.Known&KnownExtra == 0) {
+		return
+	}
+	var r extraRow
+	if keep {
+		r = t.extra.rows[slot]
+	}
+	if e.Has&HasLabels != 0 {
+		r.labels = e.Extra.Labels
+	}
+	if e.Has&HasSecctx != 0 {
+		r.secctx = t.extra.secctxID(e.Extra.Secctx)
+	}
+	if e.Has&HasMaster != 0 {
+		r.master, r.masterZone = e.Extra.Master, e.Extra.MasterZone
+	}
+	f.Known &^= KnownExtra
+	if t.extra.put(slot, r) {
+		f.Known |= KnownExtra
+	}
+}
+
+// remove takes a flow out of the table.
+func (t *Table) remove(h uint64, slot uint32) {
+	f := t.flows.at(slot)
+	t.totals.add(f.Proto, f.Zone, classOf(f), -1)
+	t.index.remove(h, slot)
+	if f.Known&KnownExtra != 0 {
+		t.extra.put(slot, extraRow{})
+	}
+	t.watches.ended(slot)
+	t.flows.release(slot)
+	t.stats.Flows--
+}
+
+// Get returns a copy of one flow; false if the table does not have it.
+func (t *Table) Get(k Key) (Row, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slot := t.index.find(&k, t.index.hash(&k))
+	if slot == 0 {
+		return Row{}, false
+	}
+	var r Row
+	t.row(slot, &r)
+	return r, true
+}
+
+// row copies a flow out.
+func (t *Table) row(slot uint32, r *Row) {
+	r.Flow, r.Extra = *t.flows.at(slot), Extra{}
+	if r.Flow.Known&KnownExtra != 0 {
+		t.extra.get(slot, &r.Extra)
+	}
+}
+
+// Each calls fn for every flow until it returns false, in no particular order. fn must not keep what it is given nor
+// call the table, which is locked meanwhile.
+func (t *Table) Each(fn func(*Flow, *Extra) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var r Row
+	for c := range t.flows.chunks {
+		for i := range t.flows.used(c) {
+			if t.flows.chunks[c][i].Family == 0 {
+				continue
+			}
+			t.row(uint32(c*chunkFlows+i), &r)
+			if !fn(&r.Flow, &r.Extra) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns the totals.
+func (t *Table) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stats
+}
+
+// Version returns a number that grows whenever a View could show something new.
+func (t *Table) Version() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.version
+}
+
+// Refuse counts messages that were refused: forged ones, which the kernel did not send, and broken ones.
+func (t *Table) Refuse(forged, malformed uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Forged += forged
+	t.stats.Malformed += malformed
+	t.version++
+}

@@ -34,6 +34,8 @@ type View struct {
 	Unknown  int
 	AnchorAt int // place of the anchor in the sorted order, -1 if it is gone or does not match
 	Stats    Stats
+	// Version is Table.Version at the time: while it stays, the same query has the same answer but for ages.
+	Version uint64
 }
 
 // Stats are the totals that a Table keeps. Counters only grow.

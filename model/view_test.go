@@ -1,0 +1,332 @@
+package model
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// randomTable returns a table of about n flows of all sorts, with holes in the slab, and values that often agree.
+func randomTable(rng *rand.Rand, n int) *Table {
+	t := NewTable()
+	const now = 1e18
+	for i := range n * 5 / 4 {
+		e := randomEvent(rng, i)
+		t.Apply(now+int64(i), []Event{e})
+		if rng.IntN(3) == 0 && e.Flow.Known&KnownCounters != 0 {
+			e.Kind = Dump
+			e.Flow.CountersAt += second
+			e.Flow.Bytes[0] += uint64(rng.IntN(3)) * 1000
+			t.Apply(now+second, []Event{e})
+		}
+		if rng.IntN(5) == 0 {
+			e.Kind = Destroy
+			t.Apply(now+second, []Event{e})
+		}
+	}
+	return t
+}
+
+func randomEvent(rng *rand.Rand, i int) Event {
+	protos := []Proto{ProtoTCP, ProtoTCP, ProtoUDP, ProtoICMP, ProtoSCTP, ProtoGRE, 255}
+	e := Event{Kind: Dump, Has: HasID | HasReply | HasStatus | HasMark}
+	f := &e.Flow
+	f.Proto, f.Family = protos[rng.IntN(len(protos))], IPv4
+	f.Src = [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: byte(rng.IntN(9))}
+	f.Dst = [16]byte{10: 0xff, 11: 0xff, 12: 192, 14: byte(rng.IntN(3)), 15: byte(rng.IntN(3))}
+	if rng.IntN(3) == 0 {
+		f.Family = IPv6
+		f.Src = [16]byte{0: 0x20, 7: byte(rng.IntN(6)), 15: byte(rng.IntN(12))}
+		f.Dst = [16]byte{0: 0xfe, 15: byte(rng.IntN(4))}
+	}
+	f.Sport, f.Dport, f.Zone = uint16(i), uint16(rng.IntN(4)), uint16(rng.IntN(3))
+	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = f.Dst, f.Src, f.Dport, f.Sport
+	if rng.IntN(4) == 0 {
+		f.ReplyDst[15] = 200
+	}
+	f.ID, f.Mark, f.Status = rng.Uint32(), rng.Uint32N(3), Status(rng.Uint32N(1<<16))
+	if StateNames(f.Proto) != nil && rng.IntN(8) > 0 {
+		f.State, f.Known, e.Has = State(rng.IntN(10)), KnownState, e.Has|HasProtoinfo
+	}
+	if rng.IntN(4) == 0 {
+		f.Helper = HelperFor([]byte([]string{"sip", "ftp", "pptp"}[rng.IntN(3)]))
+	}
+	if rng.IntN(4) > 0 {
+		f.Expires, f.Known = 1e18+rng.Int64N(50)*second, f.Known|KnownTimeout
+	}
+	if rng.IntN(4) > 0 {
+		f.Known |= KnownCounters
+		f.CountersAt = 1e18
+		f.Bytes = [2]uint64{uint64(rng.IntN(40)), uint64(rng.IntN(2))}
+		f.Packets = [2]uint64{uint64(rng.IntN(4)), uint64(rng.IntN(2))}
+	}
+	if rng.IntN(3) == 0 {
+		f.First, f.Known = 1e18-rng.Int64N(99)*second, f.Known|KnownStart
+	}
+	if rng.IntN(6) == 0 {
+		e.Has |= HasLabels | HasSecctx | HasMaster
+		e.Extra.Labels[rng.IntN(16)] = byte(rng.IntN(4))
+		e.Extra.Secctx = []string{"", "system_u:b", "system_u:a"}[rng.IntN(3)]
+		e.Extra.Master = Tuple{Family: f.Family, Src: f.Src, Dst: f.Dst, Sport: uint16(rng.IntN(3))}
+	}
+	return e
+}
+
+// compareRows is the order of a column said in the plainest way; unknown values are dealt with by the caller.
+func compareRows(c Column, a, b *Row) int {
+	x, y := &a.Flow, &b.Flow
+	num := func(get func(*Flow) uint64) int { return cmp.Compare(get(x), get(y)) }
+	rate := func(get func(*Flow) float32) int { return cmp.Compare(get(x), get(y)) }
+	addr := func(p, q [16]byte, pp, qp uint16) int {
+		return cmp.Or(cmp.Compare(x.Family, y.Family), bytes.Compare(p[:], q[:]), cmp.Compare(pp, qp))
+	}
+	switch c {
+	case ColProto:
+		return cmp.Compare(x.Proto, y.Proto)
+	case ColState:
+		return strings.Compare(strings.ToLower(x.StateText()), strings.ToLower(y.StateText()))
+	case ColSrc:
+		return addr(x.Src, y.Src, x.Sport, y.Sport)
+	case ColDst:
+		return addr(x.Dst, y.Dst, x.Dport, y.Dport)
+	case ColReplySrc:
+		return addr(x.ReplySrc, y.ReplySrc, x.ReplySport, y.ReplySport)
+	case ColReplyDst:
+		return addr(x.ReplyDst, y.ReplyDst, x.ReplyDport, y.ReplyDport)
+	case ColSport:
+		return cmp.Compare(x.Sport, y.Sport)
+	case ColDport:
+		return cmp.Compare(x.Dport, y.Dport)
+	case ColReplySport:
+		return cmp.Compare(x.ReplySport, y.ReplySport)
+	case ColReplyDport:
+		return cmp.Compare(x.ReplyDport, y.ReplyDport)
+	case ColNAT:
+		return num(func(f *Flow) (n uint64) { return uint64(natClass(f)) })
+	case ColZone:
+		return cmp.Compare(x.Zone, y.Zone)
+	case ColHelper:
+		return strings.Compare(x.Helper.String(), y.Helper.String())
+	case ColFlags:
+		return num(func(f *Flow) (n uint64) { return uint64(flagBits(f)) })
+	case ColTimeout:
+		return cmp.Compare(x.Expires, y.Expires)
+	case ColRate:
+		return rate(func(f *Flow) float32 { return f.Rate[0] + f.Rate[1] })
+	case ColOrigRate:
+		return rate(func(f *Flow) float32 { return f.Rate[0] })
+	case ColReplyRate:
+		return rate(func(f *Flow) float32 { return f.Rate[1] })
+	case ColPPS:
+		return rate(func(f *Flow) float32 { return f.PacketRate[0] + f.PacketRate[1] })
+	case ColBytes:
+		return num(func(f *Flow) uint64 { return f.Bytes[0] + f.Bytes[1] })
+	case ColPackets:
+		return num(func(f *Flow) uint64 { return f.Packets[0] + f.Packets[1] })
+	case ColOrigBytes:
+		return num(func(f *Flow) uint64 { return f.Bytes[0] })
+	case ColReplyBytes:
+		return num(func(f *Flow) uint64 { return f.Bytes[1] })
+	case ColOrigPackets:
+		return num(func(f *Flow) uint64 { return f.Packets[0] })
+	case ColReplyPackets:
+		return num(func(f *Flow) uint64 { return f.Packets[1] })
+	case ColAvgPkt:
+		avg := func(f *Flow) float64 { return float64(f.Bytes[0]+f.Bytes[1]) / float64(f.Packets[0]+f.Packets[1]) }
+		return cmp.Compare(avg(x), avg(y))
+	case ColAge:
+		return cmp.Compare(y.First, x.First)
+	case ColStart:
+		return cmp.Compare(x.First, y.First)
+	case ColMark:
+		return cmp.Compare(x.Mark, y.Mark)
+	case ColID:
+		return cmp.Compare(x.ID, y.ID)
+	case ColFamily:
+		return cmp.Compare(x.Family, y.Family)
+	case ColCtState:
+		return cmp.Compare(x.CtState(), y.CtState())
+	case ColPhase:
+		return cmp.Compare(x.Phase(), y.Phase())
+	case ColStatus:
+		return cmp.Compare(x.Status, y.Status)
+	case ColLabels:
+		return bytes.Compare(a.Extra.Labels[:], b.Extra.Labels[:])
+	case ColSecctx:
+		return strings.Compare(a.Extra.Secctx, b.Extra.Secctx)
+	case ColMaster:
+		m, n := &a.Extra.Master, &b.Extra.Master
+		return cmp.Or(cmp.Compare(m.Family, n.Family), bytes.Compare(m.Src[:], n.Src[:]), cmp.Compare(m.Sport, n.Sport))
+	}
+	return 0
+}
+
+// lacks reports whether the flow has no value in a column.
+func lacks(c Column, f *Flow) bool {
+	switch c {
+	case ColTimeout:
+		return f.Known&KnownTimeout == 0
+	case ColRate, ColOrigRate, ColReplyRate, ColPPS:
+		return f.Known&KnownRate == 0
+	case ColBytes, ColPackets, ColOrigBytes, ColReplyBytes, ColOrigPackets, ColReplyPackets:
+		return f.Known&KnownCounters == 0
+	case ColAvgPkt:
+		return f.Known&KnownCounters == 0 || f.Packets[0]+f.Packets[1] == 0
+	}
+	return false
+}
+
+// slowRows sorts everything, in slot order where the column does not tell.
+func slowRows(t *Table, q *Query) []Row {
+	var rows []Row
+	t.Each(func(f *Flow, x *Extra) bool { // in the order of the slots
+		if q.Filter == nil || q.Filter.Match(f, x, q.Now) {
+			rows = append(rows, Row{*f, *x})
+		}
+		return true
+	})
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		la, lb := lacks(q.Sort, &a.Flow), lacks(q.Sort, &b.Flow)
+		switch {
+		case la || lb:
+			return cmp.Compare(b2i(la), b2i(lb))
+		case q.Desc:
+			return compareRows(q.Sort, &b, &a)
+		}
+		return compareRows(q.Sort, &a, &b)
+	})
+	return rows
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func checkView(t *Table, q *Query, v *View) error {
+	t.View(q, v)
+	all := slowRows(t, q)
+	if v.Matched != len(all) || v.Total != t.Stats().Flows {
+		return fmt.Errorf("matched %d of %d, want %d", v.Matched, v.Total, len(all))
+	}
+	at := -1
+	if q.HasAnchor {
+		at = slices.IndexFunc(all, func(r Row) bool { return r.Flow.Key == q.Anchor })
+	}
+	if v.AnchorAt != at {
+		return fmt.Errorf("anchor at %d, want %d", v.AnchorAt, at)
+	}
+	off := q.Offset
+	if q.Follow && at >= 0 {
+		off = at - q.AnchorRow
+	}
+	off = max(0, min(off, len(all)-q.Limit))
+	if v.Offset != off {
+		return fmt.Errorf("offset %d, want %d", v.Offset, off)
+	}
+	want := all[off:min(off+q.Limit, len(all))]
+	if !slices.Equal(v.Rows, want) {
+		for i := range min(len(want), len(v.Rows)) {
+			if v.Rows[i] != want[i] {
+				return fmt.Errorf("row %d:\n got %+v\nwant %+v", i, v.Rows[i], want[i])
+			}
+		}
+		return fmt.Errorf("%d rows, want %d", len(v.Rows), len(want))
+	}
+	return nil
+}
+
+func randomQuery(rng *rand.Rand, t *Table, n int) *Query {
+	q := &Query{Sort: Column(rng.IntN(int(numColumns))), Desc: rng.IntN(2) == 0, Now: 2e18, Limit: rng.IntN(60)}
+	if rng.IntN(3) > 0 && n > 0 {
+		q.Offset = rng.IntN(n)
+	}
+	if rng.IntN(2) == 0 {
+		q.HasAnchor, q.Follow, q.AnchorRow = true, rng.IntN(2) == 0, rng.IntN(30)
+		skip := rng.IntN(n + 1)
+		t.Each(func(f *Flow, _ *Extra) bool {
+			q.Anchor = f.Key
+			skip--
+			return skip > 0
+		})
+		if rng.IntN(9) == 0 {
+			q.Anchor.Sport--
+		}
+	}
+	return q
+}
+
+func FuzzView(f *testing.F) {
+	for seed := range uint64(12) {
+		f.Add(seed, uint16(3*seed*seed*seed))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		tab := randomTable(rng, int(n%5000))
+		if err := tab.check(); err != nil {
+			t.Fatal(err)
+		}
+		var v View
+		for range 80 {
+			q := randomQuery(rng, tab, tab.Stats().Flows)
+			if err := checkView(tab, q, &v); err != nil {
+				t.Fatalf("%+v: %v", *q, err)
+			}
+			if rng.IntN(4) == 0 {
+				e := randomEvent(rng, rng.IntN(1<<16))
+				tab.Apply(1e18, []Event{e})
+			}
+		}
+	})
+}
+
+// TestViewEveryColumn pages through the whole table by every column, so that rows at the seams of windows are there
+// once.
+func TestViewEveryColumn(t *testing.T) {
+	tab := randomTable(rand.New(rand.NewPCG(7, 7)), 3000)
+	var v View
+	for c := range numColumns {
+		for _, desc := range []bool{false, true} {
+			q := &Query{Sort: c, Desc: desc, Limit: 250}
+			want := slowRows(tab, q)
+			var got []Row
+			for q.Offset = 0; q.Offset < len(want); q.Offset += q.Limit {
+				tab.View(q, &v)
+				got = append(got, v.Rows[max(0, len(got)-v.Offset):]...)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%v desc %v: pages do not add up to the sorted table", c, desc)
+			}
+		}
+	}
+}
+
+func TestViewCounts(t *testing.T) {
+	tab := randomTable(rand.New(rand.NewPCG(1, 1)), 100)
+	var v View
+	tab.View(&Query{}, &v)
+	if n := tab.Stats().Flows; v.Matched != n || v.Total != n || len(v.Rows) != 0 || v.AnchorAt != -1 {
+		t.Errorf("matched %d, total %d, %d rows, anchor %d; want %d, %d, 0, -1", v.Matched, v.Total, len(v.Rows),
+			v.AnchorAt, n, n)
+	}
+}
+
+func TestViewDoesNotAllocate(t *testing.T) {
+	tab := randomTable(rand.New(rand.NewPCG(1, 1)), 2000)
+	var v View
+	offset := 0
+	n := testing.AllocsPerRun(50, func() {
+		tab.Refuse(1, 0) // something changed
+		offset = (offset + 31) % 1500
+		tab.View(&Query{Sort: ColBytes, Desc: true, Limit: 100, Offset: offset}, &v)
+	})
+	if n > 3 { // the order's closures
+		t.Errorf("%v allocations a view, want at most 3", n)
+	}
+}
