@@ -74,29 +74,29 @@ func (t *totals) move(p Proto, zone uint16, from, to class) {
 // keeps its memory.
 type Breakdown struct {
 	Flows   int
-	States  []StateCount
-	Zones   []ZoneCount
-	Helpers []HelperCount // those without a helper too
+	States  []StateFlows
+	Zones   []ZoneFlows
+	Helpers []HelperFlows // those without a helper too
 	SNAT    int           // source translated, perhaps destination too
 	DNAT    int           // destination translated, perhaps source too
 	NoNAT   int
 }
 
-// A StateCount counts the flows of one protocol and state.
-type StateCount struct {
+// A StateFlows counts the flows of one protocol and state.
+type StateFlows struct {
 	Proto Proto
 	State string // as StateText says it
 	Flows int
 }
 
-// A ZoneCount counts the flows of one zone.
-type ZoneCount struct {
+// A ZoneFlows counts the flows of one zone.
+type ZoneFlows struct {
 	Zone  uint16
 	Flows int
 }
 
-// A HelperCount counts the flows that one helper watches.
-type HelperCount struct {
+// A HelperFlows counts the flows that one helper watches.
+type HelperFlows struct {
 	Helper HelperID
 	Flows  int
 }
@@ -113,23 +113,23 @@ func (t *Table) Breakdown(b *Breakdown) {
 	for p := range c.states {
 		for s, n := range c.states[p] {
 			if n > 0 {
-				b.States = append(b.States, StateCount{Proto(p), stateText(Proto(p), s), int(n)})
+				b.States = append(b.States, StateFlows{Proto(p), stateText(Proto(p), s), int(n)})
 			}
 		}
 	}
 	for z, n := range c.zones {
 		if n > 0 {
-			b.Zones = append(b.Zones, ZoneCount{uint16(z), int(n)})
+			b.Zones = append(b.Zones, ZoneFlows{uint16(z), int(n)})
 		}
 	}
 	for h, n := range c.helpers {
 		if n > 0 {
-			b.Helpers = append(b.Helpers, HelperCount{HelperID(h), int(n)})
+			b.Helpers = append(b.Helpers, HelperFlows{HelperID(h), int(n)})
 		}
 	}
-	slices.SortStableFunc(b.States, func(x, y StateCount) int { return cmp.Compare(y.Flows, x.Flows) })
-	slices.SortStableFunc(b.Zones, func(x, y ZoneCount) int { return cmp.Compare(y.Flows, x.Flows) })
-	slices.SortStableFunc(b.Helpers, func(x, y HelperCount) int { return cmp.Compare(y.Flows, x.Flows) })
+	slices.SortStableFunc(b.States, func(x, y StateFlows) int { return cmp.Compare(y.Flows, x.Flows) })
+	slices.SortStableFunc(b.Zones, func(x, y ZoneFlows) int { return cmp.Compare(y.Flows, x.Flows) })
+	slices.SortStableFunc(b.Helpers, func(x, y HelperFlows) int { return cmp.Compare(y.Flows, x.Flows) })
 }
 
 func stateText(p Proto, s int) string {

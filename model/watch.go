@@ -8,8 +8,8 @@ const (
 	keepHistory = 200 // changes kept of each
 )
 
-// A Sample is a reading of a flow's counters with the rates since the one before.
-type Sample struct {
+// A Reading is one reading of a flow's counters with the rates since the one before.
+type Reading struct {
 	At               int64 // Unix nanoseconds
 	Rate, PacketRate [2]float32
 }
@@ -22,7 +22,7 @@ type watches struct {
 type watch struct {
 	key     Key
 	slot    uint32 // 0 while the table has no such flow
-	samples []Sample
+	samples []Reading
 	changes []Change
 }
 
@@ -46,8 +46,8 @@ func (t *Table) Watch(k Key) {
 	w.list = append(w.list, x)
 }
 
-// Samples appends to dst the readings of a flow that is watched, oldest first.
-func (t *Table) Samples(k Key, dst []Sample) []Sample {
+// Readings appends to dst the readings of a flow that is watched, oldest first.
+func (t *Table) Readings(k Key, dst []Reading) []Reading {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w := t.watches.of(&k); w != nil {
@@ -85,7 +85,7 @@ func (w *watches) ended(slot uint32) {
 func (w *watches) sample(slot uint32, f *Flow) {
 	for _, x := range w.list {
 		if x.slot == slot && f.Known&KnownRate != 0 {
-			x.samples = appendLast(x.samples, keepSamples, Sample{f.CountersAt, f.Rate, f.PacketRate})
+			x.samples = appendLast(x.samples, keepSamples, Reading{f.CountersAt, f.Rate, f.PacketRate})
 		}
 	}
 }
