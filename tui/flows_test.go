@@ -1,0 +1,269 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ctview/model"
+)
+
+// currentKey is the flow that the cursor is on.
+func (g *rig) currentKey() model.Key {
+	g.t.Helper()
+	r, _ := g.a.flows.current()
+	if r == nil {
+		g.t.Fatal("no row under the cursor")
+	}
+	return r.Flow.Key
+}
+
+func TestCursorFollowsIdentity(t *testing.T) {
+	g := newRig(t, 80, 24, manyFlows(500), nil)
+	g.keys("j", "j", "j")
+	want := g.currentKey()
+	for _, r := range []int{10, 300, 0} { // inside the window, far below, at the top
+		for i := range g.store.rows {
+			if g.store.rows[i].Flow.Key == want {
+				g.store.rows[i].Flow.Rate = [2]float32{float32(500-r) + 0.5, 0}
+			}
+		}
+		g.tick(2 * time.Second)
+		if got := g.currentKey(); got != want {
+			t.Fatalf("place %d: the cursor is on %s, want %s", r, describe(&got), describe(&want))
+		}
+		if g.line(">") == "" {
+			t.Errorf("place %d: no row is marked as current:\n%s", r, g.screen())
+		}
+	}
+	g.keys("S")
+	if got := g.currentKey(); got != want {
+		t.Errorf("after reversing the order the cursor is on %s, want %s", describe(&got), describe(&want))
+	}
+}
+
+func TestCursorUntouchedStaysAtTheTop(t *testing.T) {
+	g := newRig(t, 80, 24, manyFlows(100), nil)
+	g.store.rows[50].Flow.Rate[0] = 1e6
+	g.tick(2 * time.Second)
+	if got, want := g.currentKey(), g.store.rows[50].Flow.Key; got != want {
+		t.Errorf("the cursor is on %s, want the first row %s", describe(&got), describe(&want))
+	}
+}
+
+func TestScrolling(t *testing.T) {
+	g := newRig(t, 80, 24, manyFlows(1000), nil)
+	h := g.a.flows.rowsOn(g.a)
+	at := func() int { return g.a.flows.top + g.a.flows.at }
+	for _, step := range []struct {
+		key  string
+		want int
+	}{{"j", 1}, {"pgdown", 1 + h}, {"ctrl+d", 1 + h + h/2}, {"ctrl+u", 1 + h}, {"pgup", 1}, {"G", 999}, {"k", 998}, {"pgup", 998 - h}, {"g", 0}, {"k", 0}} {
+		g.keys(step.key)
+		if got := at(); got != step.want {
+			t.Fatalf("after %s the cursor is at %d, want %d", step.key, got, step.want)
+		}
+		if want := g.store.rows[step.want].Flow.Key; g.currentKey() != want {
+			t.Fatalf("after %s: the wrong flow", step.key)
+		}
+	}
+}
+
+func TestMarksSurviveSort(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.keys("space", "space")
+	want := len(g.a.flows.marks)
+	g.keys("S", ">", "<")
+	g.tick(2 * time.Second)
+	if got := len(g.a.flows.marks); got != want || want != 2 {
+		t.Errorf("%d marks after sorting, want 2", got)
+	}
+	if g.line("2 marked") == "" {
+		t.Errorf("the screen does not say so:\n%s", g.screen())
+	}
+	g.keys("ctrl+x")
+	if len(g.a.flows.marks) != 0 {
+		t.Error("Ctrl-x left marks")
+	}
+	g.keys("ctrl+a")
+	if got := len(g.a.flows.marks); got != len(g.store.rows) {
+		t.Errorf("Ctrl-a marked %d of %d", got, len(g.store.rows))
+	}
+}
+
+func TestEndedRow(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), nil)
+	g.keys("j", "j")
+	k := g.currentKey()
+	g.store.remove(k)
+	g.tick(2 * time.Second)
+	if l := g.line(">x"); l == "" {
+		t.Fatalf("the ended row is not kept under the cursor:\n%s", g.screen())
+	}
+	g.keys("D")
+	if g.line("that flow ended") == "" || len(g.a.stack) != 0 {
+		t.Errorf("D on an ended row:\n%s", g.screen())
+	}
+	at := g.a.flows.at
+	g.tick(2 * time.Second)
+	if l := g.line(">x"); l != "" {
+		t.Errorf("the ended row is still there after two refreshes: %s", l)
+	}
+	if g.a.flows.at != at {
+		t.Errorf("the cursor moved from row %d to %d", at, g.a.flows.at)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), nil)
+	g.keys("j", "D")
+	want := g.currentKey()
+	if g.line("192.168.1.10:51022 > 203.0.113.7:443") == "" {
+		t.Fatalf("the dialog does not name the flow:\n%s", g.screen())
+	}
+	// The order changes while the dialog is open: what was named is deleted.
+	for i := range g.store.rows {
+		g.store.rows[i].Flow.Rate[0] = float32(i) * 1e6
+	}
+	g.tick(2 * time.Second)
+	g.keys("y")
+	if len(g.kernel.deleted) != 1 || len(g.kernel.deleted[0]) != 1 || g.kernel.deleted[0][0] != (Target{want, 3409467956}) {
+		t.Errorf("deleted %v, want %s", g.kernel.deleted, describe(&want))
+	}
+	if g.line("deleted; a new packet of it will make a new entry") == "" {
+		t.Errorf("not told:\n%s", g.screen())
+	}
+	if len(g.store.rows) != 15 {
+		t.Error("the row went without the kernel saying so")
+	}
+}
+
+func TestDeleteEscape(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), nil)
+	g.keys("D", "esc", "D", "x", "n")
+	if len(g.kernel.deleted) != 0 {
+		t.Errorf("deleted %v", g.kernel.deleted)
+	}
+}
+
+func TestDeleteMany(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.keys("ctrl+a", "D", "14", "enter")
+	if len(g.kernel.deleted) != 0 || g.line("not 15") == "" {
+		t.Fatalf("a wrong count was taken:\n%s", g.screen())
+	}
+	g.keys("backspace", "5", "enter")
+	if len(g.kernel.deleted) != 1 || len(g.kernel.deleted[0]) != 15 {
+		t.Fatalf("deleted %v", g.kernel.deleted)
+	}
+}
+
+func TestDeleteOwnSession(t *testing.T) {
+	rows := mockFlows()
+	for _, own := range []model.Tuple{rows[1].Flow.Orig(), rows[1].Flow.Reply().Invert()} {
+		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Session = own })
+		g.keys("j", "D", "y", "enter")
+		if len(g.kernel.deleted) != 0 || g.line("your own session") == "" {
+			t.Fatalf("the own session went without a warning:\n%s", g.screen())
+		}
+		g.keys("backspace", "mine", "enter")
+		if len(g.kernel.deleted) != 1 {
+			t.Errorf("typing mine did not delete:\n%s", g.screen())
+		}
+	}
+}
+
+func TestDeleteErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		errs []error
+		want string
+	}{
+		{"gone", []error{ErrGone}, "that flow had ended already"},
+		{"refused", []error{fmt.Errorf("ctnl: delete: not permitted")}, "1 of 1 not deleted: ctnl: delete: not permitted"},
+		{"hostile", []error{errors.New("x\x1b[2Jy")}, `x\x1b[2Jy`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, 120, 35, mockFlows(), nil)
+			g.kernel.errs = tt.errs
+			g.keys("D", "y")
+			if g.line(tt.want) == "" {
+				t.Errorf("want %q:\n%s", tt.want, g.screen())
+			}
+		})
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.ReadOnly = true })
+	g.keys("D")
+	if len(g.a.stack) != 0 || g.line("read-only: started with --read-only") == "" {
+		t.Errorf("D with --read-only:\n%s", g.screen())
+	}
+	if l := g.line("q quit"); strings.Contains(l, "delete") {
+		t.Errorf("the keys line offers delete: %s", l)
+	}
+}
+
+func TestPause(t *testing.T) {
+	g := newRig(t, 120, 35, manyFlows(300), nil)
+	g.keys("p")
+	before := g.line("10.0.0.0:")
+	g.store.rows[200].Flow.Rate[0] = 1e9
+	g.store.stats.New += 1204
+	g.tick(34 * time.Second)
+	if g.line("PAUSED 35s") == "" || g.line("1204 flows newer. p goes on.") == "" {
+		t.Errorf("the screen does not say how old it is:\n%s", g.screen())
+	}
+	if got := g.line("10.0.0.0:"); got != before {
+		t.Errorf("rows moved while paused: %s", got)
+	}
+	g.keys("pgdown", "pgdown", "p")
+	if g.line("LIVE") == "" {
+		t.Error("p does not go on")
+	}
+}
+
+func TestEscapeOrder(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Filter = "zone 5" })
+	g.keys("space", "f", "esc")
+	if len(g.a.stack) != 0 || len(g.a.flows.marks) == 0 {
+		t.Fatal("the first Esc closes the menu and nothing else")
+	}
+	g.keys("esc")
+	if len(g.a.flows.marks) != 0 || g.a.text == "" {
+		t.Fatal("the second clears the marks and nothing else")
+	}
+	g.keys("esc")
+	if g.a.text != "" {
+		t.Fatal("the third clears the filter")
+	}
+}
+
+func TestHostileText(t *testing.T) {
+	rows := mockFlows()
+	rows[0].Flow.Helper = model.HelperFor([]byte("x\x1b[31m\x1b]0;t\a"))
+	rows[0].Extra.Secctx = "s\x1b[2J"
+	g := newRig(t, 200, 60, rows, func(o *Options) {
+		o.Columns = []string{"proto", "state", "src", "dst", "helper", "secctx"}
+		o.Netns, o.Host = "n\x1b[5m", "h\x9b5m"
+	})
+	g.kernel.sys.Host = "h\x9b5m"
+	for _, k := range []string{"j", "k", "f", "esc", "y", "esc", "enter", "esc"} {
+		g.keys(k)
+		for _, bad := range []string{"\x1b[31m\x1b]", "\x1b]", "\x1b[2J", "\x1b[5m", "\x9b", "\a"} {
+			if strings.Contains(g.a.View().Content, bad) {
+				t.Errorf("after %s the frame contains %q", k, bad)
+			}
+		}
+	}
+}
+
+func TestTooSmall(t *testing.T) {
+	g := newRig(t, 32, 8, mockFlows(), nil)
+	if got := g.a.View().Content; strings.Contains(got, "\n") || !strings.HasPrefix(got, "ctview needs 40x10; this t") {
+		t.Errorf("below the least size: %q", got)
+	}
+}
