@@ -128,7 +128,8 @@ func (r *request) change(s *Spec) {
 		r.uint32(ctaTimeout, s.Timeout)
 	}
 	if s.Has.Has(model.HasStatus) {
-		r.uint32(ctaStatus, uint32(s.Flow.Status))
+		// Without the bit that every flow in the table has, the kernel takes it for an attempt to clear it: EBUSY.
+		r.uint32(ctaStatus, uint32(s.Flow.Status|model.StatusConfirmed))
 	}
 	if s.Has.Has(model.HasMark) {
 		r.uint32(ctaMark, s.Flow.Mark) // 0 too: it clears
