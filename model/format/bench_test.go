@@ -11,10 +11,13 @@ var dst = make([]byte, 0, 4096)
 
 // textForms are the forms that are written once a flow.
 func textForms() map[string]func(e *model.Event, o Options) {
+	cols, tab := CSVColumns(), NewTable(nil, false)
 	return map[string]func(e *model.Event, o Options){
 		"conntrack": func(e *model.Event, o Options) { dst = AppendConntrack(dst[:0], e, o) },
 		"json":      func(e *model.Event, o Options) { dst = AppendJSON(dst[:0], e, o) },
 		"xml":       func(e *model.Event, o Options) { o.Fix = FixAll; dst = AppendXML(dst[:0], e, o) },
+		"csv":       func(e *model.Event, o Options) { dst = AppendCSVEvent(dst[:0], cols, e, o) },
+		"table":     func(e *model.Event, o Options) { dst = tab.AppendEvent(dst[:0], e, o) },
 		"save":      func(e *model.Event, o Options) { dst = AppendSave(dst[:0], e, o) },
 		"fullsave":  func(e *model.Event, o Options) { dst = AppendFullSave(dst[:0], e, o) },
 	}

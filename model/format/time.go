@@ -66,3 +66,13 @@ func appendRFC3339(dst []byte, ns int64) []byte {
 	dst = appendPadded(append(dst, '.'), uint64(t.Nanosecond()), 9)
 	return append(dst, 'Z')
 }
+
+// appendClock appends the time of day to the millisecond: 12:04:31.250.
+func appendClock(dst []byte, ns int64, loc *time.Location) []byte {
+	t := time.Unix(0, ns).In(loc)
+	hour, minute, sec := t.Clock()
+	dst = append(appendPadded(dst, uint64(hour), 2), ':')
+	dst = append(appendPadded(dst, uint64(minute), 2), ':')
+	dst = append(appendPadded(dst, uint64(sec), 2), '.')
+	return appendPadded(dst, uint64(t.Nanosecond()/1e6), 3)
+}
