@@ -27,7 +27,7 @@ func CompareFlows(c Column, desc bool, a, b *Flow, xa, xb *Extra) int {
 		}
 		ka, kb := noValue(c, a), noValue(c, b)
 		if ka || kb {
-			return cmp.Compare(b2i(ka), b2i(kb))
+			return cmp.Compare(rank(ka), rank(kb))
 		}
 		d = compareKeys(c, a, b)
 	}
@@ -43,7 +43,7 @@ func noValue(c Column, f *Flow) bool {
 	return len(keys) > 0 && keys[0](f, 0) == noKey
 }
 
-func b2i(b bool) int {
+func rank(b bool) int {
 	if b {
 		return 1
 	}
