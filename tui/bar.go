@@ -88,7 +88,7 @@ func (a *App) narrowTo(text string, negate bool) tea.Cmd {
 	return a.setFilter(f, t)
 }
 
-// openBar starts typing a filter. What can be completed beside the language's words is counted off the loop.
+// openBar starts typing a filter. What can be completed beside the language's words is looked up off the loop.
 func (a *App) openBar() tea.Cmd {
 	b := &bar{line: newEdit(a.text)}
 	a.note = ""
@@ -96,13 +96,16 @@ func (a *App) openBar() tea.Cmd {
 	b.think(a)
 	store, saved := a.opt.Store, a.opt.Parse.Saved
 	return func() tea.Msg {
-		zones, helpers := census(store)
+		var t model.Breakdown
+		store.Breakdown(&t)
 		var d dynamic
-		for z := range zones {
-			d.Zones = append(d.Zones, z)
+		for _, z := range t.Zones {
+			d.Zones = append(d.Zones, z.Zone)
 		}
-		for h := range helpers {
-			d.Helpers = append(d.Helpers, h.String())
+		for _, h := range t.Helpers {
+			if h.Helper != 0 {
+				d.Helpers = append(d.Helpers, h.Helper.String())
+			}
 		}
 		for n := range saved {
 			d.Saved = append(d.Saved, n)

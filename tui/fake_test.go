@@ -25,8 +25,10 @@ var update = flag.Bool("update", false, "write the golden screens instead of com
 // start is the time that every test begins at.
 var start = time.Date(2026, 11, 22, 12, 4, 31, 0, time.UTC)
 
-// A fakeStore is a table for tests: a slice of rows, sorted by the slow and obvious way.
+// A fakeStore is a table for tests of the Flows screen: a slice of rows, sorted by the slow and obvious way. What the
+// rest of the screens ask for comes from a table.
 type fakeStore struct {
+	*model.Table
 	rows  []model.Row
 	stats model.Stats
 }
@@ -274,7 +276,7 @@ type rig struct {
 // newRig returns a rig of w × h cells that shows its first rows.
 func newRig(t testing.TB, w, h int, rows []model.Row, change func(*Options)) *rig {
 	t.Helper()
-	g := &rig{t: t, store: &fakeStore{rows: rows}, now: start}
+	g := &rig{t: t, store: &fakeStore{Table: model.NewTable(), rows: rows}, now: start}
 	g.store.stats = model.Stats{New: uint64(len(rows)), Loaded: true}
 	g.kernel = &fakeKernel{sys: model.System{Host: "rtr1", Entries: uint32(len(rows)), EntriesOK: true, Max: model.Setting{Value: 262144, OK: true},
 		Acct: model.Setting{Value: 1, OK: true}, Timestamp: model.Setting{Value: 1, OK: true}}}
