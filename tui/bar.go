@@ -18,7 +18,6 @@ type bar struct {
 	err     *model.FilterError
 	pressed bool // Enter was pressed on a text that does not parse
 	recent  bool // offers are recent filters
-	tried   string
 	saving  bool
 	saveAs  edit
 }
@@ -78,7 +77,7 @@ func (a *App) refilter() tea.Cmd {
 
 // narrowTo adds text to the filter, or its opposite.
 func (a *App) narrowTo(text string, negate bool) tea.Cmd {
-	t := andFilter(a.text, text, negate)
+	t := model.AndFilter(a.text, text, negate)
 	f, err := model.ParseFilter(t, a.opt.Parse)
 	if err != nil {
 		a.fail(err.Error())
@@ -219,7 +218,7 @@ func (b *bar) accept(a *App) tea.Cmd {
 		b.line.set(text[:o.From]+o.Insert+text[min(o.To, len(text)):], o.From+len(o.Insert))
 		b.recent = false
 	case b.err != nil && len(b.err.Suggestions) > 0:
-		b.line.set(fixed(b.err, 0))
+		b.line.set(b.err.Fixed(0))
 	}
 	return b.think(a)
 }

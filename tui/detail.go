@@ -26,7 +26,6 @@ type detail struct {
 	at, matched int // place among the flows that match, at -1 if it is not among them
 	next, prev  *model.Key
 	top         int // first line shown, where they do not all fit
-	lines       int
 }
 
 // openDetail shows the current flow in full.

@@ -63,16 +63,24 @@ type piece func(f *frame)
 
 func words(s string) piece { return func(f *frame) { f.text(s) } }
 
-// labelled writes a name and what it stands for.
-func labelled(name, s string, wide bool) piece {
-	w := 8
-	if wide {
-		w = 11
+// labelled writes a name and what it stands for, in as many lines as that needs.
+func labelled(name, s string, w int) []piece {
+	nw := 8
+	if w >= wideFrom {
+		nw = 11
 	}
-	return func(f *frame) {
-		f.styled(faint, padRight(name, w))
-		f.text(" " + s)
+	var out []piece
+	for i, l := range wrapKeep(s, max(w-nw-3, 10)) {
+		n := name
+		if i > 0 {
+			n = ""
+		}
+		out = append(out, func(f *frame) {
+			f.styled(faint, padRight(n, nw))
+			f.text(" " + l)
+		})
 	}
+	return out
 }
 
 // body is everything between the title and the keys.
@@ -88,7 +96,7 @@ func (d *detail) body(a *App, f *frame) []piece {
 	ls = append(ls, words(""))
 	ls = append(ls, d.tuples(a, wide)...)
 	ls = append(ls, words(""))
-	ls = append(ls, d.facts(a, wide)...)
+	ls = append(ls, d.facts(a)...)
 	ls = append(ls, words(""))
 	ls = append(ls, d.rates(a, f)...)
 	ls = append(ls, words(""))
@@ -185,6 +193,9 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 	if !wide {
 		aw = min(aw, (a.w-nw-22)/2)
 	}
+	if a.w < 66 {
+		return append(d.tuplesTall(a), d.natPieces(a)...)
+	}
 	row := func(name, s, t, pk, by, ra string) string {
 		l := padRight(name, nw) + " " + padRight(clip(s, aw, a.marks.ellipsis), aw) + " " + padRight(clip(t, aw, a.marks.ellipsis), aw)
 		if wide {
@@ -208,14 +219,39 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 			}
 		}
 	}
+	return append(out, d.natPieces(a)...)
+}
+
+// natPieces explain NAT, and what ports mean in ICMP.
+func (d *detail) natPieces(a *App) []piece {
+	fl := &d.row.Flow
+	var out []piece
 	for _, l := range natWords(fl, a.marks.arrow) {
-		out = append(out, labelled("NAT", l, wide))
+		out = append(out, labelled("NAT", l, a.w)...)
 	}
 	if fl.Proto.IsICMP() {
 		t, r := fl.Orig(), fl.Reply()
 		t1, c1, id := t.ICMP()
 		t2, c2, _ := r.ICMP()
-		out = append(out, labelled("icmp", fmt.Sprintf("type %d code %d id %d, answered by type %d code %d", t1, c1, id, t2, c2), wide))
+		out = append(out, labelled("icmp", fmt.Sprintf("type %d code %d id %d, answered by type %d code %d", t1, c1, id, t2, c2), a.w)...)
+	}
+	return out
+}
+
+// tuplesTall shows both directions where there is no room for a table.
+func (d *detail) tuplesTall(a *App) []piece {
+	fl := &d.row.Flow
+	var out []piece
+	for i, t := range []model.Tuple{fl.Orig(), fl.Reply()} {
+		by, ra := "-", "-"
+		if fl.Known&model.KnownCounters != 0 {
+			by = string(model.AppendBytes(nil, fl.Bytes[i]))
+		}
+		if fl.Known&model.KnownRate != 0 {
+			ra = string(d.fl.c.appendRate(nil, float64(fl.Rate[i])))
+		}
+		out = append(out, words(padRight([...]string{"orig", "reply"}[i], 6)+end(t, true)),
+			words("    "+a.marks.arrow+" "+end(t, false)), words("      "+by+" bytes, "+ra))
 	}
 	return out
 }
@@ -246,7 +282,7 @@ func natWords(fl *model.Flow, arrow string) []string {
 }
 
 // facts are timeout, start, protocol details and expectations.
-func (d *detail) facts(a *App, wide bool) []piece {
+func (d *detail) facts(a *App) []piece {
 	fl := &d.row.Flow
 	now := a.now.UnixNano()
 	timeout := "- (offloaded: the flowtable keeps its own)"
@@ -271,20 +307,20 @@ func (d *detail) facts(a *App, wide bool) []piece {
 			started += "  first seen by ctview; its start is not known"
 		}
 	}
-	out := []piece{labelled("timeout", timeout, wide), labelled("started", started, wide)}
+	out := append(labelled("timeout", timeout, a.w), labelled("started", started, a.w)...)
 	if s := d.protoFacts(); s != "" {
-		out = append(out, labelled(fl.Proto.String(), s, wide))
+		out = append(out, labelled(fl.Proto.String(), s, a.w)...)
 	}
-	master := "none"
+	master := "none: it was not expected"
 	if m := d.row.Extra.Master; m.Family != 0 {
 		master = string(appendPair(nil, &m)) + "   (m goes there)"
 	}
-	out = append(out, labelled("expected by", master, true))
+	out = append(out, labelled("master", master, a.w)...)
 	if d.hasEv && d.ev.Has.Has(model.HasUse) {
-		out = append(out, labelled("references", strconv.Itoa(int(d.ev.Use)), wide))
+		out = append(out, labelled("used by", strconv.Itoa(int(d.ev.Use))+" references", a.w)...)
 	}
 	if d.evErr != nil && !d.gone {
-		out = append(out, labelled("kernel", model.Escape(d.evErr.Error()), wide))
+		out = append(out, labelled("kernel", model.Escape(d.evErr.Error()), a.w)...)
 	}
 	return out
 }

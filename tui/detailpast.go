@@ -16,7 +16,7 @@ func (d *detail) rates(a *App, f *frame) []piece {
 		if d.row.Flow.Known&model.KnownCounters == 0 {
 			why = "- (the kernel does not count this flow: nf_conntrack_acct was off when it began)"
 		}
-		return []piece{labelled("rate", why, f.w >= wideFrom)}
+		return labelled("rate", why, f.w)
 	}
 	peak := string(d.fl.c.appendRate(nil, top))
 	if f.w < wideFrom || f.h < 30 {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctview/model"
+	"ctview/model/format"
 )
 
 var update = flag.Bool("update", false, "write the golden screens instead of comparing with them")
@@ -104,6 +105,19 @@ func (s *fakeStore) Each(fn func(*model.Flow, *model.Extra) bool) {
 	}
 }
 
+func (s *fakeStore) Breakdown(b *model.Breakdown) {
+	t := model.NewTable()
+	var evs []model.Event
+	for i := range s.rows {
+		var e model.Event
+		format.FillEvent(&e, &s.rows[i].Flow, &s.rows[i].Extra, start.UnixNano())
+		e.Kind = model.New
+		evs = append(evs, e)
+	}
+	t.Apply(start.UnixNano(), evs)
+	t.Breakdown(b)
+}
+
 func (s *fakeStore) Stats() model.Stats {
 	st := s.stats
 	st.Flows = len(s.rows)
@@ -120,6 +134,7 @@ type fakeKernel struct {
 	deleted [][]Target
 	errs    []error
 	resyncs int
+	event   model.Event
 	sys     model.System
 }
 
@@ -132,7 +147,10 @@ func (k *fakeKernel) Delete(_ context.Context, ts []Target) []error {
 }
 func (k *fakeKernel) Refresh(context.Context, []model.Key) error { return nil }
 func (k *fakeKernel) Detail(context.Context, model.Key) (model.Event, error) {
-	return model.Event{}, ErrGone
+	if k.event.Has == 0 {
+		return model.Event{}, ErrGone
+	}
+	return k.event, nil
 }
 func (k *fakeKernel) System(context.Context) (model.System, error) { return k.sys, nil }
 func (k *fakeKernel) Resync()                                      { k.resyncs++ }

@@ -155,7 +155,7 @@ func (s *flows) standing(a *App) string {
 	case len(s.marks) > 0:
 		return count(len(s.marks)) + " marked"
 	case s.view.Unknown > 0:
-		return count(s.view.Unknown) + " flows do not tell a value that the filter compares: they do not match"
+		return count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
 	case s.follow:
 		return "following the flow under the cursor; F stops"
 	}
