@@ -1,5 +1,7 @@
 package tui
 
+import "ctview/model"
+
 // Stand-ins for what package model is about to bring.
 
 type completion struct {
@@ -13,3 +15,18 @@ type dynamic struct {
 }
 
 func complete(text string, cursor int, dyn dynamic) []completion { return nil }
+
+func andFilter(old, add string, negate bool) string {
+	if negate {
+		add = "not " + add
+	}
+	if old == "" {
+		return add
+	}
+	return "(" + old + ") and " + add
+}
+
+func fixed(e *model.FilterError, i int) (string, int) {
+	t := e.Text[:e.Pos] + e.Suggestions[i] + e.Text[e.End:]
+	return t, e.Pos + len(e.Suggestions[i])
+}
