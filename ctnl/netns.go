@@ -142,15 +142,27 @@ func (n *Netns) Do(fn func() error) error {
 		return fn()
 	}
 	errc := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			errc <- n.enterError(err)
-			return
-		}
-		errc <- fn()
-	}()
+	go n.enter(fn, errc)
 	return <-errc
+}
+
+// enter runs fn in the namespace on a thread that it throws away: going back may not be permitted. It must not be the
+// process's first thread, which Go cannot end and would park in the namespace for ever.
+func (n *Netns) enter(fn func() error, errc chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		defer runtime.UnlockOSThread()
+		other := make(chan error, 1)
+		go n.enter(fn, other) // not on this thread while it is locked
+		errc <- <-other
+		return
+	}
+	// Never unlocked: the thread ends with the goroutine.
+	if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		errc <- n.enterError(err)
+		return
+	}
+	errc <- fn()
 }
 
 func (n *Netns) enterError(err error) error {

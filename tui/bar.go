@@ -18,7 +18,6 @@ type bar struct {
 	err     *model.FilterError
 	pressed bool // Enter was pressed on a text that does not parse
 	recent  bool // offers are recent filters
-	tried   string
 	saving  bool
 	saveAs  edit
 }
@@ -78,7 +77,7 @@ func (a *App) refilter() tea.Cmd {
 
 // narrowTo adds text to the filter, or its opposite.
 func (a *App) narrowTo(text string, negate bool) tea.Cmd {
-	t := andFilter(a.text, text, negate)
+	t := model.AndFilter(a.text, text, negate)
 	f, err := model.ParseFilter(t, a.opt.Parse)
 	if err != nil {
 		a.fail(err.Error())
@@ -88,7 +87,7 @@ func (a *App) narrowTo(text string, negate bool) tea.Cmd {
 	return a.setFilter(f, t)
 }
 
-// openBar starts typing a filter. What can be completed beside the language's words is counted off the loop.
+// openBar starts typing a filter. What can be completed beside the language's words is looked up off the loop.
 func (a *App) openBar() tea.Cmd {
 	b := &bar{line: newEdit(a.text)}
 	a.note = ""
@@ -96,13 +95,16 @@ func (a *App) openBar() tea.Cmd {
 	b.think(a)
 	store, saved := a.opt.Store, a.opt.Parse.Saved
 	return func() tea.Msg {
-		zones, helpers := census(store)
+		var t model.Breakdown
+		store.Breakdown(&t)
 		var d dynamic
-		for z := range zones {
-			d.Zones = append(d.Zones, z)
+		for _, z := range t.Zones {
+			d.Zones = append(d.Zones, z.Zone)
 		}
-		for h := range helpers {
-			d.Helpers = append(d.Helpers, h.String())
+		for _, h := range t.Helpers {
+			if h.Helper != 0 {
+				d.Helpers = append(d.Helpers, h.Helper.String())
+			}
 		}
 		for n := range saved {
 			d.Saved = append(d.Saved, n)
@@ -216,7 +218,7 @@ func (b *bar) accept(a *App) tea.Cmd {
 		b.line.set(text[:o.From]+o.Insert+text[min(o.To, len(text)):], o.From+len(o.Insert))
 		b.recent = false
 	case b.err != nil && len(b.err.Suggestions) > 0:
-		b.line.set(fixed(b.err, 0))
+		b.line.set(b.err.Fixed(0))
 	}
 	return b.think(a)
 }

@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -173,6 +175,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 			}
 		}
 	}
+	slices.SortFunc(targets, func(a, b Target) int { return bytes.Compare(keyBytes(&a.Key), keyBytes(&b.Key)) })
 	n := len(targets)
 	if n == 1 {
 		c := &confirm{head: "Delete this flow?", lines: []string{describe(&targets[0].Key)}, key: "y", verb: "delete",
@@ -201,6 +204,12 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	}
 	a.push(c)
 	return nil
+}
+
+// keyBytes orders flows for people: by source, destination and ports.
+func keyBytes(k *model.Key) []byte {
+	b := append(append([]byte{byte(k.Zone >> 8), byte(k.Zone)}, k.Src[:]...), k.Dst[:]...)
+	return append(b, byte(k.Sport>>8), byte(k.Sport), byte(k.Dport>>8), byte(k.Dport), byte(k.Proto))
 }
 
 // delete sends targets to the kernel. The rows go when the kernel says so.

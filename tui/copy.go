@@ -87,39 +87,12 @@ func nftMatch(k *model.Key) string {
 	return b
 }
 
-// rowEvent is what a Row knows, as the message that the formats print.
-func rowEvent(r *model.Row, now int64) model.Event {
-	e := model.Event{Kind: model.Dump, Flow: r.Flow, Extra: r.Extra,
-		Has: model.HasOrig | model.HasReply | model.HasStatus | model.HasMark | model.HasID}
-	f := &r.Flow
-	for _, x := range []struct {
-		on  bool
-		has model.Fields
-	}{
-		{f.Known&model.KnownState != 0, model.HasProtoinfo},
-		{f.Known&model.KnownTimeout != 0, model.HasTimeout},
-		{f.Known&model.KnownCounters != 0, model.HasCountersOrig | model.HasCountersReply},
-		{f.Known&model.KnownStart != 0, model.HasStart},
-		{f.Helper != 0, model.HasHelper},
-		{f.Zone != 0 || f.ZoneDir != model.ZoneBoth, model.HasZone},
-		{r.Extra.Labels != model.Labels{}, model.HasLabels},
-		{r.Extra.Secctx != "", model.HasSecctx},
-		{r.Extra.Master.Family != 0, model.HasMaster},
-	} {
-		if x.on {
-			e.Has |= x.has
-		}
-	}
-	e.Timeout = uint32(max(f.Expires-now, 0) / 1e9)
-	e.Start = f.First
-	return e
-}
-
 // copyChoices are the texts of a row that can be taken away.
 func (a *App) copyChoices(r *model.Row) []valueChoice {
 	k := &r.Flow.Key
 	t := k.OrigTuple()
-	e := rowEvent(r, a.now.UnixNano())
+	var e model.Event
+	format.FillEvent(&e, &r.Flow, &r.Extra, a.now.UnixNano())
 	args := conntrackArgs(k)
 	return []valueChoice{
 		{"t", "tuple", k.Proto.String() + " " + string(appendPair(nil, &t))},

@@ -1,7 +1,228 @@
 package tui
 
 import (
+	"context"
+	"errors"
+
 	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
 )
 
-func (s *flows) openDetail(a *App) tea.Cmd { return nil }
+// A detail shows everything that is known of one flow. j and k go to the flows next to it in the order of the table.
+type detail struct {
+	fl  *flows
+	key model.Key
+
+	row      model.Row
+	got      bool
+	gone     bool // the flow has ended; what is shown is the last of it
+	ev       model.Event
+	hasEv    bool
+	evErr    error
+	history  []model.Change
+	readings []model.Reading
+
+	at, matched int // place among the flows that match, at -1 if it is not among them
+	next, prev  *model.Key
+	top         int // first line shown, where they do not all fit
+}
+
+// openDetail shows the current flow in full.
+func (s *flows) openDetail(a *App) tea.Cmd {
+	r, ended := s.current()
+	if r == nil || ended {
+		return nil
+	}
+	s.touched, s.key = true, r.Flow.Key
+	return a.openFlow(r.Flow.Key, r)
+}
+
+// openFlow shows a flow in full; r is what is known of it, or nil.
+func (a *App) openFlow(k model.Key, r *model.Row) tea.Cmd {
+	d := &detail{fl: a.flows, key: k, at: -1}
+	if r != nil {
+		d.row, d.got = *r, true
+	}
+	a.push(d)
+	return a.ask(true)
+}
+
+func (d *detail) name() string { return "Flow" }
+func (d *detail) covers() bool { return true }
+
+var detailBindings = []binding{
+	{id: "back", keys: []string{"esc", "enter", "backspace"}, help: "back to the list", hint: "back", group: groupLook},
+	{id: "down", keys: []string{"j", "down"}, help: "next flow", hint: "k flow", narrow: "k flow", group: groupMove},
+	{id: "up", keys: []string{"k", "up"}, help: "flow before", group: groupMove},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+d", "space"}, help: "further down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of the flow", hint: "filter by value", narrow: "value", group: groupLook},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52): tuple, filter, commands", hint: "copy", group: groupAway},
+	{id: "copy1", keys: []string{"1"}, help: "copy the first command", group: groupAway},
+	{id: "copy2", keys: []string{"2"}, help: "copy the second", group: groupAway},
+	{id: "copy3", keys: []string{"3"}, help: "copy the third", group: groupAway},
+	{id: "copy4", keys: []string{"4"}, help: "copy the fourth", group: groupAway},
+	{id: "master", keys: []string{"m"}, help: "the flow that expected this one", group: groupLook},
+	{id: "pause", keys: []string{"p"}, help: "pause the screen", group: groupTime},
+	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the flow", hint: "delete", narrow: "delete", group: groupAct, writes: true},
+}
+
+func (d *detail) bindings() []binding { return detailBindings }
+
+func (d *detail) do(a *App, id string) tea.Cmd {
+	switch id {
+	case "back":
+		a.pop()
+		return a.ask(true)
+	case "down":
+		return d.go1(a, d.next)
+	case "up":
+		return d.go1(a, d.prev)
+	case "pagedown":
+		d.top += a.h / 2
+	case "pageup":
+		d.top = max(d.top-a.h/2, 0)
+	case "value":
+		if d.got {
+			a.pushValues(&d.row)
+		}
+	case "copy":
+		if d.got {
+			a.pushCopy(&d.row)
+		}
+	case "copy1", "copy2", "copy3", "copy4":
+		if t := d.tools(); d.got {
+			return a.copy(t[id[4]-'1'])
+		}
+	case "master":
+		return d.openMaster(a)
+	case "pause":
+		return a.pause()
+	case "units":
+		d.fl.c.bits = !d.fl.c.bits
+	case "delete":
+		if d.gone || !d.got {
+			a.fail("that flow ended")
+			return nil
+		}
+		return a.askDeleteOne(&d.row)
+	}
+	return nil
+}
+
+// go1 goes to another flow without leaving the screen.
+func (d *detail) go1(a *App, k *model.Key) tea.Cmd {
+	if k == nil {
+		return nil
+	}
+	*d = detail{fl: d.fl, key: *k, at: d.at, matched: d.matched}
+	d.fl.key, d.fl.touched = *k, true
+	return a.ask(true)
+}
+
+// openMaster goes to the flow that expected this one.
+func (d *detail) openMaster(a *App) tea.Cmd {
+	m := d.row.Extra.Master
+	if m.Family == 0 {
+		a.say("this flow was not expected by another")
+		return nil
+	}
+	k := model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Zone: d.row.Extra.MasterZone, Proto: m.Proto, Family: m.Family}
+	if k.Zone == 0 {
+		k.Zone, k.ZoneDir = d.row.Flow.Zone, d.row.Flow.ZoneDir
+	}
+	return a.openFlow(k, nil)
+}
+
+// A detailAnswer is what detail asked for.
+type detailAnswer struct {
+	key         model.Key
+	row         model.Row
+	found       bool
+	ev          model.Event
+	evErr       error
+	asked       bool
+	history     []model.Change
+	readings    []model.Reading
+	at, matched int
+	next, prev  *model.Key
+}
+
+func (d *detail) ask(a *App, full bool) func(context.Context) any {
+	key, store, kernel, now, at := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at
+	q := model.Query{Filter: a.active(), Desc: d.fl.desc, Limit: 3, Anchor: key, HasAnchor: true, Follow: true, AnchorRow: 1,
+		Offset: max(at-1, 0)}
+	q.Sort, _ = sortColumn(d.fl.sort, d.fl.c.dir)
+	return func(ctx context.Context) any {
+		n := &detailAnswer{key: key}
+		store.Watch(key)
+		if full && kernel != nil {
+			_ = kernel.Refresh(ctx, []model.Key{key})
+			n.asked = true
+			n.ev, n.evErr = kernel.Detail(ctx, key)
+		}
+		n.row, n.found = store.Get(key)
+		n.history = store.History(key, nil)
+		n.readings = store.Readings(key, nil)
+		q.Now = now().UnixNano()
+		var v model.View
+		store.View(&q, &v)
+		n.at, n.matched = v.AnchorAt, v.Matched
+		place := v.AnchorAt
+		if place < 0 {
+			place = at // it ended: its neighbours are those of where it was
+		}
+		for i := range v.Rows {
+			k := v.Rows[i].Flow.Key
+			switch p := v.Offset + i; {
+			case k == key:
+			case p < place:
+				n.prev = &k
+			case n.next == nil:
+				n.next = &k
+			}
+		}
+		return n
+	}
+}
+
+func (d *detail) take(_ *App, answer any) tea.Cmd {
+	n, ok := answer.(*detailAnswer)
+	if !ok || n.key != d.key {
+		return nil
+	}
+	if n.found {
+		d.row, d.got, d.gone = n.row, true, false
+	} else {
+		d.gone = true
+	}
+	if n.asked {
+		d.evErr = n.evErr
+		if n.evErr == nil {
+			d.ev, d.hasEv = n.ev, true
+		} else if !errors.Is(n.evErr, ErrGone) {
+			d.hasEv = false
+		}
+	}
+	d.history, d.readings, d.next, d.prev, d.matched = n.history, n.readings, n.next, n.prev, n.matched
+	if n.at >= 0 {
+		d.at = n.at
+	}
+	return nil
+}
+
+// tools are commands of other programs that show or end the same flow.
+func (d *detail) tools() [4]string {
+	args := conntrackArgs(&d.key)
+	return [4]string{"conntrack -L " + args, "conntrack -D " + args, tcpdumpFor(&d.row.Flow),
+		"nft add rule inet filter forward " + nftMatch(&d.key) + " counter"}
+}
+
+func (d *detail) wheel(a *App, n int) tea.Cmd {
+	d.top = max(d.top+n, 0)
+	return nil
+}
+
+func (d *detail) click(*App, int, int) tea.Cmd { return nil }

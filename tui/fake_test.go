@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctview/model"
+	"ctview/model/format"
 )
 
 var update = flag.Bool("update", false, "write the golden screens instead of comparing with them")
@@ -25,8 +26,10 @@ var update = flag.Bool("update", false, "write the golden screens instead of com
 // start is the time that every test begins at.
 var start = time.Date(2026, 11, 22, 12, 4, 31, 0, time.UTC)
 
-// A fakeStore is a table for tests: a slice of rows, sorted by the slow and obvious way.
+// A fakeStore is a table for tests of the Flows screen: a slice of rows, sorted by the slow and obvious way. What the
+// rest of the screens ask for comes from a table.
 type fakeStore struct {
+	*model.Table
 	rows  []model.Row
 	stats model.Stats
 }
@@ -102,6 +105,19 @@ func (s *fakeStore) Each(fn func(*model.Flow, *model.Extra) bool) {
 	}
 }
 
+func (s *fakeStore) Breakdown(b *model.Breakdown) {
+	t := model.NewTable()
+	var evs []model.Event
+	for i := range s.rows {
+		var e model.Event
+		format.FillEvent(&e, &s.rows[i].Flow, &s.rows[i].Extra, start.UnixNano())
+		e.Kind = model.New
+		evs = append(evs, e)
+	}
+	t.Apply(start.UnixNano(), evs)
+	t.Breakdown(b)
+}
+
 func (s *fakeStore) Stats() model.Stats {
 	st := s.stats
 	st.Flows = len(s.rows)
@@ -118,6 +134,7 @@ type fakeKernel struct {
 	deleted [][]Target
 	errs    []error
 	resyncs int
+	event   model.Event
 	sys     model.System
 }
 
@@ -130,7 +147,10 @@ func (k *fakeKernel) Delete(_ context.Context, ts []Target) []error {
 }
 func (k *fakeKernel) Refresh(context.Context, []model.Key) error { return nil }
 func (k *fakeKernel) Detail(context.Context, model.Key) (model.Event, error) {
-	return model.Event{}, ErrGone
+	if k.event.Has == 0 {
+		return model.Event{}, ErrGone
+	}
+	return k.event, nil
 }
 func (k *fakeKernel) System(context.Context) (model.System, error) { return k.sys, nil }
 func (k *fakeKernel) Resync()                                      { k.resyncs++ }
@@ -274,7 +294,7 @@ type rig struct {
 // newRig returns a rig of w × h cells that shows its first rows.
 func newRig(t testing.TB, w, h int, rows []model.Row, change func(*Options)) *rig {
 	t.Helper()
-	g := &rig{t: t, store: &fakeStore{rows: rows}, now: start}
+	g := &rig{t: t, store: &fakeStore{Table: model.NewTable(), rows: rows}, now: start}
 	g.store.stats = model.Stats{New: uint64(len(rows)), Loaded: true}
 	g.kernel = &fakeKernel{sys: model.System{Host: "rtr1", Entries: uint32(len(rows)), EntriesOK: true, Max: model.Setting{Value: 262144, OK: true},
 		Acct: model.Setting{Value: 1, OK: true}, Timestamp: model.Setting{Value: 1, OK: true}}}

@@ -32,8 +32,8 @@ type flows struct {
 
 	marks   map[model.Key]uint32 // marked flows and their ids
 	seen    demand
-	zones   map[uint16]int // of the whole table, when nothing matches
-	left    int            // lines that the filter bar takes from the table
+	zones   []model.ZoneFlows // of the whole table, when nothing matches
+	left    int               // lines that the filter bar takes from the table
 	clicked time.Time
 }
 

@@ -13,10 +13,10 @@ type flowsAnswer struct {
 	view   *model.View
 	top    int
 	want   int
-	filter *model.Filter // that was asked with
-	ended  []model.Key   // of the rows that were on the screen: flows that are gone
-	dead   []model.Key   // of the marked flows
-	zones  map[uint16]int
+	filter *model.Filter   // that was asked with
+	ended  []model.Key     // of the rows that were on the screen: flows that are gone
+	dead   []model.Key     // of the marked flows
+	totals model.Breakdown // where nothing matches
 }
 
 // pausedRows is how many rows around the cursor are read when the screen is frozen, to scroll in.
@@ -60,7 +60,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 		ans.place(store, &q, h, at)
 		ans.findEnded(store, shown)
 		if ans.view.Matched == 0 && ans.view.Total > 0 {
-			ans.zones, _ = census(store)
+			store.Breakdown(&ans.totals)
 		}
 		for _, k := range marked {
 			if _, ok := store.Get(k); !ok {
@@ -135,7 +135,7 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 		delete(s.marks, k)
 	}
 	s.view, s.spare = n.view, s.view
-	s.ghosts, s.top, s.got, s.zones = ghosts, n.top, true, n.zones
+	s.ghosts, s.top, s.got, s.zones = ghosts, n.top, true, n.totals.Zones
 	if n.want >= 0 {
 		if i := n.want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
 			s.key = s.view.Rows[i].Flow.Key
@@ -155,17 +155,4 @@ func (s *flows) learn() {
 		s.seen.zones = s.seen.zones || f.Zone != 0
 		s.seen.helpers = s.seen.helpers || f.Helper != 0
 	}
-}
-
-// census counts the flows of each zone and of each helper. It reads the whole table.
-func census(store Store) (zones map[uint16]int, helpers map[model.HelperID]int) {
-	zones, helpers = map[uint16]int{}, map[model.HelperID]int{}
-	store.Each(func(f *model.Flow, _ *model.Extra) bool {
-		zones[f.Zone]++
-		if f.Helper != 0 {
-			helpers[f.Helper]++
-		}
-		return true
-	})
-	return zones, helpers
 }

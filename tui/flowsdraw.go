@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -156,7 +155,7 @@ func (s *flows) standing(a *App) string {
 	case len(s.marks) > 0:
 		return count(len(s.marks)) + " marked"
 	case s.view.Unknown > 0:
-		return count(s.view.Unknown) + " flows do not tell a value that the filter compares: they do not match"
+		return count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
 	case s.follow:
 		return "following the flow under the cursor; F stops"
 	}
@@ -228,7 +227,7 @@ func (s *flows) whyEmpty(a *App) string {
 	case !s.got, st.Dumping && !st.Loaded, !st.Loaded && v.Total == 0:
 		return "reading the table " + a.marks.ellipsis
 	case v.Total > 0 && a.text != "":
-		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(a.text), s.zonesHere(a))
+		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(a.text), s.zonesHere())
 	case v.Total > 0:
 		return ""
 	case st.New+st.Updates+st.Ended == 0 && st.LastEnded == 0:
@@ -247,23 +246,17 @@ func (s *flows) whyEmpty(a *App) string {
 }
 
 // zonesHere lists the zones of the table, the largest first, for a filter that matches nothing.
-func (s *flows) zonesHere(a *App) string {
-	zones := s.zones
-	if len(zones) == 0 {
+func (s *flows) zonesHere() string {
+	if len(s.zones) == 0 {
 		return ""
 	}
-	keys := make([]uint16, 0, len(zones))
-	for z := range zones {
-		keys = append(keys, z)
-	}
-	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
-	parts := make([]string, 0, len(keys))
-	for i, z := range keys {
+	parts := make([]string, 0, 9)
+	for i, z := range s.zones {
 		if i == 8 {
 			parts = append(parts, "...")
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%d (%d)", z, zones[z]))
+		parts = append(parts, fmt.Sprintf("%d (%d)", z.Zone, z.Flows))
 	}
 	return " Zones here: " + strings.Join(parts, ", ") + "."
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -8,33 +9,33 @@ import (
 	"ctview/model"
 )
 
-var flowsBindings = append(append([]binding{
+var flowsBindings = slices.Concat([]binding{
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of the row", hint: "by value", narrow: "value", group: groupLook},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
 	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
 	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook},
-	{id: "mark", keys: []string{"space"}, help: "mark the row", hint: "mark", narrow: " ", group: groupMove},
-	{id: "pause", keys: []string{"p"}, help: "pause the screen; flows are still counted", hint: "pause", group: groupTime},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current flow", hint: "delete", narrow: "del", group: groupAct, writes: true},
-}, moves...), []binding{
+}, moves, []binding{
 	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove},
 	{id: "right", keys: []string{"l", "right"}, help: "columns to the right", group: groupMove},
-	{id: "markall", keys: []string{"ctrl+a"}, help: "mark every flow that matches", group: groupMove},
-	{id: "unmark", keys: []string{"ctrl+x"}, help: "marks off", group: groupMove},
+	{id: "mark", keys: []string{"space"}, help: "mark", hint: "mark", narrow: " ", group: groupMove},
+	{id: "markall", keys: []string{"ctrl+a"}, help: "mark all that match", group: groupMove},
+	{id: "unmark", keys: []string{"ctrl+x"}, help: "mark none", group: groupMove},
 	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook},
-	{id: "nextsort", keys: []string{">"}, help: "sort by the next column", group: groupLook},
-	{id: "prevsort", keys: []string{"<"}, help: "sort by the column before", group: groupLook},
-	{id: "columns", keys: []string{"c"}, help: "columns: which, and their order", group: groupLook},
-	{id: "direction", keys: []string{"o"}, help: "counters: both directions, original, reply", group: groupLook},
-	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook},
-	{id: "compact", keys: []string{"z"}, help: "wide or compact columns", group: groupLook},
-	{id: "follow", keys: []string{"F"}, help: "keep the current flow in its row", group: groupTime},
-	{id: "resync", keys: []string{"R"}, help: "read the whole table again", group: groupTime},
+	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook},
+	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook},
+	{id: "columns", keys: []string{"c"}, help: "columns and their order", group: groupLook},
+	{id: "direction", keys: []string{"o"}, help: "bytes: sum, orig, reply", group: groupLook},
+	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook},
+	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook},
+	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+	{id: "follow", keys: []string{"F"}, help: "follow flow", group: groupTime},
+	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
 	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52): tuple, filter, commands", group: groupAway},
-	{id: "back", keys: []string{"esc"}, help: "back: pop-up, detail, marks, filter", group: groupLook},
-}...)
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, writes: true},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
+})
 
 func (s *flows) bindings() []binding { return flowsBindings }
 

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"net/netip"
-	"strconv"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -15,53 +13,18 @@ type valueChoice struct {
 	key, label, filter string
 }
 
-// valueChoices returns what a filter can be made of: state, zone and helper first, each one key away.
+// valueLetters are the letters of the menu, by what a condition compares: state, zone and helper are one key away.
+var valueLetters = map[string]string{"state": "s", "zone": "z", "helper": "h", "src": "a", "src/24": "n", "src/64": "n",
+	"dst": "d", "dst/24": "w", "dst/64": "w", "sport": "o", "dport": "p", "proto": "r", "mark": "m", "ct state": "c",
+	"nat": "t", "labels": "l", "secctx": "x", "reply src": "y", "reply dst": "u"}
+
+// valueChoices returns what a filter can be made of.
 func valueChoices(r *model.Row) []valueChoice {
-	f := &r.Flow
-	src, dst := f.Family.Addr(f.Src), f.Family.Addr(f.Dst)
-	bits := 24
-	if f.Family == model.IPv6 {
-		bits = 64
-	}
-	cs := []valueChoice{
-		{"s", "state", "state " + strings.ToLower(f.StateText())},
-		{"z", "zone", "zone " + strconv.Itoa(int(f.Zone))},
-		{"h", "helper", "helper " + quoteWord(f.Helper.String())},
-		{"a", "source", "src " + src.String()},
-		{"d", "destination", "dst " + dst.String()},
-	}
-	if f.Helper == 0 {
-		cs[2].filter = `helper ""`
-	}
-	if f.Proto.HasPorts() {
-		cs = append(cs, valueChoice{"p", "destination port", "dport " + strconv.Itoa(int(f.Dport))},
-			valueChoice{"o", "source port", "sport " + strconv.Itoa(int(f.Sport))})
-	}
-	cs = append(cs, valueChoice{"r", "protocol", "proto " + f.Proto.String()},
-		valueChoice{"n", "source network", "src " + netip.PrefixFrom(src, bits).Masked().String()},
-		valueChoice{"w", "destination network", "dst " + netip.PrefixFrom(dst, bits).Masked().String()},
-		valueChoice{"m", "mark", "mark " + strconv.FormatUint(uint64(f.Mark), 10)},
-		valueChoice{"c", "ct state", "ctstate " + f.CtState().String()})
-	if f.SNAT() {
-		cs = append(cs, valueChoice{"x", "translated source", "reply dst " + f.Family.Addr(f.ReplyDst).String()})
-	}
-	if f.DNAT() {
-		cs = append(cs, valueChoice{"y", "translated destination", "reply src " + f.Family.Addr(f.ReplySrc).String()})
+	var cs []valueChoice
+	for _, f := range model.RowFilters(r) {
+		cs = append(cs, valueChoice{valueLetters[f.Name], f.Name, f.Text})
 	}
 	return cs
-}
-
-// quoteWord writes a name from the kernel as the filter language reads it: bare where it is a plain word.
-func quoteWord(s string) string {
-	for _, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return strconv.Quote(s)
-		}
-	}
-	if s == "" {
-		return `""`
-	}
-	return s
 }
 
 var valueKeys = []binding{
@@ -80,7 +43,7 @@ func (a *App) pushValues(r *model.Row) {
 	cs := valueChoices(r)
 	m := &menu{head: "filter by a value of this flow", keys: valueKeys}
 	for _, c := range cs {
-		m.choices = append(m.choices, choice{key: c.key, text: c.label + strings.Repeat(" ", max(24-len(c.label), 2)) + model.Escape(c.filter)})
+		m.choices = append(m.choices, choice{key: c.key, text: c.label + strings.Repeat(" ", max(12-len(c.label), 2)) + model.Escape(c.filter)})
 	}
 	m.pick = func(a *App, i int, id string) tea.Cmd {
 		a.stack = a.stack[:0]

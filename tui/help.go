@@ -15,7 +15,6 @@ type help struct {
 	top    int
 	search edit
 	typing bool
-	pages  bool // does not fit
 }
 
 type helpBlock struct {
@@ -35,7 +34,7 @@ func newHelp(a *App, m mode) *help {
 	if p, ok := m.(interface{ alsoBindings() []binding }); ok {
 		all = append(all, p.alsoBindings()...)
 	}
-	for _, g := range []string{groupMove, groupTime, groupLook, groupAct, groupAway, groupProgram} {
+	for _, g := range []string{groupMove, groupLook, groupTime, groupAct, groupAway, groupProgram} {
 		b := helpBlock{head: g}
 		for _, k := range all {
 			if k.group != g || k.hide || len(k.keys) == 0 {
@@ -158,11 +157,11 @@ func (h *help) draw(a *App, f *frame) {
 	if h.typing || h.search.String() != "" {
 		foot = " / " + h.search.String()
 	}
-	f.text(foot)
 	right := "Esc close"
 	if len(body) > room {
 		right = "j k scroll  " + count(h.top+min(room, len(body)-h.top)) + " of " + count(len(body)) + "  Esc close"
 	}
+	f.text(clip(foot, max(f.w-width(right)-3, 0), ""))
 	f.right(hint, right)
 	f.end()
 }
@@ -187,7 +186,7 @@ func (h *help) body(a *App, f *frame) []helpLine {
 	cw := (f.w - 1) / cols
 	stacks := make([][]helpLine, cols)
 	for _, b := range h.blocks {
-		at := 0 // the shortest column
+		at := 0 // the shortest column; the first blocks stand next to each other
 		for i := range stacks {
 			if len(stacks[i]) < len(stacks[at]) {
 				at = i
@@ -229,7 +228,7 @@ func joinColumns(f *frame, stacks [][]helpLine, cw int) []helpLine {
 					look = f.th[strong]
 				}
 			}
-			t = clip(t, cw-2, f.mk.ellipsis)
+			t = clip(t, cw-1, f.mk.ellipsis)
 			if look != "" {
 				b.WriteString(look + t + sgrReset)
 			} else {

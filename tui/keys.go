@@ -1,10 +1,6 @@
 package tui
 
-import (
-	"strings"
-
-	tea "charm.land/bubbletea/v2"
-)
+import "strings"
 
 // A binding ties keys to an action of a mode. The help screen, the keys line and the command line are made from it.
 type binding struct {
@@ -23,7 +19,7 @@ const (
 	groupMove    = "MOVE"
 	groupLook    = "LOOK"
 	groupTime    = "TIME"
-	groupAct     = "ACT (asks first; off with --read-only)"
+	groupAct     = "ACT (asks; off with --read-only)"
 	groupAway    = "TAKE AWAY"
 	groupProgram = "PROGRAM"
 )
@@ -45,7 +41,7 @@ var always = []binding{
 	{id: "help", keys: []string{"?", "f1"}, help: "this help", hint: "help", narrow: " ", group: groupProgram},
 	{id: "suspend", keys: []string{"ctrl+z"}, help: "suspend", group: groupProgram},
 	{id: "redraw", keys: []string{"ctrl+l"}, help: "redraw", group: groupProgram},
-	{id: "quit", keys: []string{"q", "ctrl+c", "f10"}, help: "quit (closes a pop-up first)", hint: "quit", narrow: " ", group: groupProgram},
+	{id: "quit", keys: []string{"q", "ctrl+c", "f10"}, help: "quit", hint: "quit", narrow: " ", group: groupProgram},
 }
 
 // rebind puts the keys of the config in place of the actions' own.
@@ -106,9 +102,6 @@ func keyName(k string, narrow bool) string {
 	}
 	return k
 }
-
-// keyText returns what a key press types, and its name.
-func keyText(k tea.KeyPressMsg) (text, name string) { return k.Text, k.String() }
 
 // hints writes the keys line: as many of bs as fit, then the keys that are never dropped at the right edge.
 func (a *App) hints(f *frame, bs []binding) {

@@ -17,6 +17,16 @@ type Store interface {
 	// Each calls fn for every flow until it returns false. fn must not keep its arguments nor call the Store.
 	Each(fn func(*model.Flow, *model.Extra) bool)
 	Stats() model.Stats
+	// Breakdown counts the flows by state, zone, helper and NAT.
+	Breakdown(*model.Breakdown)
+	// Watch has more kept of a flow from now on, which Readings and History then tell.
+	Watch(model.Key)
+	Readings(model.Key, []model.Reading) []model.Reading
+	History(model.Key, []model.Change) []model.Change
+	// Changes answers from the log of events.
+	Changes(*model.ChangeQuery, *model.ChangeView)
+	// Seconds tells what each of the last ten minutes' seconds brought.
+	Seconds(now int64, dst []model.Second) []model.Second
 }
 
 // A Target is a flow to delete: the kernel refuses if the entry of that key is not the one with that id.
@@ -80,6 +90,9 @@ type Options struct {
 
 	// Keys are bindings from the config: action → keys, in place of the action's own keys.
 	Keys map[string][]string
+
+	// LabelName returns the name of a label bit (connlabel.conf), "" for none. nil: numbers only.
+	LabelName func(bit int) string
 
 	// SaveFilter keeps a filter as @name in the config. nil: it cannot be kept. Called from a goroutine of its own.
 	SaveFilter func(name, text string) error

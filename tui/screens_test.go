@@ -3,6 +3,10 @@ package tui
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"ctview/model"
+	"ctview/model/format"
 )
 
 // sizes are those that every screen is looked at.
@@ -22,4 +26,104 @@ func atSizes(t *testing.T, name string, prepare func(*rig), change func(*Options
 
 func TestFlowsScreen(t *testing.T) {
 	atSizes(t, "flows", func(g *rig) { g.keys("j", "space", "k") }, nil)
+}
+
+func TestFilteredScreen(t *testing.T) {
+	atSizes(t, "filtered", func(*rig) {}, func(o *Options) { o.Filter = "zone 5 and (snat or helper ftp)" })
+}
+
+func TestFilterBarError(t *testing.T) {
+	atSizes(t, "bar-error", func(g *rig) { g.keys("/", "ctrl+u", "state estabilshed") }, func(o *Options) { o.Filter = "zone 5" })
+}
+
+func TestFilterBarPreview(t *testing.T) {
+	atSizes(t, "bar-preview", func(g *rig) { g.keys("/", "state established and zo") }, nil)
+}
+
+func TestFilterBarMixed(t *testing.T) {
+	atSizes(t, "bar-mixed", func(g *rig) { g.keys("/", "tcp or udp and dport 53", "enter") }, nil)
+}
+
+func TestValueMenu(t *testing.T) {
+	atSizes(t, "values", func(g *rig) { g.keys("j", "f", "j") }, nil)
+}
+
+func TestSortMenu(t *testing.T) {
+	atSizes(t, "sort", func(g *rig) { g.keys("s") }, nil)
+}
+
+func TestColumnsMenu(t *testing.T) {
+	atSizes(t, "columns", func(g *rig) { g.keys("c", "j", "space") }, nil)
+}
+
+func TestCopyMenu(t *testing.T) {
+	atSizes(t, "copy", func(g *rig) { g.keys("y") }, nil)
+}
+
+func TestConfirmScreens(t *testing.T) {
+	atSizes(t, "confirm-one", func(g *rig) { g.keys("j", "D") }, nil)
+	atSizes(t, "confirm-many", func(g *rig) { g.keys("ctrl+a", "D", "1") }, func(o *Options) { o.Filter = "zone 5" })
+	atSizes(t, "confirm-own", func(g *rig) { g.keys("D") }, func(o *Options) { o.Session = mockFlows()[0].Flow.Orig() })
+}
+
+func TestHelpScreen(t *testing.T) {
+	atSizes(t, "help", func(g *rig) { g.keys("?") }, nil)
+	atSizes(t, "help-readonly", func(g *rig) { g.keys("?") }, func(o *Options) { o.ReadOnly = true })
+}
+
+func TestEmptyScreens(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		filter  string
+		prepare func(*rig)
+	}{
+		{"empty-unused", "", func(g *rig) { g.store.rows, g.store.stats.New = nil, 0 }},
+		{"empty-ended", "", func(g *rig) { g.store.rows, g.store.stats.LastEnded = nil, start.Add(-33*time.Second).UnixNano() }},
+		{"empty-filter", "zone 9", func(*rig) {}},
+		{"empty-loading", "", func(g *rig) {
+			g.store.rows, g.store.stats = nil, model.Stats{Dumping: true, DumpRows: 41200}
+		}},
+	} {
+		atSizes(t, tt.name, func(g *rig) { tt.prepare(g); g.tick(2 * time.Second); g.tick(2 * time.Second) }, func(o *Options) { o.Filter = tt.filter })
+	}
+}
+
+// withPast gives the table of a rig a flow's past and readings: NEW, two updates, a minute of traffic.
+func withPast(g *rig, r model.Row) {
+	var e model.Event
+	format.FillEvent(&e, &r.Flow, &r.Extra, start.UnixNano())
+	t := start.Add(-61 * time.Second)
+	e.Kind, e.Flow.State, e.Flow.Status = model.New, model.TCPSynSent, model.StatusConfirmed|model.StatusSrcNAT
+	e.Flow.Known &^= model.KnownRate
+	e.Flow.Rate = [2]float32{}
+	g.store.Table.Apply(t.UnixNano(), []model.Event{e})
+	g.store.Table.Watch(r.Flow.Key)
+	e.Kind, e.Flow.State, e.Flow.Status = model.Update, model.TCPSynRecv, e.Flow.Status|model.StatusSeenReply
+	g.store.Table.Apply(t.Add(11*time.Millisecond).UnixNano(), []model.Event{e})
+	e.Flow.State, e.Flow.Status = model.TCPEstablished, e.Flow.Status|model.StatusAssured
+	g.store.Table.Apply(t.Add(22*time.Millisecond).UnixNano(), []model.Event{e})
+	for i := range 60 {
+		e.Kind = model.Dump
+		at := t.Add(time.Duration(i+1) * time.Second).UnixNano()
+		e.Flow.CountersAt = at
+		e.Flow.Bytes[0] += uint64(1000 * (i % 7))
+		e.Flow.Bytes[1] += uint64(40000 * (i*i%23 + i%5))
+		e.Flow.Packets[0] += 3
+		e.Flow.Packets[1] += 9
+		g.store.Table.Refresh(at, []model.Event{e})
+	}
+}
+
+func TestDetailScreen(t *testing.T) {
+	atSizes(t, "detail", func(g *rig) {
+		r := mockFlows()[1]
+		withPast(g, r)
+		g.kernel.event.Flow = r.Flow
+		g.kernel.event.Has = model.HasTCPInfo | model.HasUse
+		g.kernel.event.TCP = model.TCPInfo{WScale: [2]uint8{7, 9}, Flags: [2]uint8{0x23, 0x23}}
+		g.kernel.event.Use = 2
+		g.kernel.sys.TCPTimeouts[model.TCPEstablished] = model.Setting{Value: 432000, OK: true}
+		g.tick(time.Second)
+		g.keys("j", "enter")
+	}, func(o *Options) { o.Filter = "zone 5" })
 }

@@ -22,5 +22,6 @@
 // The methods of a Lab that make traffic (FTP, DeadSYN, Ping …) return when what they promise is certain to have
 // reached the router; Run calls them all at a steady pace.
 //
-// The package is not for production paths: it needs root, or a user namespace (see Command).
+// The package is not for production paths. It needs root or a user namespace: Reexec runs this program again in one,
+// Main does so for the tests of a package.
 package lab

@@ -34,8 +34,10 @@ type Lab struct {
 	wg   sync.WaitGroup     // their goroutines
 	port atomic.Uint32      // last port or identifier given to a crafted flow
 
-	mu  sync.Mutex // guards rng
-	rng *rand.Rand
+	mu       sync.Mutex // guards what follows
+	rng      *rand.Rand
+	failures uint64 // pieces of Run's traffic that failed
+	failure  error  // the last
 }
 
 // New builds the three namespaces and starts the servers, whose goroutines live until Close or the end of ctx. There

@@ -42,7 +42,7 @@ func newNS(name string) (*NS, error) {
 	})
 	if err != nil {
 		_ = n.Close()
-		return nil, fmt.Errorf("lab: new namespace: %w", err)
+		return nil, fmt.Errorf("lab: new namespace: %w", refused(err))
 	}
 	return n, nil
 }

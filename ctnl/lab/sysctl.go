@@ -17,7 +17,7 @@ func (n *NS) Sysctl(name, value string) error {
 		// No O_CREAT, no O_TRUNC: /proc knows neither.
 		f, err := os.OpenFile("/proc/sys/"+name, os.O_WRONLY, 0)
 		if err != nil {
-			return fmt.Errorf("lab: %s: %w", n.name, err)
+			return fmt.Errorf("lab: %s: %w", n.name, refused(err))
 		}
 		_, err = f.WriteString(value)
 		if cerr := f.Close(); err == nil {

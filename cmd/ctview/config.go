@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"ctview/model"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+)
+
+// A config is the file config.toml. Every key is optional; the zero value of a field means ctview's default.
+type config struct {
+	Theme    string              `toml:"theme"`
+	Refresh  string              `toml:"refresh"`
+	Sort     string              `toml:"sort"`
+	Columns  []string            `toml:"columns"`
+	ASCII    bool                `toml:"ascii"`
+	Mouse    *bool               `toml:"mouse"`
+	ReadOnly bool                `toml:"read_only"`
+	Names    bool                `toml:"names"`
+	Bits     bool                `toml:"bits"`
+	Budget   float64             `toml:"budget"`
+	GeoIP    []string            `toml:"geoip"`
+	Filters  map[string]string   `toml:"filters"`
+	Views    map[string]view     `toml:"views"`
+	Keys     map[string][]string `toml:"keys"`
+}
+
+// A view is a saved view: what the screen shows and how.
+type view struct {
+	Filter  string   `toml:"filter"`
+	Columns []string `toml:"columns"`
+	Sort    string   `toml:"sort"`
+	Group   string   `toml:"group"`
+}
+
+// defaultConfig is what `ctview config default` prints: every key, with its default, commented out.
+const defaultConfig = `# ctview's configuration. Every key is optional; what stands here is the default.
+
+# theme = "ansi"          # none, ansi (the terminal's own 16 colours), 256, light256
+# refresh = "1s"          # between two readings of the table; 5s for a serial line
+# sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns
+# columns = ["proto", "state", "src", "dst", "nat", "zone", "helper", "flags", "timeout", "rate", "bytes", "age"]
+# ascii = false           # draw with ASCII only
+# mouse = true
+# read_only = false       # change nothing in the kernel
+# names = false           # start with host names in place of addresses (asks the resolver)
+# bits = false            # rates in bits per second
+# budget = 5.0            # percent of one core that re-reading the table may cost
+# geoip = []              # MaxMind files, e.g. ["/usr/share/GeoIP/GeoLite2-ASN.mmdb"]
+
+# [filters]               # @name in a filter
+# noisy = "src 192.168.1.77 and dport 25"
+
+# [views.web]             # v in the TUI
+# filter = "tcp and dport {80, 443}"
+# columns = ["state", "src", "dst", "rate", "bytes"]
+# sort = "bytes:desc"
+# group = "src"
+
+# [keys]                  # action = ["key", …]; "?" in the TUI lists the actions
+# delete = ["D", "f9"]
+`
+
+// configPath returns where the configuration is looked for: --config, else $XDG_CONFIG_HOME/ctview/config.toml, else
+// ~/.config/ctview/config.toml. Under sudo it is the calling user's, if that user owns the file.
+func (g *globals) configPath() (path string, err error) {
+	if g.config != "" {
+		return g.config, nil
+	}
+	if home, uid, ok := sudoCaller(); ok {
+		p := filepath.Join(home, ".config", "ctview", "config.toml")
+		if ownedBy(p, uid) {
+			return p, nil
+		}
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("config: %w", err)
+	}
+	return filepath.Join(dir, "ctview", "config.toml"), nil
+}
+
+// sudoCaller returns the home directory and uid of the user who called sudo.
+func sudoCaller() (home string, uid int, ok bool) {
+	if os.Getuid() != 0 {
+		return "", 0, false
+	}
+	uid, err := strconv.Atoi(os.Getenv("SUDO_UID"))
+	if err != nil || uid == 0 {
+		return "", 0, false
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return "", 0, false
+	}
+	return u.HomeDir, uid, true
+}
+
+// ownedBy reports whether path is a regular file of user uid. Another's file would let that one steer what root runs.
+func ownedBy(path string, uid int) bool {
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == uid
+}
+
+// loadConfig reads the configuration. A file that is not there is an empty one, unless --config named it.
+func (g *globals) loadConfig() (config, error) {
+	path, err := g.configPath()
+	if err != nil {
+		return config{}, nil // no home directory: no configuration
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && g.config == "" {
+		return config{}, nil
+	}
+	if err != nil {
+		return config{}, usageError{"config: " + err.Error(), ""}
+	}
+	return parseConfig(path, b)
+}
+
+// parseConfig reads the text of a configuration. Unknown keys and bad values are usage errors that name file, line and
+// cure.
+func parseConfig(path string, b []byte) (config, error) {
+	var c config
+	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return config{}, configError(path, err)
+	}
+	if err := c.check(); err != nil {
+		return config{}, usageError{fmt.Sprintf("config: %s: %v", path, err), `"ctview config default" shows every key`}
+	}
+	return c, nil
+}
+
+// configError turns an error of the TOML decoder into one with the file's name and line.
+func configError(path string, err error) error {
+	var (
+		missing *toml.StrictMissingError
+		bad     *toml.DecodeError
+	)
+	switch {
+	case errors.As(err, &missing) && len(missing.Errors) > 0:
+		e := missing.Errors[0]
+		line, _ := e.Position()
+		return usageError{fmt.Sprintf("config: %s:%d: unknown key %q", path, line, joinKey(e.Key())),
+			`"ctview config default" shows every key`}
+	case errors.As(err, &bad):
+		line, col := bad.Position()
+		return usageError{fmt.Sprintf("config: %s:%d:%d: %s", path, line, col, bad.Error()), ""}
+	}
+	return usageError{fmt.Sprintf("config: %s: %v", path, err), ""}
+}
+
+func joinKey(k toml.Key) string {
+	s := ""
+	for i, part := range k {
+		if i > 0 {
+			s += "."
+		}
+		s += part
+	}
+	return s
+}
+
+// themes are the values of theme and --theme.
+var themes = []string{"none", "ansi", "256", "light256"}
+
+// check reports the first value that cannot be used, with its key.
+func (c *config) check() error {
+	if c.Theme != "" && !slices.Contains(themes, c.Theme) {
+		return fmt.Errorf("theme: unknown theme %q: the themes are none, ansi, 256, light256", c.Theme)
+	}
+	if _, err := c.refresh(); err != nil {
+		return err
+	}
+	if c.Budget < 0 || c.Budget > 100 {
+		return fmt.Errorf("budget: %v is not between 0 and 100 percent", c.Budget)
+	}
+	if err := checkShape("", c.Columns, c.Sort); err != nil {
+		return err
+	}
+	opt := model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit}
+	for name, text := range c.Filters {
+		if _, err := model.ParseFilter(text, opt); err != nil {
+			return fmt.Errorf("filters.%s: %w", name, err)
+		}
+	}
+	for name, v := range c.Views {
+		if err := checkShape("views."+name+".", v.Columns, v.Sort); err != nil {
+			return err
+		}
+		if _, err := model.ParseFilter(v.Filter, opt); err != nil {
+			return fmt.Errorf("views.%s.filter: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// checkShape checks names of columns and a sort order.
+func checkShape(prefix string, columns []string, sort string) error {
+	for _, name := range columns {
+		if _, err := model.ParseColumn(name); err != nil {
+			return fmt.Errorf("%scolumns: %w", prefix, err)
+		}
+	}
+	if _, err := parseSort(sort); err != nil {
+		return fmt.Errorf("%ssort: %w", prefix, err)
+	}
+	return nil
+}
+
+// refresh returns the refresh interval, 0 for the default.
+func (c *config) refresh() (time.Duration, error) {
+	if c.Refresh == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.Refresh)
+	if err != nil || d < 100*time.Millisecond || d > time.Hour {
+		return 0, fmt.Errorf("refresh: %q is not a duration between 100ms and 1h, such as 1s or 5s", c.Refresh)
+	}
+	return d, nil
+}
+
+func configCommand(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config path|default|check",
+		Short: "where the configuration is, every key with its default, whether it is right",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{"config: say what: path, default or check", ""}
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "path", Short: "print where the configuration is looked for", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			p, err := g.configPath()
+			if err != nil {
+				return failure{err}
+			}
+			_, err = fmt.Fprintln(g.out, p)
+			return err
+		},
+	}, &cobra.Command{
+		Use: "default", Short: "print every key with its default", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(g.out, defaultConfig)
+			return err
+		},
+	}, &cobra.Command{
+		Use: "check", Short: "read the configuration and say whether it is right", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if _, err := g.loadConfig(); err != nil {
+				return err
+			}
+			p, _ := g.configPath()
+			if _, err := os.Stat(p); err != nil {
+				p = "none (" + p + " is not there): the defaults hold"
+			} else {
+				p += ": fine"
+			}
+			_, err := fmt.Fprintln(g.out, p)
+			return err
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// A change says what a command is about to change and how it is agreed to.
+type change struct {
+	yes    bool
+	dryRun bool
+}
+
+// allowed refuses where --read-only forbids changes.
+func (g *globals) allowed(what string) error {
+	if g.readOnly {
+		return usageError{what + ": --read-only forbids changes", "leave --read-only (or read_only in the configuration) out"}
+	}
+	return nil
+}
+
+// confirm asks the user on a terminal: for one thing y, for more their number. Without a terminal it takes --yes only.
+func (g *globals) confirm(c change, question string, n int) error {
+	if c.yes {
+		return nil
+	}
+	in, ok := g.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return usageError{question + " not confirmed: there is no terminal to ask on", "--yes answers beforehand, --dry-run shows what would be done"}
+	}
+	want := "y"
+	if n > 1 {
+		want = strconv.Itoa(n)
+		question += " Type " + want + ":"
+	} else {
+		question += " [y] yes [Enter] no:"
+	}
+	fmt.Fprint(g.err, question, " ")
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return failure{err}
+	}
+	if strings.TrimSpace(line) != want {
+		return failure{fmt.Errorf("not confirmed: nothing was changed")}
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"ctview/ctnl"
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func deleteCommand(g *globals) *cobra.Command {
+	var c change
+	cmd := &cobra.Command{
+		Use:   "delete FLOW|FILTER…",
+		Short: "delete one flow by tuple and zone, or what a filter matches",
+		Long: `delete takes flows out of the table. Each is named to the kernel by tuple, zone and ID, so that a new flow seldom
+dies for an old one; a flow that has ended meanwhile is no error. ` + tupleHelp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			words := splitWords(args)
+			if len(words) == 0 {
+				return usageError{"delete: say which flows", `"ctview flush" deletes all; ` + tupleHelp}
+			}
+			return runDelete(cmd.Context(), g, words, c)
+		},
+	}
+	addChangeFlags(cmd, &c)
+	return cmd
+}
+
+func flushCommand(g *globals) *cobra.Command {
+	var (
+		c      change
+		family string
+	)
+	cmd := &cobra.Command{
+		Use:   "flush [FILTER…]",
+		Short: "delete everything, or what the filter matches",
+		Long: `flush without a filter empties the table of this namespace (--family: of one family). With one it is
+"ctview delete FILTER": ctview never uses the kernel's own filtered flush, because a kernel that does not know the filter
+would empty the whole table.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if words := splitWords(args); len(words) > 0 {
+				if family != "" {
+					words = append([]string{map[string]string{"ipv4": "ip", "ipv6": "ip6"}[family], "and", "("}, append(words, ")")...)
+				}
+				return runDelete(cmd.Context(), g, words, c)
+			}
+			return runFlush(cmd.Context(), g, family, c)
+		},
+	}
+	addChangeFlags(cmd, &c)
+	cmd.Flags().StringVarP(&family, "family", "f", "", "only `ipv4` or ipv6")
+	return cmd
+}
+
+func addChangeFlags(cmd *cobra.Command, c *change) {
+	cmd.Flags().BoolVarP(&c.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVarP(&c.dryRun, "dry-run", "n", false, "show what would be changed and change nothing")
+}
+
+func runDelete(ctx context.Context, g *globals, words []string, c change) error {
+	if err := g.allowed("delete"); err != nil && !c.dryRun {
+		return err
+	}
+	s, err := g.selection(words)
+	if err != nil {
+		return err
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	k := ctnl.NewKernel(ns)
+	defer k.Close()
+	targets, mine, err := s.targets(ctx, g, ns, k, c.dryRun)
+	if err != nil {
+		return err
+	}
+	if c.dryRun {
+		g.summary("%d flow%s would be deleted", len(targets), plural(len(targets)))
+		return nil
+	}
+	if len(targets) == 0 {
+		g.summary("no flow matches; nothing deleted")
+		return nil
+	}
+	if mine {
+		fmt.Fprintln(g.err, "ctview: this includes your own ssh session")
+	}
+	q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
+	if err := g.confirm(c, q, len(targets)); err != nil {
+		return err
+	}
+	p := g.progress("deleted", len(targets))
+	res, err := k.DeleteMany(ctx, targets, p.at)
+	p.clear()
+	if err != nil {
+		return err
+	}
+	gone := ""
+	if res.Gone > 0 {
+		gone = fmt.Sprintf(", %d had ended", res.Gone)
+	}
+	g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
+	return g.failures("deleted", res.Failed)
+}
+
+// failures tells of what the kernel refused: the number and the first reason.
+func (g *globals) failures(what string, failed []ctnl.Failure) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	return failure{fmt.Errorf("%d could not be %s: %w", len(failed), what, failed[0].Err)}
+}
+
+// A selection names the flows that a command is to change: one by its key, or those that a filter matches.
+type selection struct {
+	key    *model.Key
+	filter *model.Filter
+}
+
+// selection reads a flow's name or a filter. An empty filter is refused: what changes all must say so.
+func (g *globals) selection(words []string) (selection, error) {
+	if looksLikeTuple(words) {
+		k, err := parseTuple(words)
+		return selection{key: &k}, err
+	}
+	f, err := g.parseFilter(filterText(words))
+	if err == nil && f == nil {
+		err = usageError{"the filter is empty: that would be every flow", `"ctview flush" deletes all`}
+	}
+	return selection{filter: f}, err
+}
+
+// each calls fn for every flow of the selection.
+func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl.Kernel, fn func(*model.Event) error) error {
+	if s.key != nil {
+		ev, err := k.Get(ctx, *s.key)
+		if errors.Is(err, ctnl.ErrGone) {
+			return failure{err}
+		}
+		if err != nil {
+			return err
+		}
+		return fn(&ev)
+	}
+	unknown := 0
+	err := ctnl.DumpTo(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
+		now := g.now()
+		for i := range evs {
+			m, u := s.filter.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)
+			if u {
+				unknown++
+			}
+			if !m {
+				continue
+			}
+			if err := fn(&evs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	g.noteUnknown(unknown)
+	return err
+}
+
+// targets gathers what is to be deleted, in a dry run printing each; mine tells that the own ssh session is among them.
+func (s selection) targets(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl.Kernel, show bool) (ts []ctnl.Target, mine bool, err error) {
+	own := ownSession()
+	out := newFlusher(g.out)
+	lf, err := g.newLineFormat(listOptions{output: "extended"}, false)
+	if err != nil {
+		return nil, false, err
+	}
+	err = s.each(ctx, g, ns, k, func(ev *model.Event) error {
+		ts = append(ts, ctnl.Target{Key: ev.Flow.Key, ID: ev.Flow.ID})
+		mine = mine || own.Family != 0 && ev.Flow.OrigTuple() == own
+		if !show {
+			return nil
+		}
+		out.buf = lf.line(out.buf, ev, g.now())
+		return out.spill()
+	})
+	if err == nil {
+		err = out.flush()
+	}
+	return ts, mine, err
+}
+
+func runFlush(ctx context.Context, g *globals, family string, c change) error {
+	if err := g.allowed("flush"); err != nil && !c.dryRun {
+		return err
+	}
+	var fam model.Family
+	switch family {
+	case "":
+	case "ipv4":
+		fam = model.IPv4
+	case "ipv6":
+		fam = model.IPv6
+	default:
+		return usageError{fmt.Sprintf("--family: unknown family %q", family), "write ipv4 or ipv6"}
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	k := ctnl.NewKernel(ns)
+	defer k.Close()
+	entries, _, err := k.Count(ctx)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("all %d flows", entries)
+	if fam != 0 {
+		what = fmt.Sprintf("all %s flows of %d", fam, entries)
+	}
+	if c.dryRun {
+		g.summary("%s would be deleted", what)
+		return nil
+	}
+	if err := g.confirm(c, "flush: delete "+what+"?", int(entries)); err != nil {
+		return err
+	}
+	if err := k.Flush(ctx, fam); err != nil {
+		return err
+	}
+	g.summary("%s deleted", what)
+	return nil
+}
+
+// summary tells on stderr what was done, unless -q.
+func (g *globals) summary(format string, args ...any) {
+	if !g.quiet {
+		fmt.Fprintf(g.err, "ctview: "+format+"\n", args...)
+	}
+}
+
+// A progress shows on a terminal how far long work has come.
+type progress struct {
+	w     io.Writer // nil: not shown
+	verb  string
+	total int
+	shown bool
+}
+
+func (g *globals) progress(verb string, total int) *progress {
+	p := &progress{verb: verb, total: total}
+	if f, ok := g.err.(*os.File); ok && !g.quiet && term.IsTerminal(int(f.Fd())) && total > 1000 {
+		p.w = f
+	}
+	return p
+}
+
+func (p *progress) at(done int) {
+	if p.w != nil {
+		fmt.Fprintf(p.w, "\r%s %d of %d", p.verb, done, p.total)
+		p.shown = true
+	}
+}
+
+// clear takes the line away.
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+	"github.com/ti-mo/netfilter"
+)
+
+// eventOptions are the flags of events.
+type eventOptions struct {
+	listOptions
+	types string
+	max   int
+	span  time.Duration
+	dump  bool
+	buf   int
+}
+
+func eventsCommand(g *globals) *cobra.Command {
+	var o eventOptions
+	cmd := &cobra.Command{
+		Use:   "events [FILTER…]",
+		Short: "the event stream, until interrupted",
+		Long: `events prints what the kernel reports: a line for each flow that begins, changes or ends and matches FILTER.
+Events that the kernel had to drop are counted and told: on stderr, and with -o json as {"event":"lost","lost":N} in line.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runEvents(cmd.Context(), g, filterText(args), o)
+		},
+	}
+	f := cmd.Flags()
+	addFormatFlags(cmd, &o.listOptions)
+	f.StringVar(&o.types, "types", "new,update,destroy", "kinds of events: `LIST`")
+	f.IntVar(&o.max, "max", 0, "end after `N` events")
+	f.DurationVar(&o.span, "for", 0, "end after `DURATION`, e.g. 30s")
+	f.BoolVar(&o.dump, "dump", false, "begin with the table")
+	f.IntVar(&o.buf, "buffer", 0, "socket buffer in `BYTES` (default 64 MiB where allowed)")
+	return cmd
+}
+
+// parseTypes reads --types.
+func parseTypes(s string) (set [5]bool, err error) {
+	for _, w := range strings.Split(s, ",") {
+		switch strings.ToLower(strings.TrimSpace(w)) {
+		case "new":
+			set[model.New] = true
+		case "update", "updates":
+			set[model.Update] = true
+		case "destroy":
+			set[model.Destroy] = true
+		case "all":
+			set[model.New], set[model.Update], set[model.Destroy] = true, true, true
+		default:
+			return set, usageError{fmt.Sprintf("--types: unknown kind %q", w), "the kinds are new, update, destroy"}
+		}
+	}
+	return set, nil
+}
+
+func runEvents(ctx context.Context, g *globals, text string, o eventOptions) error {
+	f, err := g.parseFilter(text)
+	if err != nil {
+		return err
+	}
+	types, err := parseTypes(o.types)
+	if err != nil {
+		return err
+	}
+	lf, err := g.newLineFormat(o.listOptions, true)
+	if err != nil {
+		return err
+	}
+	if o.max < 0 || o.span < 0 || o.buf < 0 {
+		return usageError{"--max, --for and --buffer must not be negative", ""}
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{RcvBuf: o.buf, Groups: groupsOf(types)})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if o.span > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.span)
+		defer cancel()
+	}
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	defer exitIfStuck(ctx)()
+
+	s := &eventSink{g: g, filter: f, format: lf, out: newFlusher(g.out), types: types, max: o.max, done: done}
+	s.out.buf = append(s.out.buf, lf.head...)
+	if o.dump {
+		types[model.Dump] = true
+		s.types = types
+		if err := s.table(ctx, ns); err != nil {
+			return err
+		}
+	}
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	err = w.Run(ctx, s)
+	if s.err != nil {
+		return s.err
+	}
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		s.out.buf = append(s.out.buf, lf.foot...)
+		return s.out.flush()
+	}
+	return err
+}
+
+// groupsOf returns the multicast groups that deliver the kinds in set.
+func groupsOf(set [5]bool) (g []netfilter.NetlinkGroup) {
+	if set[model.New] {
+		g = append(g, netfilter.GroupCTNew)
+	}
+	if set[model.Update] {
+		g = append(g, netfilter.GroupCTUpdate)
+	}
+	if set[model.Destroy] {
+		g = append(g, netfilter.GroupCTDestroy)
+	}
+	return g
+}
+
+// exitIfStuck ends the process one second after a signal if the command has not returned by then: a reader that holds
+// our pipe open without reading would otherwise keep us in write(2). The returned function disarms it.
+func exitIfStuck(ctx context.Context) func() {
+	returned := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		sig := signalOf(ctx)
+		if sig == 0 {
+			return
+		}
+		select {
+		case <-returned:
+		case <-time.After(time.Second):
+			os.Exit(exitSignalOffset + int(sig))
+		}
+	})
+	return func() { close(returned) }
+}
+
+// An eventSink prints what it is given. It writes within Apply: a reader of our output that is too slow holds up the
+// event socket, the kernel drops, and the drop is counted and told. Nothing is dropped in between and no line is torn.
+type eventSink struct {
+	g       *globals
+	filter  *model.Filter
+	format  lineFormat
+	out     *flusher
+	types   [5]bool
+	max     int
+	printed int
+	done    context.CancelFunc
+	err     error
+}
+
+// table prints the dump that --dump asks for. Events that come meanwhile wait in the socket and follow.
+func (s *eventSink) table(ctx context.Context, ns *ctnl.Netns) error {
+	return ctnl.DumpTo(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
+		s.Apply(s.g.now(), evs)
+		return s.err
+	})
+}
+
+// Apply implements ctnl.Sink.
+func (s *eventSink) Apply(now int64, evs []model.Event) {
+	for i := range evs {
+		ev := &evs[i]
+		if s.err != nil || s.max > 0 && s.printed >= s.max {
+			break
+		}
+		if !s.types[ev.Kind] || !s.filter.Match(&ev.Flow, &ev.Extra, now) {
+			continue
+		}
+		s.out.buf = s.format.line(s.out.buf, ev, now)
+		s.printed++
+		s.write(s.out.spill())
+	}
+	s.write(s.out.flush())
+	if s.max > 0 && s.printed >= s.max {
+		s.done()
+	}
+}
+
+func (s *eventSink) write(err error) {
+	if err != nil && s.err == nil {
+		s.err = err
+		s.done()
+	}
+}
+
+// Lost implements ctnl.Sink: it tells in the stream, where that has a form for it, and on stderr.
+func (s *eventSink) Lost(now int64, n uint64) {
+	if s.format.lost != nil {
+		s.out.buf = s.format.lost(s.out.buf, now, n)
+		s.write(s.out.flush())
+	}
+	if !s.g.quiet {
+		fmt.Fprintf(s.g.err, "ctview: events: %d lost: the socket buffer was full\n", n)
+	}
+}
+
+// Refuse implements ctnl.Sink.
+func (s *eventSink) Refuse(forged, malformed uint64) {
+	if forged > 0 {
+		fmt.Fprintf(s.g.err, "ctview: events: refused %d message%s that did not come from the kernel\n", forged, plural(int(forged)))
+	}
+	if malformed > 0 {
+		fmt.Fprintf(s.g.err, "ctview: events: refused %d broken message%s\n", malformed, plural(int(malformed)))
+	}
+}
+
+// BeginDump implements ctnl.Sink; events has no table.
+func (*eventSink) BeginDump(int64) {}
+
+// EndDump implements ctnl.Sink.
+func (*eventSink) EndDump(int64, bool) model.DumpResult { return model.DumpResult{} }

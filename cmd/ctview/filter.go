@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"ctview/model"
+)
+
+// parseFilter compiles text with the names that this user has saved and those of connlabel.conf.
+func (g *globals) parseFilter(text string) (*model.Filter, error) {
+	return model.ParseFilter(text, model.ParseOptions{Labels: systemLabels().Bit})
+}
+
+// now is the time that a filter's ages and a row's timeouts are measured against.
+func (g *globals) now() int64 { return time.Now().UnixNano() }
+
+// noteUnknown tells that n flows lacked a value that the filter compares: they did not match, but they might have.
+func (g *globals) noteUnknown(n int) {
+	if n == 0 || g.quiet {
+		return
+	}
+	fmt.Fprintf(g.err, "ctview: %d flow%s lack a value that the filter compares; counted as not matching\n", n, plural(n))
+	fmt.Fprintln(g.err, "hint: bytes and packets need net.netfilter.nf_conntrack_acct=1, age needs nf_conntrack_timestamp=1, when the flow begins")
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}

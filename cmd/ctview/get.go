@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"ctview/ctnl"
+
+	"github.com/spf13/cobra"
+)
+
+func getCommand(g *globals) *cobra.Command {
+	var o listOptions
+	cmd := &cobra.Command{
+		Use:   "get FLOW",
+		Short: "one flow by tuple and zone",
+		Long:  "get asks the kernel for one flow. " + tupleHelp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runGet(cmd.Context(), g, splitWords(args), o)
+		},
+	}
+	addFormatFlags(cmd, &o)
+	return cmd
+}
+
+func runGet(ctx context.Context, g *globals, words []string, o listOptions) error {
+	key, err := parseTuple(words)
+	if err != nil {
+		return err
+	}
+	lf, err := g.newLineFormat(o, false)
+	if err != nil {
+		return err
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	k := ctnl.NewKernel(ns)
+	defer k.Close()
+	ev, err := k.Get(ctx, key)
+	if errors.Is(err, ctnl.ErrGone) {
+		return failure{err}
+	}
+	if err != nil {
+		return err
+	}
+	out := newFlusher(g.out)
+	out.buf = append(out.buf, lf.head...)
+	out.buf = lf.line(out.buf, &ev, g.now())
+	out.buf = append(out.buf, lf.foot...)
+	return out.flush()
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// Exit codes, as cli.md promises them.
+const (
+	exitOK           = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitKernel       = 3
+	exitPermission   = 4
+	exitNoConntrack  = 5
+	exitSignalOffset = 128
+)
+
+// A usageError is a command line that cannot be carried out as it stands: what is wrong, and the cure ("" where the
+// message says it).
+type usageError struct{ msg, cure string }
+
+func (e usageError) Error() string { return e.msg }
+
+// A failure is an operation that did not work though the command line was right: exit code 1.
+type failure struct{ err error }
+
+func (e failure) Error() string { return e.err.Error() }
+func (e failure) Unwrap() error { return e.err }
+
+// errNoMatch ends a command with exit code 1 and no message: --exit-code and nothing matched.
+var errNoMatch = errors.New("nothing matched")
+
+// report writes err to stderr as "ctview: what: why" with a hint where there is a cure, and returns the exit code.
+func (g *globals) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, errNoMatch) {
+		return exitFailed
+	}
+	code, hint := diagnose(err)
+	var fe *model.FilterError
+	if errors.As(err, &fe) {
+		fmt.Fprintf(g.err, "ctview: filter: %s\n%s\n", model.Escape(fe.Error()), fe.Caret("  "))
+	} else {
+		fmt.Fprintf(g.err, "ctview: %s\n", model.Escape(strings.TrimPrefix(err.Error(), "ctnl: ")))
+	}
+	if hint != "" {
+		fmt.Fprintf(g.err, "hint: %s\n", hint)
+	}
+	return code
+}
+
+// diagnose returns the exit code of err and what the user can do about it.
+func diagnose(err error) (code int, hint string) {
+	var (
+		usage usageError
+		fe    *model.FilterError
+		fail  failure
+	)
+	switch {
+	case errors.As(err, &fe):
+		return exitUsage, `"ctview help filter" tells the language`
+	case errors.As(err, &usage):
+		return exitUsage, usage.cure
+	case errors.Is(err, ctnl.ErrPermission):
+		return exitPermission, fmt.Sprintf(
+			"run it with sudo, or once: sudo setcap cap_net_admin+ep %s (you are uid %d)", executable(), os.Getuid())
+	case errors.Is(err, ctnl.ErrNoConntrack):
+		return exitNoConntrack, "modprobe nf_conntrack_netlink"
+	case errors.Is(err, ctnl.ErrNoNetns):
+		return exitUsage, `"ip netns list" names the namespaces; a PID or a path such as /proc/PID/ns/net works too`
+	case errors.As(err, &fail):
+		return exitFailed, ""
+	case errors.Is(err, context.Canceled):
+		return exitFailed, ""
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"),
+		strings.Contains(err.Error(), "arg(s)"):
+		return exitUsage, `"ctview --help" lists the commands`
+	}
+	return exitKernel, ""
+}
+
+func executable() string {
+	if p, err := os.Executable(); err == nil {
+		return p
+	}
+	return "ctview"
+}

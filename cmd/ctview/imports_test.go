@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The direction of imports is the architecture. Each rule: what the packages below path may import beside themselves
+// and the standard library, and why.
+var importRules = []struct {
+	path    string
+	allowed []string
+	why     string
+}{
+	{"ctview/model", []string{"ctview/model"}, "the state model is pure: standard library only"},
+	{"ctview/ctnl", []string{"ctview/model", "ctview/ctnl",
+		"github.com/ti-mo/", "github.com/mdlayher/", "github.com/google/nftables", "github.com/vishvananda/",
+		"github.com/gopacket/", "golang.org/x/sys", "golang.org/x/sync"},
+		"ctnl speaks netlink and fills model values; it draws nothing"},
+	{"ctview/tui", []string{"ctview/model", "ctview/tui",
+		"charm.land/", "github.com/charmbracelet/"},
+		"the screen sees the model only; commands reach the kernel through interfaces that cmd fills"},
+}
+
+// topLevel are the only folders that may hold packages of this module.
+var topLevel = []string{"ctview/cmd/ctview", "ctview/model", "ctview/ctnl", "ctview/tui"}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Standard", "ctview/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		if !slices.ContainsFunc(topLevel, func(top string) bool { return within(p.ImportPath, top) }) {
+			t.Errorf("%s: packages live below %s", p.ImportPath, strings.Join(topLevel, ", "))
+		}
+		for _, rule := range importRules {
+			if !within(p.ImportPath, rule.path) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				if standard(imp) || slices.ContainsFunc(rule.allowed, func(a string) bool { return within(imp, a) }) {
+					continue
+				}
+				t.Errorf("%s imports %s: %s", p.ImportPath, imp, rule.why)
+			}
+		}
+	}
+	if seen < len(topLevel) {
+		t.Errorf("go list named %d packages", seen)
+	}
+}
+
+// within reports whether import path p is prefix itself or lies below it.
+func within(p, prefix string) bool {
+	return p == prefix || strings.HasPrefix(p, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+// standard reports whether p belongs to the standard library: its first element has no dot and is not this module.
+func standard(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return first != "ctview" && !strings.Contains(first, ".")
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/tui"
+)
+
+// A kernel lets the screen act on the kernel: it is what tui.Kernel asks for, on top of ctnl. What it changes comes back
+// through the events; only the answers to Refresh go into the table from here.
+type kernel struct {
+	ns    *ctnl.Netns
+	sync  *ctnl.Syncer
+	table *model.Table
+	name  string // of the namespace, for the title
+}
+
+// Delete implements tui.Kernel.
+func (k *kernel) Delete(ctx context.Context, targets []tui.Target) []error {
+	ts := make([]ctnl.Target, len(targets))
+	for i, t := range targets {
+		ts[i] = ctnl.Target{Key: t.Key, ID: t.ID}
+	}
+	errs := make([]error, len(targets))
+	res, err := k.sync.Kernel().DeleteMany(ctx, ts, nil)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	for _, f := range res.Failed {
+		errs[f.Index] = f.Err
+	}
+	return errs
+}
+
+// Refresh implements tui.Kernel.
+func (k *kernel) Refresh(ctx context.Context, keys []model.Key) error {
+	return k.sync.Kernel().Refresh(ctx, keys, k.table)
+}
+
+// Detail implements tui.Kernel.
+func (k *kernel) Detail(ctx context.Context, key model.Key) (model.Event, error) {
+	ev, err := k.sync.Kernel().Get(ctx, key)
+	if errors.Is(err, ctnl.ErrGone) {
+		err = tui.ErrGone
+	}
+	return ev, err
+}
+
+// System implements tui.Kernel.
+func (k *kernel) System(ctx context.Context) (model.System, error) {
+	s, err := k.sync.Kernel().System(ctx)
+	s.Netns = k.name
+	s.RcvBuf, s.RcvBufForced = k.sync.RcvBuf()
+	return s, err
+}
+
+// Resync implements tui.Kernel.
+func (k *kernel) Resync() { k.sync.Resync() }

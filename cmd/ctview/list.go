@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"ctview/ctnl"
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+)
+
+// listOptions are the flags of list; the ones about the shape of a line are shared with events.
+type listOptions struct {
+	output   string
+	columns  string
+	noHeader bool
+	sort     string
+	limit    int
+	exitCode bool
+}
+
+func listCommand(g *globals) *cobra.Command {
+	var o listOptions
+	cmd := &cobra.Command{
+		Use:   "list [FILTER…]",
+		Short: "the table, once",
+		Long: `list prints the flows that match FILTER, or all. Without --sort and --limit it streams: memory does not grow
+with the table.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runList(cmd.Context(), g, filterText(args), o)
+		},
+	}
+	f := cmd.Flags()
+	addFormatFlags(cmd, &o)
+	f.StringVar(&o.sort, "sort", "", "sort by `COLUMN[:desc]`")
+	f.IntVar(&o.limit, "limit", 0, "print at most `N` flows (0: all)")
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
+	return cmd
+}
+
+// addFormatFlags adds the flags that say how a flow is printed.
+func addFormatFlags(cmd *cobra.Command, o *listOptions) {
+	f := cmd.Flags()
+	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: "+strings.Join(outputNames, ", "))
+	f.StringVar(&o.columns, "columns", "", "columns of table and csv: `NAME,…`; \"ctview help columns\" lists them")
+	f.BoolVar(&o.noHeader, "no-header", false, "no line with the names of the columns")
+}
+
+func runList(ctx context.Context, g *globals, text string, o listOptions) error {
+	f, err := g.parseFilter(text)
+	if err != nil {
+		return err
+	}
+	lf, err := g.newLineFormat(o, false)
+	if err != nil {
+		return err
+	}
+	if o.limit < 0 {
+		return usageError{"--limit must not be negative", "0 means all"}
+	}
+	order, err := parseSort(o.sort)
+	if err != nil {
+		return err
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+
+	l := lister{g: g, filter: f, format: lf, out: newFlusher(g.out), limit: o.limit}
+	l.out.buf = append(l.out.buf, lf.head...)
+	if order != nil {
+		err = l.sorted(ctx, ns, *order)
+	} else {
+		err = l.stream(ctx, ns)
+	}
+	if err != nil {
+		return err
+	}
+	l.out.buf = append(l.out.buf, lf.foot...)
+	if err := l.out.flush(); err != nil {
+		return err
+	}
+	g.noteUnknown(l.unknown)
+	if l.matched == 0 && o.exitCode {
+		return errNoMatch
+	}
+	return nil
+}
+
+// A lister prints one dump.
+type lister struct {
+	g       *globals
+	filter  *model.Filter
+	format  lineFormat
+	out     *flusher
+	limit   int
+	matched int
+	unknown int
+}
+
+// match counts and reports whether ev is to be printed.
+func (l *lister) match(ev *model.Event, now int64) bool {
+	m, u := l.filter.MatchKnown(&ev.Flow, &ev.Extra, now)
+	if u {
+		l.unknown++
+	}
+	if m {
+		l.matched++
+	}
+	return m
+}
+
+// stream prints flows in the kernel's order as they come.
+func (l *lister) stream(ctx context.Context, ns *ctnl.Netns) error {
+	err := ctnl.DumpTo(ctx, ns, l.filter.Kernel(), func(evs []model.Event) error {
+		now := l.g.now()
+		for i := range evs {
+			if !l.match(&evs[i], now) {
+				continue
+			}
+			l.out.buf = l.format.line(l.out.buf, &evs[i], now)
+			if l.limit > 0 && l.matched == l.limit {
+				return errEnough
+			}
+		}
+		return l.out.spill()
+	})
+	if err == errEnough {
+		return nil
+	}
+	return err
+}
+
+// errEnough stops a dump that has given what was asked for.
+var errEnough = &failure{}
+
+// A sortOrder is what --sort says.
+type sortOrder struct {
+	column model.Column
+	desc   bool
+}
+
+// parseSort reads COLUMN, COLUMN:desc or COLUMN:asc; "" gives nil.
+func parseSort(s string) (*sortOrder, error) {
+	if s == "" {
+		return nil, nil
+	}
+	name, dir, _ := strings.Cut(s, ":")
+	c, err := model.ParseColumn(name)
+	if err != nil {
+		return nil, usageError{"--sort: " + err.Error(), `"ctview help columns" lists the columns`}
+	}
+	switch dir {
+	case "", "asc":
+		return &sortOrder{column: c}, nil
+	case "desc":
+		return &sortOrder{column: c, desc: true}, nil
+	}
+	return nil, usageError{"--sort: unknown direction " + dir, "write " + name + ":asc or " + name + ":desc"}
+}
+
+// A sortedLine is a flow with its finished line. Lines, not events, are kept: what is kept is what will be printed.
+type sortedLine struct {
+	flow  model.Flow
+	extra model.Extra
+	line  []byte
+	seq   int // place in the dump: ties keep its order
+}
+
+// sorted prints the flows in order. With a limit it never keeps more than twice that many.
+func (l *lister) sorted(ctx context.Context, ns *ctnl.Netns, order sortOrder) error {
+	var rows []sortedLine
+	now := l.g.now()
+	less := func(a, b sortedLine) int {
+		c := model.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
+		return cmp.Or(c, cmp.Compare(a.seq, b.seq))
+	}
+	err := ctnl.DumpTo(ctx, ns, l.filter.Kernel(), func(evs []model.Event) error {
+		now = l.g.now()
+		for i := range evs {
+			ev := &evs[i]
+			if !l.match(ev, now) {
+				continue
+			}
+			rows = append(rows, sortedLine{ev.Flow, ev.Extra, l.format.line(nil, ev, now), l.matched})
+			if l.limit > 0 && len(rows) >= 2*l.limit+1024 {
+				slices.SortFunc(rows, less)
+				rows = rows[:l.limit]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(rows, less)
+	if l.limit > 0 && len(rows) > l.limit {
+		rows = rows[:l.limit]
+	}
+	for i := range rows {
+		l.out.buf = append(l.out.buf, rows[i].line...)
+		if err := l.out.spill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flushSize is how much output is gathered before it is written.
+const flushSize = 64 << 10
+
+// A flusher gathers whole lines and writes them in large pieces, so that no reader ever sees half a line between two
+// writes.
+type flusher struct {
+	w   io.Writer
+	buf []byte
+}
+
+func newFlusher(w io.Writer) *flusher { return &flusher{w: w, buf: make([]byte, 0, flushSize+8<<10)} }
+
+// spill writes when enough has gathered.
+func (f *flusher) spill() error {
+	if len(f.buf) < flushSize {
+		return nil
+	}
+	return f.flush()
+}
+
+// flush writes what has gathered.
+func (f *flusher) flush() error {
+	if len(f.buf) == 0 {
+		return nil
+	}
+	_, err := f.w.Write(f.buf)
+	f.buf = f.buf[:0]
+	if err != nil {
+		return failure{err}
+	}
+	return nil
+}

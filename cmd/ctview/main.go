@@ -1,0 +1,82 @@
+// Command ctview inspects the kernel's connection tracking table, live. See README.md, or `ctview help`.
+//
+// The package wires the parts together: kernel → ctnl → model → tui, and prints. It is the only place that knows all
+// of them, writes to the standard streams, and decides exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	// The table is pointer-free, so a collection costs next to nothing and a small heap goal keeps the resident size
+	// near the live size instead of at twice that.
+	debug.SetGCPercent(20)
+	ctx, stop := withSignals(context.Background())
+	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: args[0] is the name that ctview was called by. It returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	g := &globals{in: in, out: out, err: errOut}
+	cmd := newRoot(g)
+	cmd.SetArgs(args[1:])
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	err := cmd.ExecuteContext(ctx)
+	if sig := signalOf(ctx); sig != 0 && (err == nil || errors.Is(err, context.Canceled)) {
+		return exitSignalOffset + int(sig)
+	}
+	var sig signalError
+	if errors.As(err, &sig) {
+		return exitSignalOffset + int(sig.sig)
+	}
+	return g.report(err)
+}
+
+// The signals that end ctview in good order.
+const (
+	sigHangup    = syscall.SIGHUP
+	sigInterrupt = syscall.SIGINT
+	sigTerminate = syscall.SIGTERM
+)
+
+// A signalError is the cause of a context that a signal ended.
+type signalError struct{ sig syscall.Signal }
+
+func (e signalError) Error() string { return e.sig.String() }
+
+// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end; the signal is its cause. A second one of them
+// kills the process as it would without ctview.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, sigInterrupt, sigTerminate, sigHangup)
+	go func() {
+		select {
+		case s := <-c:
+			signal.Reset(sigInterrupt, sigTerminate, sigHangup)
+			cancel(signalError{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(c); cancel(nil) }
+}
+
+// signalOf returns the signal that ended ctx, or 0.
+func signalOf(ctx context.Context) syscall.Signal {
+	var s signalError
+	if errors.As(context.Cause(ctx), &s) {
+		return s.sig
+	}
+	return 0
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// globals are the flags that every command has, and the streams. One per run; not safe for concurrent use.
+type globals struct {
+	in       io.Reader
+	out, err io.Writer
+
+	netns    string
+	readOnly bool
+	noColor  bool
+	ascii    bool
+	quiet    bool
+	verbose  bool
+	config   string
+}
+
+// newRoot builds the command tree of cli.md.
+func newRoot(g *globals) *cobra.Command {
+	var o tuiOptions
+	root := &cobra.Command{
+		Use:   "ctview [FILTER…]",
+		Short: "watch the kernel's connection tracking table",
+		Long: `ctview shows the flows that the kernel tracks, live, and lets you filter, sort, group and delete them.
+
+Without a command it is the terminal UI; where stdout is no terminal, "ctview list".
+FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tells the language.`,
+		Args:                  cobra.ArbitraryArgs,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
+		RunE:                  func(cmd *cobra.Command, args []string) error { return runRoot(cmd.Context(), g, args, o) },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{err.Error(), `"` + cmd.CommandPath() + ` --help" lists its options`}
+	})
+	o.addFlags(root)
+	f := root.PersistentFlags()
+	f.StringVar(&g.netns, "netns", "", "network namespace: `NAME`, PID or PATH")
+	f.BoolVar(&g.readOnly, "read-only", false, "change nothing in the kernel")
+	f.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
+	f.BoolVar(&g.ascii, "ascii", false, "draw with ASCII only")
+	f.StringVar(&g.config, "config", "", "configuration `FILE`")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "no summaries and notes on stderr")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "more on stderr")
+
+	root.AddCommand(
+		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
+		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
+		explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
+	)
+	root.AddCommand(helpTopics()...)
+	return root
+}
+
+// filterText joins the words of a filter as the shell left them.
+func filterText(args []string) string { return strings.Join(args, " ") }

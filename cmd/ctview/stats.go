@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/model/format"
+
+	"github.com/spf13/cobra"
+)
+
+// statMeanings explains the counters of CTA_STATS_* in a line each (nf_conntrack_core.c).
+var statMeanings = map[string]string{
+	"searched":       "bucket entries looked at (old kernels)",
+	"found":          "lookups that found an entry",
+	"new":            "entries added that were not expected (old kernels)",
+	"invalid":        "packets that could not be tracked: ct state invalid",
+	"ignore":         "packets already tracked or untracked (old kernels)",
+	"delete":         "entries removed (old kernels)",
+	"delete_list":    "entries put on the dying list (old kernels)",
+	"insert":         "entries inserted by a program; the kernel counts no others",
+	"insert_failed":  "entries that lost a race for their tuple: packets dropped",
+	"drop":           "packets dropped: the table is full, or no memory",
+	"early_drop":     "entries thrown out to make room in a full table",
+	"error":          "ICMP errors and packets with a broken header",
+	"search_restart": "lookups begun again because the hash was resized",
+	"clash_resolve":  "insertion races resolved without a drop",
+	"chaintoolong":   "entries refused because a hash chain was too long",
+}
+
+func statsCommand(g *globals) *cobra.Command {
+	var (
+		output string
+		watch  bool
+		every  time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "stats",
+		Short: "per-CPU statistics, sums, what each counter means; --watch for deltas per second",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of stats are table and json"}
+			}
+			if every < 100*time.Millisecond {
+				return usageError{"--interval: too short", "100ms is the shortest"}
+			}
+			return runStats(cmd.Context(), g, output == "json", watch, every)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json")
+	f.BoolVarP(&watch, "watch", "w", false, "again and again, with what changed per second")
+	f.DurationVar(&every, "interval", time.Second, "`TIME` between two readings of --watch")
+	return cmd
+}
+
+// A statsReading is one reading of everything that stats shows.
+type statsReading struct {
+	at             time.Time
+	entries, limit uint32
+	cpus           []model.CPUStats
+}
+
+// sum adds up counter n over the CPUs; has is false where no CPU has it.
+func (r *statsReading) sum(n int) (v uint64, has bool) {
+	for i := range r.cpus {
+		if r.cpus[i].Has&(1<<n) != 0 {
+			v += uint64(r.cpus[i].Values[n])
+			has = true
+		}
+	}
+	return v, has
+}
+
+func readStats(ctx context.Context, k *ctnl.Kernel) (r statsReading, err error) {
+	if r.entries, r.limit, err = k.Count(ctx); err != nil {
+		return r, err
+	}
+	r.cpus, err = k.CPUStats(ctx)
+	r.at = time.Now()
+	return r, err
+}
+
+func runStats(ctx context.Context, g *globals, json, watch bool, every time.Duration) error {
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	k := ctnl.NewKernel(ns)
+	defer k.Close()
+	show := appendStatsTable
+	if json {
+		show = appendStatsJSON
+	}
+	var last *statsReading
+	for {
+		r, err := readStats(ctx, k)
+		if err != nil {
+			return err
+		}
+		if _, err := g.out.Write(show(nil, &r, last)); err != nil {
+			return failure{err}
+		}
+		if !watch {
+			return nil
+		}
+		last = &r
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
+}
+
+// perSecond returns how fast counter n grew between two readings.
+func (r *statsReading) perSecond(last *statsReading, n int) (float64, bool) {
+	if last == nil {
+		return 0, false
+	}
+	now, ok := r.sum(n)
+	before, ok2 := last.sum(n)
+	if !ok || !ok2 || now < before {
+		return 0, false
+	}
+	return float64(now-before) / r.at.Sub(last.at).Seconds(), true
+}
+
+// appendStatsTable appends r as a table; last, if not nil, is the reading before.
+func appendStatsTable(b []byte, r, last *statsReading) []byte {
+	b = fmt.Appendf(b, "entries %d of %d", r.entries, r.limit)
+	if r.limit > 0 {
+		b = fmt.Appendf(b, "  (%.1f %%)", 100*float64(r.entries)/float64(r.limit))
+	}
+	b = fmt.Appendf(b, "\n%-15s %12s %10s", "COUNTER", "ALL CPUS", "PER SECOND")
+	for i := range r.cpus {
+		b = fmt.Appendf(b, " %10s", "CPU"+strconv.Itoa(r.cpus[i].CPU))
+	}
+	b = append(b, "  MEANING\n"...)
+	for n := range len(r.cpus0().Values) {
+		v, has := r.sum(n)
+		name := format.StatName(n, false)
+		if !has || name == "" {
+			continue
+		}
+		rate := "-"
+		if d, ok := r.perSecond(last, n); ok {
+			rate = strconv.FormatFloat(d, 'f', 1, 64)
+		}
+		b = fmt.Appendf(b, "%-15s %12d %10s", name, v, rate)
+		for i := range r.cpus {
+			b = fmt.Appendf(b, " %10d", r.cpus[i].Values[n])
+		}
+		b = fmt.Appendf(b, "  %s\n", statMeanings[name])
+	}
+	return b
+}
+
+// cpus0 returns the first CPU's counters, or none.
+func (r *statsReading) cpus0() (s model.CPUStats) {
+	if len(r.cpus) > 0 {
+		s = r.cpus[0]
+	}
+	return s
+}
+
+// appendStatsJSON appends r as one line of JSON.
+func appendStatsJSON(b []byte, r, last *statsReading) []byte {
+	b = append(b, `{"time":"`...)
+	b = appendTime(b, r.at.UnixNano())
+	b = fmt.Appendf(b, `","entries":%d,"max":%d,"sum":{`, r.entries, r.limit)
+	b = r.appendFields(b, func(n int) (string, bool) {
+		v, has := r.sum(n)
+		return strconv.FormatUint(v, 10), has
+	})
+	if last != nil {
+		b = append(b, `},"per_second":{`...)
+		b = r.appendFields(b, func(n int) (string, bool) {
+			d, has := r.perSecond(last, n)
+			return strconv.FormatFloat(d, 'f', 3, 64), has
+		})
+	}
+	b = append(b, `},"cpus":[`...)
+	for i := range r.cpus {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = format.AppendStatsJSON(b, &r.cpus[i], false)
+	}
+	return append(b, "]}\n"...)
+}
+
+// appendFields appends "name":value for every counter that value has.
+func (r *statsReading) appendFields(b []byte, value func(n int) (string, bool)) []byte {
+	first := true
+	for n := range len(model.CPUStats{}.Values) {
+		v, has := value(n)
+		name := format.StatName(n, false)
+		if !has || name == "" {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(strconv.AppendQuote(b, name), ':')
+		b = append(b, v...)
+	}
+	return b
+}
+
+// appendTime appends a Unix time in nanoseconds as RFC 3339 in UTC.
+func appendTime(b []byte, ns int64) []byte {
+	return time.Unix(0, ns).UTC().AppendFormat(b, time.RFC3339Nano)
+}

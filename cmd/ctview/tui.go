@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/tui"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+)
+
+// tuiOptions are the flags of the terminal UI.
+type tuiOptions struct {
+	refresh   time.Duration
+	theme     string
+	noMouse   bool
+	budget    float64
+	netnsName string // shown in place of --netns
+}
+
+func (o *tuiOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.DurationVar(&o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
+	f.StringVar(&o.theme, "theme", "", "none, ansi, 256 or light256")
+	f.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
+	f.Float64Var(&o.budget, "budget", 0, "`PERCENT` of one core that re-reading the table may cost (default 5)")
+}
+
+// runRoot is ctview without a command: the terminal UI, or the list where there is no terminal to draw on.
+func runRoot(ctx context.Context, g *globals, args []string, o tuiOptions) error {
+	if !isTerminal(g.in) || !isTerminal(g.out) {
+		return runList(ctx, g, filterText(args), listOptions{output: "table"})
+	}
+	return runTUI(ctx, g, filterText(args), o)
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// runTUI shows the namespace g.netns until the user quits.
+func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
+	opt, budget, err := g.screenOptions(text, o)
+	if err != nil {
+		return err
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	table := model.NewTable()
+	syncer, err := ctnl.NewSyncer(ns, table, ctnl.SyncOptions{Budget: budget})
+	if err != nil {
+		return err
+	}
+	defer syncer.Close()
+	opt.Store = table
+	opt.Kernel = &kernel{ns: ns, sync: syncer, table: table, name: opt.Netns}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer tui.Guard()
+		return syncer.Run(ctx)
+	})
+	group.Go(func() error {
+		defer stop()
+		return tui.Run(ctx, opt)
+	})
+	return ended(ctx, group.Wait())
+}
+
+// ended turns the way in which the screen ended into the error that has its exit code.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, tui.ErrHangup):
+		return signalError{sigHangup}
+	case errors.Is(err, tui.ErrTerminated):
+		return signalError{sigTerminate}
+	case errors.Is(err, tui.ErrInterrupted):
+		return signalError{sigInterrupt}
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}
+
+// screenOptions merges configuration, flags and environment; flags win.
+func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, budget float64, err error) {
+	c, err := g.loadConfig()
+	if err != nil {
+		return opt, 0, err
+	}
+	parse := model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit}
+	if _, err := model.ParseFilter(text, parse); err != nil {
+		return opt, 0, err
+	}
+	flags := config{Theme: o.theme, Budget: o.budget}
+	if o.refresh != 0 {
+		flags.Refresh = o.refresh.String()
+	}
+	if err := flags.check(); err != nil {
+		return opt, 0, usageError{"--" + err.Error(), ""}
+	}
+	opt = tui.Options{
+		Filter: text, Parse: parse, Columns: c.Columns, Sort: c.Sort, Theme: c.Theme,
+		Netns: g.netns, Version: version(), Keys: c.Keys,
+		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
+		NoMouse: o.noMouse || c.Mouse != nil && !*c.Mouse,
+		Session: ownSession(),
+	}
+	opt.Config, _ = g.configPath()
+	opt.Refresh, _ = c.refresh()
+	if o.netnsName != "" {
+		opt.Netns = o.netnsName
+	}
+	if o.refresh != 0 {
+		opt.Refresh = o.refresh
+	}
+	if o.theme != "" {
+		opt.Theme = o.theme
+	}
+	budget = c.Budget
+	if o.budget != 0 {
+		budget = o.budget
+	}
+	return opt, budget / 100, nil
+}

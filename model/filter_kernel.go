@@ -1,0 +1,255 @@
+package model
+
+import (
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// What goes into a KernelFilter: family, mark, status and zone, the only things that ctnetlink compares rightly
+// (ctnetlink_filter_match). Everything here may pass too much and never too little.
+
+// kernelText names the parts of k: "ipv4, zone 5, mark 0x10/0xf0, assured, not seen_reply"; "" when it passes everything.
+func kernelText(k KernelFilter) string {
+	var parts []string
+	if k.Family != 0 {
+		parts = append(parts, k.Family.String())
+	}
+	if k.HasZone {
+		parts = append(parts, "zone "+strconv.Itoa(int(k.Zone)))
+	}
+	if k.HasMark {
+		v := val{lo: uint64(k.Mark), hi: uint64(k.Mark), mask: uint64(k.MarkMask), masked: k.MarkMask != 1<<32-1}
+		parts = append(parts, "mark "+string(appendNumVal(nil, &v, 16)))
+	}
+	for i, w := range statusWords {
+		if k.HasStatus && k.StatusMask>>i&1 != 0 {
+			if k.Status>>i&1 == 0 {
+				w = "not " + w
+			}
+			parts = append(parts, w)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Kernel returns what the kernel can filter before f does. It follows from the parts that must be true together; what
+// holds in each branch of an "or" counts, too.
+func (f *Filter) Kernel() KernelFilter {
+	if f == nil {
+		return KernelFilter{}
+	}
+	return implied(f.root, false)
+}
+
+// implied returns what every flow has that n, or its negation, is true for.
+func implied(n *node, neg bool) KernelFilter {
+	switch n.kind {
+	case nodeNot:
+		return implied(n.kids[0], !neg)
+	case nodePred:
+		return n.pred.implied(neg != (n.pred.rel == relNe))
+	}
+	k := implied(n.kids[0], neg)
+	for _, kid := range n.kids[1:] {
+		if (n.kind == nodeAnd) != neg {
+			k = k.and(implied(kid, neg))
+		} else {
+			k = k.or(implied(kid, neg))
+		}
+	}
+	return k
+}
+
+// and returns a filter that passes what both pass, at least. Where they contradict each other one is dropped: the
+// Filter then matches nothing, and finds that out by itself.
+func (k KernelFilter) and(o KernelFilter) KernelFilter {
+	if k.Family == 0 {
+		k.Family = o.Family
+	}
+	if o.HasMark && (k.Mark^o.Mark)&k.MarkMask&o.MarkMask == 0 {
+		k = k.withMark(k.Mark|o.Mark, k.MarkMask|o.MarkMask)
+	}
+	if o.HasStatus && (k.Status^o.Status)&k.StatusMask&o.StatusMask == 0 {
+		k = k.withStatus(k.Status|o.Status, k.StatusMask|o.StatusMask)
+	}
+	if !k.HasZone {
+		k.Zone, k.HasZone = o.Zone, o.HasZone
+	}
+	return k
+}
+
+// or returns a filter that passes what either passes: the parts that both ask for.
+func (k KernelFilter) or(o KernelFilter) KernelFilter {
+	if k.Family != o.Family {
+		k.Family = 0
+	}
+	mask := k.MarkMask & o.MarkMask &^ (k.Mark ^ o.Mark)
+	k = k.withMark(k.Mark&mask, mask)
+	smask := k.StatusMask & o.StatusMask &^ (k.Status ^ o.Status)
+	k = k.withStatus(k.Status&smask, smask)
+	if k.Zone != o.Zone || k.HasZone != o.HasZone {
+		k.Zone, k.HasZone = 0, false
+	}
+	return k
+}
+
+func (k KernelFilter) withMark(v, mask uint32) KernelFilter {
+	k.Mark, k.MarkMask, k.HasMark = v, mask, mask != 0
+	return k
+}
+
+func (k KernelFilter) withStatus(v, mask Status) KernelFilter {
+	k.Status, k.StatusMask, k.HasStatus = v, mask, mask != 0
+	return k
+}
+
+// implied returns what every flow has that p, or its negation, is true for. A comparison that nothing is known of
+// passes all.
+func (p *pred) implied(neg bool) KernelFilter {
+	var k KernelFilter
+	switch p.field {
+	case fieldFlag:
+		return p.flag.implied(neg)
+	case fieldStatus:
+		return p.impliedStatus(neg)
+	case fieldCtState:
+		return p.impliedCtState(neg)
+	case fieldState:
+		if neg || len(p.vals) != 1 {
+			return k
+		}
+		switch p.vals[0].name {
+		case "replied":
+			return k.withStatus(StatusSeenReply, StatusSeenReply)
+		case "unreplied":
+			return k.withStatus(0, StatusSeenReply)
+		}
+	case fieldAddr:
+		if neg {
+			return k
+		}
+		k.Family = addrFamily(&p.vals[0])
+		for i := range p.vals {
+			if addrFamily(&p.vals[i]) != k.Family {
+				return KernelFilter{}
+			}
+		}
+	case fieldFamily:
+		if !neg && len(p.vals) == 1 {
+			k.Family = Family(p.vals[0].lo)
+		}
+	case fieldMark:
+		if !neg {
+			return p.impliedMark()
+		}
+	case fieldZone:
+		v := p.vals[0]
+		// A zone tied to one direction leaves the other in zone 0, where CTA_ZONE still says the number.
+		if !neg && p.rel <= relNe && len(p.vals) == 1 && !v.masked && v.lo == v.hi && (p.side == sideBoth || v.lo != 0) {
+			k.Zone, k.HasZone = uint16(v.lo), true
+		}
+	}
+	return k
+}
+
+func addrFamily(v *val) Family {
+	if v.addr.Addr().Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// implied is the part of flags. SNAT and DNAT also hold for flows without the bit, whose tuples differ, so that only
+// their negation says something of it.
+func (f flag) implied(neg bool) (k KernelFilter) {
+	bit := Status(0)
+	set := !neg
+	switch f {
+	case flagAssured:
+		bit = StatusAssured
+	case flagReplied:
+		bit = StatusSeenReply
+	case flagUnreplied:
+		bit, set = StatusSeenReply, neg
+	case flagExpected:
+		bit = StatusExpected
+	case flagDying:
+		bit = StatusDying
+	case flagFixed:
+		bit = StatusFixedTimeout
+	default:
+		if neg {
+			bit = map[flag]Status{flagSNAT: StatusSrcNAT, flagDNAT: StatusDstNAT, flagNAT: StatusNATMask,
+				flagOffload: StatusOffload | StatusHWOffload}[f]
+		}
+	}
+	if set {
+		return k.withStatus(bit, bit)
+	}
+	return k.withStatus(0, bit)
+}
+
+func (p *pred) impliedStatus(neg bool) (k KernelFilter) {
+	all := Status(0)
+	for _, v := range p.vals {
+		all |= 1 << v.lo
+	}
+	switch {
+	case neg:
+		return k.withStatus(0, all)
+	case bits.OnesCount32(uint32(all)) == 1:
+		return k.withStatus(all, all)
+	}
+	return k
+}
+
+// impliedCtState joins what the states that are left stand for; see Flow.CtState. INVALID and UNTRACKED have no flow.
+func (p *pred) impliedCtState(neg bool) (k KernelFilter) {
+	first := true
+	for c := CtNew; c <= CtRelated; c++ {
+		in := false
+		for _, v := range p.vals {
+			in = in || v.lo == uint64(c)
+		}
+		if in == neg {
+			continue
+		}
+		var one KernelFilter
+		switch c {
+		case CtNew:
+			one = one.withStatus(0, StatusSeenReply|StatusExpected)
+		case CtEstablished:
+			one = one.withStatus(StatusSeenReply, StatusSeenReply)
+		case CtRelated:
+			one = one.withStatus(StatusExpected, StatusSeenReply|StatusExpected)
+		}
+		if first {
+			k, first = one, false
+		} else {
+			k = k.or(one)
+		}
+	}
+	return k
+}
+
+// impliedMark returns the bits that all marks of p share.
+func (p *pred) impliedMark() (k KernelFilter) {
+	for i, v := range p.vals {
+		one := KernelFilter{}.withMark(uint32(v.lo), uint32(v.mask))
+		if !v.masked {
+			lo, hi := v.lo, v.hi
+			if p.rel > relNe {
+				lo, hi = relRange(p.rel, v.lo, fieldInfos[fieldMark].max)
+			}
+			mask := ^uint32(1<<bits.Len64(lo^hi) - 1)
+			one = one.withMark(uint32(lo)&mask, mask)
+		}
+		if i == 0 {
+			k = one
+		} else {
+			k = k.or(one)
+		}
+	}
+	return k
+}

@@ -1,0 +1,250 @@
+package model
+
+import (
+	"slices"
+	"strings"
+)
+
+// field is what a predicate compares.
+type field uint8
+
+const (
+	fieldAddr field = iota
+	fieldPort
+	fieldBytes
+	fieldPackets
+	fieldAvgPkt
+	fieldRate
+	fieldPPS
+	fieldAge
+	fieldTimeout
+	fieldZone
+	fieldMark
+	fieldID
+	fieldICMPType
+	fieldICMPCode
+	fieldICMPID
+	fieldSrcKey
+	fieldDstKey
+	fieldState
+	fieldCtState
+	fieldPhase
+	fieldProto
+	fieldFamily
+	fieldStatus
+	fieldHelper
+	fieldLabel
+	fieldSecctx
+	fieldFlag
+	fieldText
+	fieldSaved
+	fieldCount
+)
+
+// shape is how the values of a field are written.
+type shape uint8
+
+const (
+	shapeOther  shape = iota
+	shapeAmount       // a comparison and a value with a unit
+	shapeNumber       // numbers, ranges, masks
+	shapeName         // words
+)
+
+// A fieldInfo tells about a field. Max is the largest number; sided fields take orig and reply.
+type fieldInfo struct {
+	name  string
+	shape shape
+	sided bool
+	max   uint64
+	want  string // what a value looks like
+	noun  string // what is missing when the kernel does not tell; "" where it always does
+	hint  string // for completion
+}
+
+var fieldInfos = [fieldCount]fieldInfo{
+	fieldAddr:     {name: "host", want: "an address: 10.0.0.1, 10.0.0.0/8, 2001:db8::/32 or {10.0.0.1, 10.0.0.2}"},
+	fieldPort:     {name: "port", max: 1<<16 - 1, want: "a port: 443, 8000-8999, https or {80, 443}"},
+	fieldBytes:    {"bytes", shapeAmount, true, 1<<64 - 1, "a number of bytes: 4096, 10M or 1.5Gi", "byte count", "bytes of both directions"},
+	fieldPackets:  {"packets", shapeAmount, true, 1<<64 - 1, "a number of packets: 100 or 10k", "packet count", "packets of both directions"},
+	fieldAvgPkt:   {"avgpkt", shapeAmount, true, 1<<64 - 1, "a number of bytes: 100 or 1k", "byte count", "mean bytes of a packet"},
+	fieldRate:     {"rate", shapeAmount, true, 1<<64 - 1, "bytes a second, 100k or 1MB/s, or bits, 5Mbit", "rate", "bytes a second now"},
+	fieldPPS:      {"pps", shapeAmount, true, 1<<64 - 1, "packets a second: 100 or 10k", "packet rate", "packets a second now"},
+	fieldAge:      {"age", shapeAmount, false, 1<<63 - 1, "a time: 30s, 5m, 2h or 1d12h", "age", "time since its start"},
+	fieldTimeout:  {"timeout", shapeAmount, false, 1<<63 - 1, "a time: 30s, 5m, 2h or 1d12h", "timeout", "time until it ends when idle"},
+	fieldZone:     {"zone", shapeNumber, true, 1<<16 - 1, "a number: 5 or {0, 5}", "", "zone of both directions"},
+	fieldMark:     {"mark", shapeNumber, false, 1<<32 - 1, "a number: 16, 0x10 or 0x10/0xf0", "", "mark, also with a mask"},
+	fieldID:       {"id", shapeNumber, false, 1<<32 - 1, "a number: 3409467955", "", "the kernel's id of the flow"},
+	fieldICMPType: {"icmp_type", shapeNumber, true, 1<<8 - 1, "a number: 8", "", "ICMP type"},
+	fieldICMPCode: {"icmp_code", shapeNumber, true, 1<<8 - 1, "a number: 0", "", "ICMP code"},
+	fieldICMPID:   {"icmp_id", shapeNumber, true, 1<<16 - 1, "a number: 4711", "", "ICMP identifier"},
+	fieldSrcKey:   {"srckey", shapeNumber, true, 1<<16 - 1, "a number: 0x10", "", "GRE key of the source"},
+	fieldDstKey:   {"dstkey", shapeNumber, true, 1<<16 - 1, "a number: 0x10", "", "GRE key of the destination"},
+	fieldState:    {name: "state", shape: shapeName, want: "a state: established, syn_sent or {close, time_wait}", hint: "as in the STATE column"},
+	fieldCtState:  {name: "ctstate", shape: shapeName, want: "a state: new, established or related", hint: "as nft's ct state"},
+	fieldPhase:    {name: "phase", shape: shapeName, want: "a phase: opening, open, closing or closed", hint: "where in its life"},
+	fieldProto:    {name: "proto", shape: shapeName, want: "a protocol: tcp, udp, 50 or {tcp, udp}", hint: "protocol by name or number"},
+	fieldFamily:   {name: "family", shape: shapeName, want: "a family: ipv4 or ipv6", hint: "ipv4 or ipv6"},
+	fieldStatus:   {name: "status", shape: shapeName, want: "a status bit: assured, seen_reply, helper …", hint: "a bit that is set"},
+	fieldHelper:   {name: "helper", shape: shapeName, want: "a helper's name: ftp, {sip, ftp} or none", hint: "conntrack helper"},
+	fieldLabel:    {name: "label", shape: shapeName, want: "a label: its name, its bit or none", hint: "connection label"},
+	fieldSecctx:   {name: "secctx", shape: shapeName, want: `a security context: "system_u:object_r:…" or none`, hint: "security context"},
+}
+
+// flag is a word that is a whole predicate.
+type flag uint8
+
+const (
+	flagAssured flag = iota
+	flagReplied
+	flagUnreplied
+	flagSNAT
+	flagDNAT
+	flagNAT
+	flagOffload
+	flagExpected
+	flagDying
+	flagFixed
+	flagCount
+)
+
+var flagNames = [flagCount]string{"assured", "replied", "unreplied", "snat", "dnat", "nat", "offload", "expected",
+	"dying", "fixed"}
+
+var flagHints = [flagCount]string{"will not be dropped early", "a reply was seen", "no reply yet", "source translated",
+	"destination translated", "translated", "in a flowtable", "by a helper", "about to go", "timeout does not change"}
+
+// fieldWords are the words that begin a comparison, by their folded form.
+var fieldWords = map[string]field{
+	"src": fieldAddr, "dst": fieldAddr, "saddr": fieldAddr, "daddr": fieldAddr, "host": fieldAddr, "net": fieldAddr,
+	"sport": fieldPort, "dport": fieldPort, "port": fieldPort, "proto_src": fieldPort, "proto_dst": fieldPort,
+	"bytes": fieldBytes, "packets": fieldPackets, "avgpkt": fieldAvgPkt, "rate": fieldRate, "pps": fieldPPS,
+	"age": fieldAge, "timeout": fieldTimeout, "expiration": fieldTimeout,
+	"zone": fieldZone, "mark": fieldMark, "id": fieldID,
+	"icmp_type": fieldICMPType, "icmp_code": fieldICMPCode, "icmp_id": fieldICMPID,
+	"srckey": fieldSrcKey, "dstkey": fieldDstKey,
+	"state": fieldState, "ctstate": fieldCtState, "phase": fieldPhase,
+	"proto": fieldProto, "protocol": fieldProto, "family": fieldFamily, "l3proto": fieldFamily,
+	"status": fieldStatus, "helper": fieldHelper, "label": fieldLabel, "secctx": fieldSecctx,
+}
+
+// flagWords are the flags that are no protocol and no family.
+var flagWords = func() map[string]flag {
+	m := map[string]flag{}
+	for i, n := range flagNames {
+		m[n] = flag(i)
+	}
+	return m
+}()
+
+var sideWords = map[string]side{"orig": sideOrig, "original": sideOrig, "reply": sideReply}
+
+var familyWords = map[string]Family{"ip": IPv4, "ip6": IPv6, "ipv4": IPv4, "ipv6": IPv6}
+
+// moreProtos are protocols that conntrack(8) knows by number only.
+var moreProtos = map[string]Proto{"igmp": 2, "ipip": 4, "esp": 50, "ah": 51, "ospf": 89, "vrrp": 112, "l2tp": 115}
+
+// flagProtos are the protocols that are words of the language.
+var flagProtos = []Proto{ProtoTCP, ProtoUDP, ProtoICMP, ProtoICMPv6, ProtoSCTP, ProtoDCCP, ProtoGRE, ProtoUDPLite}
+
+func protoWord(w string) (Proto, bool) {
+	for _, p := range flagProtos {
+		if p.Name() == w {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// wordNone is the value of a name that is not there: helper none.
+const wordNone = "none"
+
+// isReserved reports whether the folded word w joins predicates and so is no value unless quoted.
+func isReserved(w string) bool { return w == "and" || w == "or" || w == "not" || w == "in" }
+
+// foreignWords are what other tools call things, with our word.
+var foreignWords = map[string][]string{
+	"source": {"src"}, "destination": {"dst"}, "srcip": {"src"}, "dstip": {"dst"}, "ip.src": {"src"},
+	"ip.dst": {"dst"}, "ip.addr": {"host"}, "addr": {"host"}, "address": {"host"}, "srcport": {"sport"},
+	"dstport": {"dport"}, "portrange": {"port"}, "tcp.port": {"tcp and port"}, "udp.port": {"udp and port"},
+	"tcp.dstport": {"tcp and dport"}, "tcp.srcport": {"tcp and sport"}, "expire": {"timeout"}, "expires": {"timeout"},
+	"expired": {"timeout"}, "connmark": {"mark"}, "ct_state": {"ct state"}, "ct_status": {"status"},
+	"ct_mark": {"mark"}, "ct_zone": {"zone"}, "l4proto": {"proto"}, "th": {"port"}, "ip4": {"ip"}, "inet": {"ip"},
+	"inet6": {"ip6"}, "icmp6": {"icmpv6"}, "ping": {"icmp"}, "connlabel": {"label"}, "size": {"bytes"},
+	"speed": {"rate"}, "bps": {"rate"}, "ct": {"ct"}, "seen_reply": {"replied"}, "natted": {"nat"},
+	"masquerade": {"snat"}, "gateway": {"host"}, "gw": {"host"}, "&": {"and"}, "xor": {"or"},
+	"unassured": {"not assured"}, "offloaded": {"offload"}, "fixed_timeout": {"fixed"}, "src_nat": {"snat"},
+	"dst_nat": {"dnat"},
+}
+
+// wellKnownHelpers are the kernel's conntrack helpers, for advice and completion.
+var wellKnownHelpers = []string{"ftp", "sip", "tftp", "irc", "amanda", "h323", "netbios-ns", "pptp", "sane", "snmp",
+	"Q.931", "RAS", "H.245"}
+
+// services are the names that dport and its like take without asking anybody: what firewalls meet most.
+var services = map[string]uint16{
+	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "domain": 53, "dns": 53,
+	"bootps": 67, "bootpc": 68, "dhcp": 67, "tftp": 69, "gopher": 70, "finger": 79, "http": 80, "www": 80,
+	"kerberos": 88, "pop3": 110, "sunrpc": 111, "auth": 113, "ident": 113, "nntp": 119, "ntp": 123, "epmap": 135,
+	"netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139, "imap": 143, "imap2": 143, "snmp": 161,
+	"snmp-trap": 162, "snmptrap": 162, "bgp": 179, "irc": 194, "ldap": 389, "https": 443, "smb": 445,
+	"microsoft-ds": 445, "kpasswd": 464, "isakmp": 500, "ike": 500, "rsh": 514, "syslog": 514, "printer": 515,
+	"dhcpv6-client": 546, "dhcpv6-server": 547, "rtsp": 554, "nntps": 563, "submission": 587, "submissions": 465,
+	"smtps": 465, "ipp": 631, "ldaps": 636, "domain-s": 853, "dot": 853, "rsync": 873, "ftps-data": 989, "ftps": 990,
+	"telnets": 992, "imaps": 993, "pop3s": 995, "socks": 1080, "openvpn": 1194, "ms-sql-s": 1433, "mssql": 1433,
+	"l2tp": 1701, "pptp": 1723, "radius": 1812, "radius-acct": 1813, "mqtt": 1883, "nfs": 2049, "zookeeper": 2181,
+	"iscsi": 3260, "mysql": 3306, "rdp": 3389, "ms-wbt-server": 3389, "stun": 3478, "turn": 3478, "svn": 3690,
+	"ipsec-nat-t": 4500, "vxlan": 4789, "sip": 5060, "sips": 5061, "sip-tls": 5061, "xmpp-client": 5222,
+	"xmpp-server": 5269, "mdns": 5353, "postgresql": 5432, "postgres": 5432, "amqp": 5672, "amqps": 5671, "vnc": 5900,
+	"x11": 6000, "geneve": 6081, "redis": 6379, "ircd": 6667, "bittorrent": 6881, "http-alt": 8080, "mqtts": 8883,
+	"elasticsearch": 9200, "git": 9418, "memcached": 11211, "mongodb": 27017, "wireguard": 51820,
+}
+
+// servicePort looks name up as typed, in lower case, and with "-" for "_".
+func servicePort(name string, opt *ParseOptions) (uint16, bool) {
+	lower := strings.ToLower(name)
+	for _, n := range []string{name, lower, strings.ReplaceAll(lower, "_", "-")} {
+		if p, ok := services[n]; ok {
+			return p, true
+		}
+		if opt.Services != nil {
+			if p, ok := opt.Services(n); ok {
+				return p, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// stateWords are the texts of the STATE column in small letters, in the order for completion.
+var stateWords = func() []string {
+	words := []string{"established"}
+	for _, p := range []Proto{ProtoTCP, ProtoSCTP, ProtoDCCP} {
+		for _, n := range StateNames(p) {
+			if w := foldWord(n); !slices.Contains(words, w) {
+				words = append(words, w)
+			}
+		}
+	}
+	return append(words, "replied", "unreplied", "offload")
+}()
+
+var (
+	ctStateWords = []string{"new", "established", "related", "invalid", "untracked"} // by CtState - 1
+	phaseWords   = []string{"opening", "open", "closing", "closed"}                  // by Phase - 1
+)
+
+// primaryWords are all words that can begin a predicate, for suggestions.
+var primaryWords = func() []string {
+	var ws []string
+	for w := range fieldWords {
+		ws = append(ws, w)
+	}
+	ws = append(ws, flagNames[:]...)
+	for _, p := range flagProtos {
+		ws = append(ws, p.Name())
+	}
+	ws = append(ws, "ip", "ip6", "orig", "original", "reply", "ct", "and", "or", "not")
+	slices.Sort(ws)
+	return ws
+}()

@@ -1,0 +1,97 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	"ctview/model"
+)
+
+// rates draws the last minute.
+func (d *detail) rates(a *App, f *frame) []piece {
+	vs := lastMinute(d.readings, a.now.UnixNano(), d.fl.c.dir)
+	top := largest(vs)
+	if len(d.readings) == 0 {
+		why := "no readings yet"
+		if d.row.Flow.Known&model.KnownCounters == 0 {
+			why = "- (the kernel does not count this flow: nf_conntrack_acct was off when it began)"
+		}
+		return labelled("rate", why, f.w)
+	}
+	peak := string(d.fl.c.appendRate(nil, top))
+	if f.w < wideFrom || f.h < 30 {
+		w := min(60, f.w-32)
+		g := graph(resample(vs, w), 1, top, f.mk)
+		return []piece{func(f *frame) {
+			f.styled(faint, "rate 60s  ")
+			f.text(g[0] + "   peak " + peak)
+		}}
+	}
+	g := graph(vs, 3, top, f.mk)
+	edge := []string{padLeft(string(model.AppendBytes(nil, uint64(top))), 5), "     ", "    0"}
+	out := []piece{words("rate, last 60 s   peak " + peak)}
+	for i := range g {
+		out = append(out, words(edge[i]+" |"+g[i]))
+	}
+	return out
+}
+
+// lastMinute puts readings into the sixty seconds before now. A reading stands for the time since the one before.
+func lastMinute(rs []model.Reading, now int64, dir int) []float64 {
+	vs := make([]float64, 60)
+	c := cells{dir: dir}
+	for i, r := range rs {
+		v := c.pick(float64(r.Rate[0]), float64(r.Rate[1]))
+		to := 59 - int((now-r.At)/int64(time.Second))
+		from := to
+		if i > 0 {
+			from = 60 - int((now-rs[i-1].At)/int64(time.Second))
+		}
+		for s := max(min(from, to), 0); s <= min(to, 59); s++ {
+			vs[s] = max(vs[s], v)
+		}
+	}
+	return vs
+}
+
+// past lists the events of the flow.
+func (d *detail) past(a *App, wide bool) []piece {
+	out := []piece{func(f *frame) { f.styled(strong, "what happened to it (events seen since ctview started)") }}
+	if len(d.history) == 0 {
+		return append(out, words("nothing: it was there when ctview started and has not changed since"))
+	}
+	for i := range d.history {
+		c := &d.history[i]
+		out = append(out, func(f *frame) {
+			f.text(padRight(stamp(c.Time, a.now.Location(), true), 13) + " ")
+			f.text(padRight(kindWord(c, wide), 8) + " ")
+			f.styled(changeLook(c), padRight(changeState(c), 12))
+			f.text(" " + changeNote(c))
+		})
+	}
+	return out
+}
+
+// stamp is a time of day with milliseconds.
+func stamp(t int64, loc *time.Location, ms bool) string {
+	l := "15:04:05"
+	if ms {
+		l += ".000"
+	}
+	return time.Unix(0, t).In(loc).Format(l)
+}
+
+// elsewhere shows the flow in the words of other programs.
+func (d *detail) elsewhere(w int, wide bool) []piece {
+	out := []piece{func(f *frame) { f.styled(strong, "same in other tools   (1 to 4 copies the line, y offers more)") }}
+	for i, t := range d.tools() {
+		lead := string(rune('1'+i)) + "  "
+		for _, l := range wrapKeep(lead+t, w-2) {
+			if !strings.HasPrefix(l, lead) {
+				l = "     " + l
+			}
+			out = append(out, words(l))
+		}
+	}
+	return out
+}

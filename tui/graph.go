@@ -1,0 +1,69 @@
+package tui
+
+import "strings"
+
+// graph draws values as columns of h lines, oldest at the left, scaled to top. Values below 0 are unknown: a blank.
+func graph(values []float64, h int, top float64, m *marks) []string {
+	lines := make([]strings.Builder, h)
+	n := len(m.spark)
+	for _, v := range values {
+		level := 0
+		if v > 0 && top > 0 {
+			level = max(int(v/top*float64(h*n)+0.5), 1)
+		}
+		for row := range h { // from the top
+			l := level - (h-1-row)*n
+			switch {
+			case l <= 0:
+				lines[row].WriteByte(' ')
+			case l >= n:
+				lines[row].WriteString(m.spark[n-1])
+			default:
+				lines[row].WriteString(m.spark[l-1])
+			}
+		}
+	}
+	out := make([]string, h)
+	for i := range lines {
+		out[i] = lines[i].String()
+	}
+	return out
+}
+
+// resample makes n values of vs, each the largest of its share: a short peak stays visible.
+func resample(vs []float64, n int) []float64 {
+	if len(vs) <= n || n <= 0 {
+		return vs
+	}
+	out := make([]float64, n)
+	for i := range out {
+		from, to := i*len(vs)/n, (i+1)*len(vs)/n
+		best := vs[from]
+		for _, v := range vs[from:to] {
+			best = max(best, v)
+		}
+		out[i] = best
+	}
+	return out
+}
+
+// largest returns the largest of vs, 0 for none.
+func largest(vs []float64) float64 {
+	top := 0.0
+	for _, v := range vs {
+		top = max(top, v)
+	}
+	return top
+}
+
+// meter draws a bar of w cells, part of whole.
+func meter(part, whole float64, w int, m *marks) string {
+	n := 0
+	if whole > 0 {
+		n = min(int(part/whole*float64(w)+0.5), w)
+	}
+	if n == 0 && part > 0 {
+		n = min(1, w)
+	}
+	return strings.Repeat(m.full, n) + strings.Repeat(m.empty, max(w-n, 0))
+}
