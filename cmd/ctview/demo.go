@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"ctview/ctnl/lab"
 
@@ -13,9 +14,8 @@ import (
 
 func demoCommand(g *globals) *cobra.Command {
 	var (
-		o      tuiOptions
-		rate   float64
-		inside bool
+		o    tuiOptions
+		rate float64
 	)
 	cmd := &cobra.Command{
 		Use:   "demo [FILTER…]",
@@ -30,25 +30,25 @@ outside is touched, and all of it is gone when ctview ends, however it ends.`,
 			if g.netns != "" {
 				return usageError{"demo: --netns makes no sense here", "the demo has namespaces of its own"}
 			}
-			return runDemo(cmd.Context(), g, filterText(args), o, rate, inside)
+			return runDemo(cmd.Context(), g, filterText(args), o, rate)
 		},
 	}
 	o.addFlags(cmd)
 	cmd.Flags().Float64Var(&rate, "rate", 1, "how lively the traffic is; 1 is about ten new flows a second")
-	cmd.Flags().BoolVar(&inside, "inside", false, "")
-	cmd.Flags().MarkHidden("inside")
 	return cmd
 }
 
 // runDemo builds the lab and shows it. Without root it starts itself again as root of a user namespace first.
-func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate float64, inside bool) error {
+func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate float64) error {
 	if _, err := g.parseFilter(text); err != nil {
 		return err
 	}
-	if !inside {
-		if again, err := reexecDemo(ctx); again {
-			return err
+	if !lab.Privileged() && !lab.Inside() {
+		code, err := lab.Reexec(ctx, os.Args[1:]...)
+		if err != nil {
+			return fmt.Errorf("demo: %w", err)
 		}
+		return exitWith(code)
 	}
 	l, err := lab.New(ctx, lab.Options{Rate: rate})
 	if err != nil {
@@ -61,7 +61,7 @@ func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate fl
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var traffic errgroup.Group
-	traffic.Go(func() error { return labRun(ctx, l) })
+	traffic.Go(func() error { return l.Run(ctx) })
 	err = runTUI(ctx, g, text, o)
 	stop()
 	if terr := traffic.Wait(); err == nil && terr != nil && !errors.Is(terr, context.Canceled) {

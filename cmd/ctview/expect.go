@@ -151,10 +151,8 @@ func runExpectEvents(ctx context.Context, g *globals, line func([]byte, *model.E
 // expectTuples are the flags that name an expectation.
 type expectTuples struct {
 	master  string
-	mask    string
 	timeout uint32
 	helper  string
-	zone    uint16
 }
 
 func expectAddCommand(g *globals) *cobra.Command {

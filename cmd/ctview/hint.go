@@ -34,6 +34,11 @@ type failure struct{ err error }
 func (e failure) Error() string { return e.err.Error() }
 func (e failure) Unwrap() error { return e.err }
 
+// An exitWith is the exit code of a child that has told why by itself.
+type exitWith int
+
+func (e exitWith) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
 // errNoMatch ends a command with exit code 1 and no message: --exit-code and nothing matched.
 var errNoMatch = errors.New("nothing matched")
 
@@ -44,6 +49,10 @@ func (g *globals) report(err error) int {
 	}
 	if errors.Is(err, errNoMatch) {
 		return exitFailed
+	}
+	var child exitWith
+	if errors.As(err, &child) {
+		return int(child)
 	}
 	code, hint := diagnose(err)
 	var fe *model.FilterError

@@ -37,10 +37,11 @@ type terminal struct {
 func newTerminal(t *testing.T, cmd *exec.Cmd, w, h int) *terminal {
 	t.Helper()
 	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8")
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)})
+	master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	tty := pollable(t, master)
 	tm := &terminal{t: t, cmd: cmd, tty: tty, emu: vt.NewSafeEmulator(w, h), exit: make(chan error, 1)}
 	tm.changed = sync.NewCond(&tm.mu)
 	go io.Copy(tty, tm.emu) // the emulator's answers to the program's questions
@@ -52,6 +53,20 @@ func newTerminal(t *testing.T, cmd *exec.Cmd, w, h int) *terminal {
 		tm.emu.Close()
 	})
 	return tm
+}
+
+// pollable returns master as a file whose Close takes effect while a Read waits: only so does the terminal hang up.
+func pollable(t *testing.T, master *os.File) *os.File {
+	t.Helper()
+	defer master.Close()
+	fd, err := syscall.Dup(int(master.Fd()))
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), master.Name())
 }
 
 func (tm *terminal) draw() {
