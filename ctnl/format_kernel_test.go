@@ -162,24 +162,33 @@ func formatChanges(p model.Proto, v6 bool) []func(s *ctnl.Spec) {
 	return changes
 }
 
-// formatNS makes a namespace full of the flows, half of them with counters and times, and a connlabel.conf.
-func formatNS(t *testing.T) (*lab.NS, *ctnl.Netns, *ctnl.Kernel, string) {
+// formatNS makes a namespace in which everything of formatSpecs can be made, and a folder with a connlabel.conf.
+func formatNS(t *testing.T) (l *lab.NS, ns *ctnl.Netns, k *ctnl.Kernel, etc string) {
 	t.Helper()
-	l, ns, k := newKernel(t)
+	l, ns, k = newKernel(t)
 	rules := l.Command("nft", "-f", "-")
 	rules.Stdin = strings.NewReader(labelRules)
 	if out, err := rules.CombinedOutput(); err != nil {
 		t.Fatalf("nft: %v\n%s", err, out)
 	}
-	etc := t.TempDir()
+	etc, err := os.MkdirTemp("", "etc") // t.TempDir may have a comma in its name, which overlay's options cannot
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(etc) })
 	if err := os.MkdirAll(filepath.Join(etc, "up/xtables"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(etc, "up/xtables/connlabel.conf"), []byte(formatLabels), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return l, ns, k, etc
+}
+
+// fillFormatNS makes the flows, half of them with counters and times.
+func fillFormatNS(t *testing.T, l *lab.NS, k *ctnl.Kernel) {
+	t.Helper()
 	specs := formatSpecs()
-	t.Logf("%d flows", len(specs))
 	for half, on := range []string{"0", "1"} {
 		for _, name := range []string{"acct", "timestamp"} {
 			if err := l.Sysctl("net/netfilter/nf_conntrack_"+name, on); err != nil {
@@ -201,7 +210,6 @@ func formatNS(t *testing.T) (*lab.NS, *ctnl.Netns, *ctnl.Kernel, string) {
 			t.Errorf("create %v %v: %v", s.Flow.Key, s.Has, f.Err)
 		}
 	}
-	return l, ns, k, etc
 }
 
 // conntrackCmd runs conntrack(8) in l with the test's time zone and, where etc is not "", its connlabel.conf.
@@ -246,7 +254,8 @@ func sameMoment(t *testing.T, run func() ([]byte, error), ours func() []byte) {
 
 // TestFormatAsConntrack holds every text form against conntrack(8) on the same table.
 func TestFormatAsConntrack(t *testing.T) {
-	l, ns, _, etc := formatNS(t)
+	l, ns, k, etc := formatNS(t)
+	fillFormatNS(t, l, k)
 	names := format.ParseLabels(formatLabels)
 	type form func(dst []byte, e *model.Event, o format.Options) []byte
 	for _, tt := range []struct {
