@@ -153,7 +153,11 @@ func formatChanges(p model.Proto, v6 bool) []func(s *ctnl.Spec) {
 		},
 	}
 	if p.HasPorts() && p != model.ProtoDCCP {
-		changes = append(changes, nat(true, false, 777), nat(false, true, 8080))
+		changes = append(changes, nat(true, false, 777), nat(false, true, 8080),
+			func(s *ctnl.Spec) { // the ports alone
+				s.SrcNAT = &ctnl.NATRange{Min: s.Flow.Family.Addr(s.Flow.Src), PortMin: 778}
+				s.DstNAT = &ctnl.NATRange{Min: s.Flow.Family.Addr(s.Flow.Dst), PortMin: 8081}
+			})
 	}
 	if p == model.ProtoTCP {
 		changes = append(changes,

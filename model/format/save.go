@@ -32,10 +32,11 @@ func AppendSave(dst []byte, e *model.Event, o Options) []byte {
 
 // AppendFullSave appends e as `ctview … -o save` does: conntrack's arguments and those for mark (-m), labels
 // (--label-add, by number where a label has no name) and helper (--helper, which only ctview's -R and add know), with
-// states by their right names and NAT told so that it is made again even where only a port is translated: as -n or -g
-// ADDR:PORT, the reply ports then being those before translation, as the kernel makes them. What nothing can restore
-// (counters, times, security context, the EXPECTED bit) is noted on a comment line before it, so that the result can
-// be two lines.
+// states by their right names. Where NAT changed a port and not the address, conntrack's arguments make a flow that is
+// not translated: here it is -n or -g ADDR:PORT and the reply port from before the translation, of which the kernel
+// makes the same flow. (For ICMP the identifier is the port. conntrack's own -R heeds the port only for TCP and UDP.)
+// What nothing can restore (counters, times, security context, the EXPECTED bit) is noted on a comment line before it,
+// so that the result can be two lines.
 func AppendFullSave(dst []byte, e *model.Event, o Options) []byte {
 	f := &e.Flow
 	dst = appendSaveNote(dst, e)
@@ -55,18 +56,17 @@ func AppendFullSave(dst []byte, e *model.Event, o Options) []byte {
 	dst = append(AppendAddr(append(dst, "-s "...), f.Family, f.Src), ' ')
 	dst = append(AppendAddr(append(dst, "-d "...), f.Family, f.Dst), ' ')
 	rsport, rdport := f.ReplySport, f.ReplyDport
-	icmp := f.Proto.IsICMP() // what is translated there is the identifier, as part of the source
-	if f.Status&model.StatusDstNAT != 0 && f.Proto.HasPorts() && rsport != f.Dport {
+	if f.Status&model.StatusDstNAT != 0 && f.ReplySrc == f.Dst && f.Proto.HasPorts() && rsport != f.Dport {
 		dst = appendEndpoint(append(dst, "-g "...), f.Family, f.ReplySrc, rsport)
 		rsport = f.Dport
 	} else {
 		dst = AppendAddr(append(dst, replySource(e)...), f.Family, f.ReplySrc)
 	}
 	dst = append(dst, ' ')
-	if f.Status&model.StatusSrcNAT != 0 && f.Proto.HasPorts() && rdport != f.Sport {
+	if f.Status&model.StatusSrcNAT != 0 && f.ReplyDst == f.Src && f.Proto.HasPorts() && rdport != f.Sport {
 		dst = appendEndpoint(append(dst, "-n "...), f.Family, f.ReplyDst, rdport)
 		rdport = f.Sport
-	} else if f.Status&model.StatusSrcNAT != 0 && icmp && rsport != f.Sport {
+	} else if f.Status&model.StatusSrcNAT != 0 && f.Proto.IsICMP() && rsport != f.Sport {
 		dst = appendEndpoint(append(dst, "-n "...), f.Family, f.ReplyDst, rsport)
 	} else {
 		dst = AppendAddr(append(dst, replyDest(e)...), f.Family, f.ReplyDst)

@@ -52,7 +52,7 @@ func TestAppendSave(t *testing.T) {
 				`-A -t 431999 -u SEEN_REPLY,ASSURED -m 9 --label-add "a b,2" --helper "my \"helper\"\\" -w 7 -s 10.141.10.2 -d 192.168.10.2 -r 192.168.10.2 -q 10.141.10.2 -p tcp --sport 40224 --dport 12345 --reply-port-src 12345 --reply-port-dst 40224 --state ESTABLISHED`},
 		{"nat", nat,
 			`-U -t 431938 -u SEEN_REPLY,ASSURED -s 10.99.0.1 -d 10.99.0.254 -g 10.98.0.1 -n 10.98.0.254 -p tcp --sport 41001 --dport 8443 --reply-port-src 8080 --reply-port-dst 41001 --state ESTABLISHED [USERSPACE] portid=7`,
-			`-U -t 431938 -u SEEN_REPLY,ASSURED -s 10.99.0.1 -d 10.99.0.254 -g 10.98.0.1:8080 -n 10.98.0.254 -p tcp --sport 41001 --dport 8443 --reply-port-src 8443 --reply-port-dst 41001 --state ESTABLISHED`},
+			`-U -t 431938 -u SEEN_REPLY,ASSURED -s 10.99.0.1 -d 10.99.0.254 -g 10.98.0.1 -n 10.98.0.254 -p tcp --sport 41001 --dport 8443 --reply-port-src 8080 --reply-port-dst 41001 --state ESTABLISHED`},
 		{"a port alone", port,
 			`-A -u UNSET -s fd00:99::1 -d fd00:98::1 -r fd00:98::1 -q fd00:99::1 -p udp --sport 53 --dport 53 --reply-port-src 53 --reply-port-dst 1024`,
 			`-A -u UNSET -s fd00:99::1 -d fd00:98::1 -r fd00:98::1 -n [fd00:99::1]:1024 -p udp --sport 53 --dport 53 --reply-port-src 53 --reply-port-dst 53`},
