@@ -160,3 +160,46 @@ func BenchmarkOverdue(b *testing.B) {
 		t.Overdue(1e18, keys[:])
 	}
 }
+
+func BenchmarkGroup(b *testing.B) {
+	for _, n := range benchSizes {
+		for _, by := range []string{"src", "src,dport", "proto", "src/24", "nat"} {
+			b.Run(fmt.Sprintf("%d/%s", n, by), func(b *testing.B) {
+				t := benchTable(b, n)
+				keys, err := ParseGroupKeys(by)
+				if err != nil {
+					b.Fatal(err)
+				}
+				q := &GroupQuery{Keys: keys, Desc: true, Limit: 100, Now: 1e18 + 60*second}
+				var v GroupView
+				t.Group(q, &v)
+				b.ResetTimer()
+				for range b.N {
+					t.Refuse(1, 0)
+					t.Group(q, &v)
+				}
+				b.ReportMetric(float64(v.Groups), "groups")
+			})
+		}
+	}
+}
+
+func BenchmarkFilter(b *testing.B) {
+	for _, text := range []string{"tcp", "src 10.0.0.0/8 and dport 443", "state {syn_sent, syn_recv} and zone 1", "bytes > 1M and not dport 22"} {
+		b.Run(text, func(b *testing.B) {
+			t := benchTable(b, 1_000_000)
+			f, err := ParseFilter(text, ParseOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			q := &Query{Filter: f, Sort: ColBytes, Desc: true, Limit: 150, Now: 1e18}
+			var v View
+			t.View(q, &v)
+			b.ResetTimer()
+			for range b.N {
+				t.Refuse(1, 0)
+				t.View(q, &v)
+			}
+		})
+	}
+}

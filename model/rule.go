@@ -65,6 +65,7 @@ var (
 	ErrRuleEmpty     = errors.New("the rule matches every packet: name an address, a protocol with a port, or an interface")
 	ErrRulePortProto = errors.New("a port needs a protocol that has ports: tcp, udp, udplite, sctp or dccp")
 	ErrRuleFamilies  = errors.New("the two addresses are of different families")
+	ErrRuleAnswers   = errors.New("the answers to it could be any packet: say one-way, or name an address or a protocol with a port")
 	ErrRuleICMP      = errors.New("an ICMP type or identifier needs protocol icmp or icmpv6")
 	ErrRuleIface     = errors.New("an interface name has 1 to 15 bytes, none of them a slash or a blank")
 )
@@ -83,8 +84,10 @@ func (r *Rule) Check() error {
 		return ErrRuleIface
 	}
 	bare := Rule{Family: r.Family, Proto: r.Proto, HasProto: r.HasProto, OneWay: r.OneWay}
-	if *r == bare && !(r.HasProto && !r.Proto.HasPorts()) {
+	if proto := r.HasProto && !r.Proto.HasPorts(); *r == bare && !proto {
 		return ErrRuleEmpty
+	} else if back := r.Reverse(); !r.OneWay && back == bare && !proto {
+		return ErrRuleAnswers
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func TestParseRule(t *testing.T) {
 		{in: "50 10.0.0.1 > 10.0.0.2", want: Rule{Family: IPv4, Proto: 50, HasProto: true, Src: pfx("10.0.0.1/32"), Dst: pfx("10.0.0.2/32")}},
 		{in: "10.0.0.1 > 10.0.0.2", out: "ip 10.0.0.1 > 10.0.0.2", want: Rule{Family: IPv4, Src: pfx("10.0.0.1/32"), Dst: pfx("10.0.0.2/32")}},
 		{in: "any > 2001:db8::/32", out: "ip6 any > 2001:db8::/32", want: Rule{Family: IPv6, Dst: pfx("2001:db8::/32")}},
-		{in: "any any > any iif eth0", want: Rule{Iface: "eth0"}},
+		{in: "any any > any iif eth0 one-way", want: Rule{Iface: "eth0", OneWay: true}},
 		{in: "tcp [2001:db8::]/32:80 > any", out: "tcp [2001:db8::/32]:80 > any",
 			want: Rule{Family: IPv6, Proto: ProtoTCP, HasProto: true, Src: pfx("2001:db8::/32"), Sport: Port(80)}},
 	} {
@@ -73,6 +73,7 @@ func TestParseRuleErrors(t *testing.T) {
 		{"tcp 10.0.0.1:5 > 10.0.0.300:1", "10.0.0.300:1", `"10.0.0.300" is not an address`},
 		{"icmp 2001:db8::1 > 2001:db8::2", "2001:db8::1", "icmp packets have no IPv6 addresses"},
 		{"udp 10.0.0.1:1 > 10.0.0.2:2 iif", "iif", "iif needs a value"},
+		{"any any > any iif x", "any any > any iif x", "the answers to it could be any packet: say one-way, or name an address or a protocol with a port"},
 		{"any > any", "any > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
 		{"tcp any > any", "tcp any > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
 	} {
@@ -113,7 +114,7 @@ func TestRuleCovers(t *testing.T) {
 		{"udp 10.0.0.0/8 > any:50-60 one-way", "udp 10.1.1.1:9 > 192.0.2.1:61", false},
 		{"udp 10.0.0.0/8 > any:50-60", "udp 192.0.2.1:55 > 10.1.1.1:9", true},
 		{"udp 10.0.0.0/8 > any:50-60 one-way", "udp 192.0.2.1:55 > 10.1.1.1:9", true}, // its replies match
-		{"any any > any iif lan0", "udp 192.0.2.1:55 > 10.1.1.1:9", true},
+		{"any any > any iif lan0 one-way", "udp 192.0.2.1:55 > 10.1.1.1:9", true},
 	} {
 		r, err := ParseRule(tt.rule)
 		if err != nil {
@@ -132,7 +133,7 @@ func TestRuleCovers(t *testing.T) {
 
 func FuzzParseRule(f *testing.F) {
 	for _, s := range []string{"tcp 10.0.0.1:1234 > 10.0.0.2:80", "udp [2001:db8::1]:1 > any:53-54 iif lan0 one-way",
-		"icmp 10.0.0.1 > 10.0.0.2 type 8 id 7", "any > 2001:db8::/32", "tcp [2001:db8::]/32:80 > any", "any any > any iif x"} {
+		"icmp 10.0.0.1 > 10.0.0.2 type 8 id 7", "any > 2001:db8::/32", "tcp [2001:db8::]/32:80 > any", "any any > any iif x one-way"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -24,6 +24,7 @@ type Table struct {
 	log     changeLog
 	watches watches
 	scan    scan
+	groups  grouping
 	version uint64 // grows with every change that a View could show
 	overdue int    // chunk that Overdue looks at next
 }

@@ -208,4 +208,3 @@ func TestScreenEnds(t *testing.T) {
 		})
 	}
 }
-

@@ -97,10 +97,11 @@ func (s *FTP) Get(ctx context.Context, active bool, n, rate int) (data model.Key
 	if active {
 		open = s.active
 	}
-	dial, err := open(ctx)
+	dial, closer, err := open(ctx)
 	if err != nil {
 		return data, err
 	}
+	defer closer()
 	line, err := s.do(fmt.Sprintf("RETR %d %d", n, rate))
 	if err != nil {
 		return data, err
@@ -111,8 +112,10 @@ func (s *FTP) Get(ctx context.Context, active bool, n, rate int) (data model.Key
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	if got, err := io.Copy(io.Discard, c); err != nil || got != int64(n) {
-		return data, fmt.Errorf("lab: ftp: %d bytes of %d came: %w", got, n, errors.Join(err, io.ErrUnexpectedEOF))
+	if got, err := io.Copy(io.Discard, c); err != nil {
+		return data, fmt.Errorf("lab: ftp: %w", err)
+	} else if got != int64(n) {
+		return data, fmt.Errorf("lab: ftp: %d bytes of %d came", got, n)
 	}
 	_ = c.Close()
 	if _, err := s.reply(); err != nil {
@@ -121,48 +124,52 @@ func (s *FTP) Get(ctx context.Context, active bool, n, rate int) (data model.Key
 	return data, s.lab.Await(ctx, data, func(f *model.Flow) bool { return f.State == model.TCPTimeWait })
 }
 
+// A dialer gives the data connection and its key when the server has said, in line, that it opens it.
+type dialer func(line string) (net.Conn, model.Key, error)
+
 // passive connects to where the server listens, before the transfer is asked for.
-func (s *FTP) passive(ctx context.Context) (func(string) (net.Conn, model.Key, error), error) {
+func (s *FTP) passive(ctx context.Context) (d dialer, closer func(), err error) {
 	to, err := s.Expect()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, err := s.lab.client.Dial(ctx, "tcp", at(local(s.c).Addr(), 0), to.String())
 	if err != nil {
-		return nil, fmt.Errorf("lab: ftp: %w", err)
+		return nil, nil, fmt.Errorf("lab: ftp: %w", err)
 	}
-	return func(string) (net.Conn, model.Key, error) { return c, s.lab.key(model.ProtoTCP, local(c), to), nil }, nil
+	d = func(string) (net.Conn, model.Key, error) { return c, s.lab.key(model.ProtoTCP, local(c), to), nil }
+	return d, func() { _ = c.Close() }, nil
 }
 
 // active listens for the server, which names the ends as it sees them in its reply to RETR: behind a translated source
 // those are not the client's.
-func (s *FTP) active(ctx context.Context) (func(string) (net.Conn, model.Key, error), error) {
+func (s *FTP) active(ctx context.Context) (d dialer, closer func(), err error) {
 	ln, err := s.lab.client.Listen("tcp", at(local(s.c).Addr(), 0))
 	if err != nil {
-		return nil, fmt.Errorf("lab: ftp: %w", err)
+		return nil, nil, fmt.Errorf("lab: ftp: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	closer := func() { stop(); _ = ln.Close() }
+	closer = func() { stop(); _ = ln.Close() }
 	if _, err := s.do(portCommand(addrPort(ln.Addr()))); err != nil {
 		closer()
-		return nil, err
+		return nil, nil, err
 	}
-	return func(line string) (net.Conn, model.Key, error) {
-		defer closer()
-		var from, to string
-		if _, err := fmt.Sscanf(line, "150 %s %s", &from, &to); err != nil {
-			return nil, model.Key{}, fmt.Errorf("lab: ftp: server says %q", line)
+	d = func(line string) (net.Conn, model.Key, error) {
+		from, to, _ := strings.Cut(strings.TrimPrefix(line, "150 "), " ")
+		src, err := netip.ParseAddrPort(from)
+		dst, err2 := netip.ParseAddrPort(to)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, model.Key{}, fmt.Errorf("lab: ftp: server says %q: %w", line, err)
 		}
 		c, err := ln.Accept()
 		if err != nil {
 			return nil, model.Key{}, fmt.Errorf("lab: ftp: %w", err)
 		}
-		src, _ := netip.ParseAddrPort(from)
-		dst, _ := netip.ParseAddrPort(to)
 		k := s.lab.key(model.ProtoTCP, src, dst)
 		k.Zone = s.Key.Zone
 		return c, k, nil
-	}, nil
+	}
+	return d, closer, nil
 }
 
 // Lost opens a passive data connection to a port where the server's own firewall drops everything: the flow stays

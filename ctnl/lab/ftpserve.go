@@ -118,9 +118,9 @@ func (f *ftpConn) retrieve(arg string) string {
 
 // data opens the data connection.
 func (f *ftpConn) data() (net.Conn, error) {
-	if f.ln != nil {
-		defer context.AfterFunc(f.ctx, func() { _ = f.ln.Close() })()
-		return f.ln.Accept()
+	if ln := f.ln; ln != nil {
+		defer context.AfterFunc(f.ctx, func() { _ = ln.Close() })()
+		return ln.Accept()
 	}
 	return f.lab.server.Dial(f.ctx, "tcp", at(local(f.c).Addr().Unmap(), 0), f.active.String())
 }

@@ -20,7 +20,7 @@ type Options struct {
 	Seed uint64
 }
 
-// MaxRate is the highest Options.Rate: about a thousand new flows a second.
+// MaxRate is the highest Options.Rate: several hundred new flows a second.
 const MaxRate = 100
 
 // A Lab is a client, a router and a server in namespaces of their own. Its methods are safe for concurrent use.
@@ -30,9 +30,10 @@ type Lab struct {
 	client, router, server *NS
 	raw                    [2]map[int]int // client's and server's raw sockets by address family
 
-	stop context.CancelFunc // ends the servers
-	wg   sync.WaitGroup     // their goroutines
-	port atomic.Uint32      // last port or identifier given to a crafted flow
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	wg   sync.WaitGroup // the servers and Run
+	port atomic.Uint32  // last port or identifier given to a crafted flow
 
 	mu       sync.Mutex // guards what follows
 	rng      *rand.Rand
@@ -53,8 +54,8 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 		return nil, fmt.Errorf("lab: rate %g, zones %v: need a rate up to %d and two different zones", o.Rate, o.Zones, MaxRate)
 	}
 	l := &Lab{rate: o.Rate, zones: o.Zones, rng: rand.New(rand.NewPCG(o.Seed, 1))}
-	ctx, l.stop = context.WithCancel(ctx)
-	if err := l.build(ctx); err != nil {
+	l.ctx, l.stop = context.WithCancel(ctx)
+	if err := l.build(l.ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -96,8 +97,8 @@ func (l *Lab) Server() *NS { return l.server }
 // Zones returns the two zones besides 0.
 func (l *Lab) Zones() [2]uint16 { return l.zones }
 
-// Close ends the servers and gives the namespaces up; the kernel takes them down with all links, rules and flows. A
-// running Run ends with errors of its sockets, so stop it first.
+// Close ends Run and the servers, waits for them, and gives the namespaces up; the kernel takes them down with all
+// links, rules and flows.
 func (l *Lab) Close() error {
 	l.stop()
 	l.wg.Wait()

@@ -21,9 +21,14 @@ const patience = 10 * time.Minute
 // maxBusy bounds the jobs in flight; a start that finds more of them is left out.
 const maxBusy = 2000
 
-// Run makes traffic until ctx ends, then returns nil. What fails, because the user deleted its flow or set a rule
+// Run makes traffic until ctx ends or Close is called, then returns nil. What fails, because the user deleted its flow or set a rule
 // against it, is counted (see Failures) and tried again.
 func (l *Lab) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	l.wg.Add(1)
+	defer l.wg.Done()
 	var wg sync.WaitGroup
 	busy := make(chan struct{}, maxBusy)
 	for _, j := range l.jobs() {

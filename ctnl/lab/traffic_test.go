@@ -78,3 +78,19 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d pieces of the traffic failed; the last: %v", n, err)
 	}
 }
+
+// Close ends a Run that nobody stopped.
+func TestCloseEndsRun(t *testing.T) {
+	l := testLab(t, Options{Rate: 20})
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(context.Background()) }()
+	if left := watch(t.Context(), t, l, []string{"tcp TIME_WAIT"}); len(left) > 0 {
+		t.Errorf("no traffic: %q", left)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

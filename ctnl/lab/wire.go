@@ -142,7 +142,9 @@ func (n *NS) attach(link string, addrs []netip.Prefix, routes ...route) error {
 		}
 	}
 	for _, r := range routes {
-		nr := &netlink.Route{Dst: ipNet(r.to), Gw: r.via.AsSlice(), LinkIndex: dev.Attrs().Index}
+		// A FIN that is sent again moves conntrack on, to LAST_ACK and TIME_WAIT, though the other half is open. On
+		// a loaded machine an answer may take longer than the usual 200 ms: wait for a second.
+		nr := &netlink.Route{Dst: ipNet(r.to), Gw: r.via.AsSlice(), LinkIndex: dev.Attrs().Index, RtoMin: 1000}
 		if r.via == nowhere {
 			nr = &netlink.Route{Dst: ipNet(r.to), Type: unix.RTN_BLACKHOLE}
 		}

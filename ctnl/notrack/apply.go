@@ -1,0 +1,231 @@
+package notrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// ApplyOptions say what Apply does beside installing.
+type ApplyOptions struct {
+	Delete bool          // delete the covered entries
+	Verify time.Duration // how long to look for leaks; 0 is DefaultVerify, negative is not at all
+}
+
+// DefaultVerify is how long Apply watches whether the traffic is untracked. It ends earlier once packets were seen.
+const DefaultVerify = 2 * time.Second
+
+// settle is how long after the deletion a packet may still be on its way that was matched before the rule was there.
+const settle = 100 * time.Millisecond
+
+// Apply installs the rules of a request, then deletes the covered entries, then looks whether their packets are
+// untracked: by the leak counters behind conntrack and by events of new flows. Where they are not, the rule is taken
+// back and the result says why. The order matters: an entry deleted first would be made again by the next packet.
+func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOptions) (model.NotrackResult, error) {
+	var res model.NotrackResult
+	cov := newCoverer(q.Rules)
+	seen := &newFlows{cov: cov}
+	stop, err := flows.Watch(ctx, seen.add)
+	if err != nil {
+		return res, err
+	}
+	defer stop()
+	res.Rule, err = c.Add(ctx, q)
+	if errors.Is(err, ErrExists) {
+		res.Existed = true
+		return res, nil
+	}
+	if err != nil {
+		return res, err
+	}
+	if opt.Delete {
+		d, err := deleteCovered(ctx, flows, cov)
+		res.Deleted, res.Gone = d.Deleted, d.Gone
+		if err != nil {
+			return res, err
+		}
+	}
+	if opt.Verify < 0 || !res.Rule.HasLeak {
+		return res, nil
+	}
+	if opt.Verify == 0 {
+		opt.Verify = DefaultVerify
+	}
+	return res, c.verify(ctx, q, flows, opt, seen, &res)
+}
+
+func deleteCovered(ctx context.Context, flows Flows, cov *coverer) (ctnl.DeleteResult, error) {
+	var targets []ctnl.Target
+	err := flows.Each(ctx, func(f *model.Flow) bool {
+		if cov.covers(f) {
+			targets = append(targets, ctnl.Target{Key: f.Key, ID: f.ID})
+		}
+		return true
+	})
+	if err != nil || len(targets) == 0 {
+		return ctnl.DeleteResult{}, err
+	}
+	return flows.Delete(ctx, targets)
+}
+
+// newFlows collects the keys of new flows that the rules cover.
+type newFlows struct {
+	cov *coverer
+	mu  sync.Mutex
+	got []ctnl.Target
+}
+
+func (n *newFlows) add(e *model.Event) {
+	if !n.cov.covers(&e.Flow) {
+		return
+	}
+	n.mu.Lock()
+	n.got = append(n.got, ctnl.Target{Key: e.Flow.Key, ID: e.Flow.ID})
+	n.mu.Unlock()
+}
+
+// take returns what was collected since the last call.
+func (n *newFlows) take() []ctnl.Target {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := n.got
+	n.got = nil
+	return t
+}
+
+// verify waits for packets and looks for leaks. Flows made by packets that were past our hook when the rule came are
+// deleted again and do not count.
+func (c *Conn) verify(ctx context.Context, q *Request, flows Flows, opt ApplyOptions, seen *newFlows, res *model.NotrackResult) error {
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
+	if late := seen.take(); opt.Delete && len(late) > 0 {
+		if _, err := flows.Delete(ctx, late); err != nil {
+			return err
+		}
+	}
+	base, err := c.find(ctx, res.Rule.ID)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(opt.Verify); ; {
+		r, err := c.find(ctx, res.Rule.ID)
+		if err != nil {
+			return err
+		}
+		res.Rule = r
+		res.Packets = r.Packets[0] + r.Packets[1]
+		fresh := seen.take()
+		if len(fresh) > 0 || r.Leaked > base.Leaked && c.blame(ctx, &r, flows, seen.cov, opt) {
+			return c.takeBack(ctx, q, len(fresh), r.Leaked-base.Leaked, res)
+		}
+		passed := res.Packets - base.Packets[0] - base.Packets[1]
+		if passed >= 4 || time.Now().After(end) {
+			res.Verified = passed > 0
+			return nil
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// blame reports whether a leak is rule r's. Exact rules of one table share their leak counters; with another one beside,
+// the leak is r's if there are entries that it covers and that were deleted before.
+func (c *Conn) blame(ctx context.Context, r *model.NotrackRule, flows Flows, cov *coverer, opt ApplyOptions) bool {
+	rules, err := c.List(ctx)
+	if err != nil || !opt.Delete || len(cov.exact) == 0 {
+		return true
+	}
+	alone := true
+	for i := range rules {
+		o := &rules[i]
+		alone = alone && (o.ID == r.ID || o.Table != r.Table || !slices.ContainsFunc(o.Rules, func(x model.Rule) bool { return x.Exact() }))
+	}
+	tracked := alone
+	if !alone {
+		_ = flows.Each(ctx, func(f *model.Flow) bool {
+			tracked = cov.covers(f)
+			return !tracked
+		})
+	}
+	return tracked
+}
+
+// takeBack removes a rule that does not work and says why it does not.
+func (c *Conn) takeBack(ctx context.Context, q *Request, fresh int, leaked uint64, res *model.NotrackResult) error {
+	res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(q))
+	if err := c.Remove(ctx, res.Rule.ID); err != nil && !errors.Is(err, ErrNoRule) {
+		return err
+	}
+	return nil
+}
+
+func evidence(leaked uint64, fresh int) string {
+	switch {
+	case leaked > 0 && fresh > 0:
+		return fmt.Sprintf("%d packets behind conntrack, %d new entries", leaked, fresh)
+	case leaked > 0:
+		return fmt.Sprintf("%d packets behind conntrack", leaked)
+	}
+	return fmt.Sprintf("%d new entries", fresh)
+}
+
+// cause looks for what defeats the rule.
+func (c *Conn) cause(q *Request) string {
+	s, err := newSurvey(c.ns)
+	if err != nil {
+		return "no cause found: " + err.Error()
+	}
+	defer s.close()
+	for i := range q.Rules {
+		for _, m := range s.zone(&q.Rules[i]) {
+			return "a rule puts them in a zone, which overrides NOTRACK: " + m.where
+		}
+		if i >= maxProbes {
+			break
+		}
+	}
+	for i := range s.rs.chains {
+		for j := range s.rs.chains[i].rules {
+			if r := &s.rs.chains[i].rules[j]; r.has("flow_offload") {
+				return "a flowtable may bypass the rule: " + r.place()
+			}
+		}
+	}
+	if c.be.name() != "nftables" {
+		return "another rule gave them an entry before the raw table"
+	}
+	return "something before priority -310, or another table, gave them an entry"
+}
+
+// find reads one rule back.
+func (c *Conn) find(ctx context.Context, id string) (model.NotrackRule, error) {
+	rules, err := c.List(ctx)
+	if err != nil {
+		return model.NotrackRule{}, err
+	}
+	for i := range rules {
+		if rules[i].ID == id {
+			return rules[i], nil
+		}
+	}
+	return model.NotrackRule{}, fmt.Errorf("notrack: %s has gone while it was being verified: %w", id, ErrNoRule)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,177 @@
+package notrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// Errors that a caller can act on.
+var (
+	ErrPermission = ctnl.ErrPermission // CAP_NET_ADMIN is missing
+	ErrNoBackend  = errors.New("neither nf_tables nor iptables is there")
+	ErrExists     = errors.New("such a rule exists")
+	ErrNoRule     = errors.New("no such rule")
+	ErrNotOurs    = errors.New("not made by this ctview")
+)
+
+// A Namespace runs a function in a network namespace. *ctnl.Netns is one.
+type Namespace interface {
+	Do(func() error) error
+}
+
+type here struct{}
+
+func (here) Do(fn func() error) error { return fn() }
+
+// Options say how to open a Conn.
+type Options struct {
+	// Backend is "nftables", "iptables" (whichever iptables-restore is), "iptables-nft", "iptables-legacy", or "" for
+	// nftables where the kernel has it and iptables where not.
+	Backend string
+	// Who is shown as the maker of rules; "" is the user, behind sudo the one who called it.
+	Who string
+}
+
+// A Conn installs and lists NOTRACK rules in one network namespace. It is safe for concurrent use. Rules of the session
+// end when it is closed.
+type Conn struct {
+	ns  Namespace
+	who string
+	mu  sync.Mutex // one change at a time
+	be  backend
+	why string
+}
+
+// A backend keeps groups of rules in the kernel. Calls are serialised by Conn.
+type backend interface {
+	name() string
+	// add installs g for its trial time. Nothing is changed where it fails.
+	add(ctx context.Context, g *group) error
+	// extend gives rule id a new life from now on; 0 is for ever.
+	extend(ctx context.Context, id string, life time.Duration) error
+	// settle gives a rule the life that confirming means, and records keep with it.
+	remove(ctx context.Context, ids []string) error
+	list(ctx context.Context) ([]model.NotrackRule, error)
+	// commands returns g as commands that a person could have typed.
+	commands(g *group) []string
+	// sweep removes what is left of rules that have expired.
+	sweep(ctx context.Context) error
+	close() error
+}
+
+// A group is what one request installs under one name.
+type group struct {
+	id    string
+	rules []model.Rule
+	meta
+}
+
+// meta is what the kernel keeps beside the match, in comments.
+type meta struct {
+	who   string
+	when  int64 // Unix seconds
+	keep  model.Keep
+	trial int64 // seconds that it lives unconfirmed
+	owner int   // PID of the session, 0 for none
+}
+
+// Open picks a backend. It changes nothing and makes no table. A nil ns is the namespace of the caller's thread.
+func Open(ns Namespace, opt Options) (*Conn, error) {
+	if ns == nil {
+		ns = here{}
+	}
+	c := &Conn{ns: ns, who: opt.Who}
+	if c.who == "" {
+		c.who = caller()
+	}
+	var err error
+	c.be, c.why, err = pick(ns, opt.Backend)
+	return c, err
+}
+
+// Close ends the session: its rules are gone.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.be.close()
+}
+
+// Backend returns the backend's name and why it was picked.
+func (c *Conn) Backend() (name, why string) { return c.be.name(), c.why }
+
+// pick chooses the backend without creating anything: the question for the ruleset's generation is answered by every
+// kernel with nf_tables, and iptables -L, which would load tables, is not run.
+func pick(ns Namespace, want string) (backend, string, error) {
+	switch want {
+	case "", "nftables", "nft":
+		rd, err := dialConn(ns)
+		if err != nil {
+			return nil, "", err
+		}
+		_, err = rd.generation()
+		if err == nil {
+			why := "nf_tables answers"
+			if want != "" {
+				why = "asked for"
+			}
+			return &nft{ns: ns, rd: rd}, why, nil
+		}
+		rd.Close()
+		if err := wrap("probe nf_tables", err); want != "" || errors.Is(err, ErrPermission) {
+			return nil, "", err
+		}
+		be, _, err := pickIptables(ns, "iptables")
+		return be, "the kernel has no nf_tables", err
+	case "iptables", "iptables-nft", "iptables-legacy":
+		return pickIptables(ns, want)
+	}
+	return nil, "", fmt.Errorf("notrack: unknown backend %q: nftables, iptables, iptables-nft or iptables-legacy", want)
+}
+
+// caller returns who to show as the maker of a rule.
+func caller() string {
+	if s := os.Getenv("SUDO_USER"); s != "" {
+		return word(s)
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return word(u.Username)
+	}
+	return fmt.Sprint("uid", os.Getuid())
+}
+
+// word keeps what is harmless in a comment, at most 24 bytes of it.
+func word(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._@-", r) {
+			return r
+		}
+		return '_'
+	}, s)
+	return s[:min(len(s), 24)]
+}
+
+// ID returns the name of a set of rules: the same for the same matches, in whatever order they come.
+func ID(rules []model.Rule) string {
+	texts := make([]string, len(rules))
+	for i := range rules {
+		texts[i] = rules[i].String()
+	}
+	slices.Sort(texts)
+	h := fnv.New32a()
+	for _, t := range texts {
+		_, _ = h.Write([]byte(t))
+		_, _ = h.Write([]byte{'\n'})
+	}
+	return fmt.Sprintf("%06x", h.Sum32()>>8^h.Sum32()&0xff)
+}

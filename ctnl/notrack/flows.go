@@ -1,0 +1,118 @@
+package notrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ti-mo/netfilter"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// Flows are the tracked connections that a preview counts and Apply deletes and watches.
+type Flows interface {
+	// Each calls fn for every flow until it returns false.
+	Each(ctx context.Context, fn func(*model.Flow) bool) error
+	// Delete deletes entries.
+	Delete(ctx context.Context, targets []ctnl.Target) (ctnl.DeleteResult, error)
+	// Watch calls fn for new flows from now on, on a goroutine of its own, until stop is called. The event is reused.
+	Watch(ctx context.Context, fn func(*model.Event)) (stop func(), err error)
+}
+
+// KernelFlows returns the flows of a namespace as the kernel tells them, by dump.
+func KernelFlows(ns *ctnl.Netns) Flows { return kernelFlows{ns} }
+
+type kernelFlows struct{ ns *ctnl.Netns }
+
+var errEnough = errors.New("enough")
+
+func (k kernelFlows) Each(ctx context.Context, fn func(*model.Flow) bool) error {
+	err := ctnl.DumpTo(ctx, k.ns, model.KernelFilter{}, func(evs []model.Event) error {
+		for i := range evs {
+			if !fn(&evs[i].Flow) {
+				return errEnough
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (k kernelFlows) Delete(ctx context.Context, targets []ctnl.Target) (ctnl.DeleteResult, error) {
+	kern := ctnl.NewKernel(k.ns)
+	defer func() { _ = kern.Close() }()
+	return kern.DeleteMany(ctx, targets, nil)
+}
+
+func (k kernelFlows) Watch(ctx context.Context, fn func(*model.Event)) (func(), error) {
+	w, err := ctnl.Watch(k.ns, ctnl.WatchOptions{Groups: []netfilter.NetlinkGroup{netfilter.GroupCTNew}, RcvBuf: 4 << 20})
+	if err != nil {
+		return nil, fmt.Errorf("notrack: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.Run(ctx, newSink(fn))
+	}()
+	return func() {
+		cancel()
+		<-done
+		_ = w.Close()
+	}, nil
+}
+
+// newSink hands NEW events on and ignores the rest: a loss here only means that a leak is found by its counter.
+type newSink func(*model.Event)
+
+func (s newSink) Apply(_ int64, evs []model.Event) {
+	for i := range evs {
+		if evs[i].Kind == model.New {
+			s(&evs[i])
+		}
+	}
+}
+
+func (newSink) BeginDump(int64)                          {}
+func (newSink) EndDump(int64, bool) (r model.DumpResult) { return r }
+func (newSink) Lost(int64, uint64)                       {}
+func (newSink) Refuse(uint64, uint64)                    {}
+
+// A coverer answers Covers for many rules: exact ones by a map, the others one after another.
+type coverer struct {
+	exact map[model.Tuple]bool
+	wide  []model.Rule
+}
+
+func newCoverer(rules []model.Rule) *coverer {
+	c := &coverer{exact: map[model.Tuple]bool{}}
+	for _, r := range rules {
+		if !r.Exact() || !r.Proto.HasPorts() {
+			c.wide = append(c.wide, r)
+			continue
+		}
+		o, p := r.Tuples()
+		c.exact[o] = true
+		if !r.OneWay {
+			c.exact[p] = true
+		}
+	}
+	return c
+}
+
+func (c *coverer) covers(f *model.Flow) bool {
+	if c.exact[f.Orig()] || c.exact[f.Reply()] {
+		return true
+	}
+	for i := range c.wide {
+		if c.wide[i].Covers(f) {
+			return true
+		}
+	}
+	return false
+}

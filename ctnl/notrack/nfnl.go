@@ -1,0 +1,148 @@
+package notrack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// requestTimeout bounds one request to the kernel.
+const requestTimeout = 10 * time.Second
+
+// A conn is a netlink socket for reading the nftables ruleset. The ruleset is decoded here and not by google/nftables,
+// which leaves out expressions that it does not know and fails on sets of unknown types: an analysis that decides
+// whether traffic is dropped must see both.
+type conn struct{ nl *netlink.Conn }
+
+func dialConn(ns Namespace) (*conn, error) {
+	var c *netlink.Conn
+	err := ns.Do(func() (err error) {
+		c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		return err
+	})
+	if err != nil {
+		return nil, wrap("open netlink", err)
+	}
+	return &conn{c}, nil
+}
+
+func (c *conn) Close() { _ = c.nl.Close() }
+
+func nftType(msg int) netlink.HeaderType {
+	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | msg)
+}
+
+// nfgen returns the nfgenmsg that every nfnetlink message begins with.
+func nfgen(family uint8, res uint16) []byte {
+	return []byte{family, unix.NFNETLINK_V0, byte(res >> 8), byte(res)}
+}
+
+// request sends one message and returns the answers, without their nfgenmsg.
+func (c *conn) request(msg int, flags netlink.HeaderFlags, family uint8, attrs ...netlink.Attribute) ([]netlink.Message, error) {
+	b, err := netlink.MarshalAttributes(attrs)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.nl.SetDeadline(time.Now().Add(requestTimeout))
+	ms, err := c.nl.Execute(netlink.Message{
+		Header: netlink.Header{Type: nftType(msg), Flags: netlink.Request | flags},
+		Data:   append(nfgen(family, 0), b...)})
+	if err != nil {
+		return nil, err
+	}
+	out := ms[:0]
+	for _, m := range ms {
+		if len(m.Data) >= 4 && m.Header.Type>>8 == unix.NFNL_SUBSYS_NFTABLES {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+func (c *conn) dump(msg int, attrs ...netlink.Attribute) ([]netlink.Message, error) {
+	return c.request(msg, netlink.Dump, unix.NFPROTO_UNSPEC, attrs...)
+}
+
+// generation returns the number of the ruleset. It is also the probe for nf_tables: the request creates nothing.
+func (c *conn) generation() (uint32, error) {
+	ms, err := c.request(unix.NFT_MSG_GETGEN, 0, unix.NFPROTO_UNSPEC)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range ms {
+		var id uint32
+		eachAttr(m.Data[4:], func(typ uint16, v []byte) {
+			if typ == unix.NFTA_GEN_ID && len(v) == 4 {
+				id = binary.BigEndian.Uint32(v)
+			}
+		})
+		return id, nil
+	}
+	return 0, errors.New("no answer to NFT_MSG_GETGEN")
+}
+
+// eachAttr calls fn for each attribute in b, flag bits taken off the type. It stops at a malformed one.
+func eachAttr(b []byte, fn func(typ uint16, v []byte)) {
+	for len(b) >= unix.NLA_HDRLEN {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.NLA_HDRLEN || n > len(b) {
+			return
+		}
+		fn(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.NLA_HDRLEN:n])
+		b = b[min((n+3)&^3, len(b)):]
+	}
+}
+
+// attr returns the first attribute of a type, nil if there is none.
+func attr(b []byte, want uint16) (v []byte) {
+	eachAttr(b, func(typ uint16, x []byte) {
+		if typ == want && v == nil {
+			v = x
+		}
+	})
+	return v
+}
+
+func be32(b []byte) uint32 {
+	if len(b) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b)
+}
+
+func be64(b []byte) uint64 {
+	if len(b) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}
+
+// cstr cuts a string attribute at its NUL.
+func cstr(b []byte) string {
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}
+
+func strAttr(typ uint16, s string) netlink.Attribute {
+	return netlink.Attribute{Type: typ, Data: append([]byte(s), 0)}
+}
+
+// wrap names the place and turns errnos into the sentinels.
+func wrap(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("notrack: %s: %w", what, ErrPermission)
+	}
+	return fmt.Errorf("notrack: %s: %w", what, err)
+}

@@ -1,0 +1,308 @@
+package notrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ctview/model"
+)
+
+const (
+	tableName     = "ctview"  // shared by every ctview: rules that outlive the program
+	sessionPrefix = "ctview-" // and the PID: rules that end with it
+)
+
+// nft is the nftables backend.
+type nft struct {
+	ns Namespace
+	rd *conn
+	s  *session // nil until the first rule of the session
+}
+
+// A session is the table that belongs to this process, through the netlink socket that made it.
+type session struct {
+	c     *nftables.Conn
+	raw   *netlink.Conn
+	table string
+	owned bool // NFT_TABLE_F_OWNER was accepted; otherwise rules live from one extension to the next
+}
+
+func (n *nft) name() string { return "nftables" }
+
+func (n *nft) close() error {
+	defer n.rd.Close()
+	if n.s == nil {
+		return nil
+	}
+	s := n.s
+	n.s = nil
+	if !s.owned {
+		s.c.DelTable(&nftables.Table{Name: s.table, Family: nftables.TableFamilyINet})
+		_ = s.c.Flush()
+	}
+	return s.c.CloseLasting() // an owned table goes with the socket
+}
+
+// dial opens a socket of google/nftables and returns the netlink socket below it too: that one can set table flags,
+// which the library (v0.3.0) always writes as 0. Ownership of a table is by socket.
+func (n *nft) dial() (c *nftables.Conn, raw *netlink.Conn, err error) {
+	err = n.ns.Do(func() (err error) {
+		c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(nl *netlink.Conn) error {
+			raw = nl
+			return nil
+		}))
+		return err
+	})
+	if err != nil {
+		return nil, nil, wrap("open nftables", err)
+	}
+	// A thousand elements are 150 kB in one send, and every message of a batch is acknowledged. Best effort.
+	_ = raw.SetWriteBuffer(16 << 20)
+	_ = raw.SetReadBuffer(4 << 20)
+	return c, raw, nil
+}
+
+// openSession makes the socket and the table of this process's session.
+func (n *nft) openSession() error {
+	if n.s != nil {
+		return nil
+	}
+	c, raw, err := n.dial()
+	if err != nil {
+		return err
+	}
+	s := &session{c: c, raw: raw, table: fmt.Sprint(sessionPrefix, os.Getpid()), owned: true}
+	err = newTable(raw, s.table, nftTableFOwner)
+	for i := 2; errors.Is(err, unix.EPERM) && i < 100 || errors.Is(err, unix.EEXIST); i++ {
+		// A second Conn of this process, or the same PID in another PID namespace, has that name.
+		s.table = fmt.Sprintf("%s%d.%d", sessionPrefix, os.Getpid(), i)
+		err = newTable(raw, s.table, nftTableFOwner)
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // before 5.12
+		s.owned = false
+		err = newTable(raw, s.table, 0)
+	}
+	if err != nil {
+		_ = c.CloseLasting()
+		return wrap("make the session's table", err)
+	}
+	n.s = s
+	return nil
+}
+
+// newTable sends NFT_MSG_NEWTABLE with flags in a batch of its own.
+func newTable(raw *netlink.Conn, name string, flags uint32) error {
+	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{strAttr(unix.NFTA_TABLE_NAME, name),
+		{Type: unix.NFTA_TABLE_FLAGS, Data: []byte{byte(flags >> 24), byte(flags >> 16), byte(flags >> 8), byte(flags)}}})
+	if err != nil {
+		return err
+	}
+	edge := func(typ int) netlink.Message {
+		return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(typ), Flags: netlink.Request},
+			Data: nfgen(0, unix.NFNL_SUBSYS_NFTABLES)}
+	}
+	_, err = raw.SendMessages([]netlink.Message{edge(unix.NFNL_MSG_BATCH_BEGIN), {
+		Header: netlink.Header{Type: nftType(unix.NFT_MSG_NEWTABLE),
+			Flags: netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl},
+		Data: append(nfgen(unix.NFPROTO_INET, 0), attrs...)}, edge(unix.NFNL_MSG_BATCH_END)})
+	if err != nil {
+		return err
+	}
+	_ = raw.SetReadDeadline(time.Now().Add(requestTimeout))
+	defer func() { _ = raw.SetReadDeadline(time.Time{}) }()
+	_, err = raw.Receive()
+	return err
+}
+
+// A target is the table that a change goes to and the socket to reach it by.
+type target struct {
+	c     *nftables.Conn
+	table string
+	done  func()
+}
+
+func (n *nft) target(session bool) (target, error) {
+	if session {
+		if err := n.openSession(); err != nil {
+			return target{}, err
+		}
+		return target{n.s.c, n.s.table, func() {}}, nil
+	}
+	c, _, err := n.dial()
+	if err != nil {
+		return target{}, err
+	}
+	return target{c, tableName, func() { _ = c.CloseLasting() }}, nil
+}
+
+// reach returns the target for changing an existing table.
+func (n *nft) reach(table string) (target, error) {
+	switch {
+	case n.s != nil && table == n.s.table:
+		return n.target(true)
+	case table == tableName:
+		return n.target(false)
+	}
+	return target{}, fmt.Errorf("notrack: table inet %s belongs to another ctview (pid %s): %w", table,
+		strings.TrimPrefix(table, sessionPrefix), ErrNotOurs)
+}
+
+// ours reports whether a table's name is one of ctview's.
+func ours(t *nftTable) bool {
+	return t.family == unix.NFPROTO_INET && (t.name == tableName || strings.HasPrefix(t.name, sessionPrefix) &&
+		strings.Trim(t.name[len(sessionPrefix):], "0123456789.") == "")
+}
+
+// attempts bounds how often a change is tried again after somebody else changed the same table in between.
+const attempts = 5
+
+func (n *nft) add(ctx context.Context, g *group) error {
+	for range attempts {
+		err := n.addOnce(g)
+		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
+			continue // the skeleton came or went while we were looking
+		}
+		return err
+	}
+	return fmt.Errorf("notrack: add: the table changes faster than it can be read")
+}
+
+func (n *nft) addOnce(g *group) error {
+	rs, err := n.rd.readRuleset()
+	if err != nil {
+		return err
+	}
+	have, err := n.installed(rs)
+	if err != nil {
+		return err
+	}
+	if r := have.find(g.id); r != nil {
+		return fmt.Errorf("notrack: rule %s (%s): %w", g.id, r.Text(), ErrExists)
+	}
+	tgt, err := n.target(g.keep == model.KeepSession)
+	if err != nil {
+		return err
+	}
+	defer tgt.done()
+	b := newBuilder(tgt, rs)
+	if err := b.skeleton(active(rs, n.ns)); err != nil {
+		return err
+	}
+	if err := b.group(g, have.keys[tgt.table]); err != nil {
+		return err
+	}
+	return wrap("add", b.flush())
+}
+
+func (n *nft) extend(_ context.Context, id string, life time.Duration) error {
+	for range attempts {
+		err := n.extendOnce(id, life)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		return err
+	}
+	return fmt.Errorf("notrack: rule %s expired: %w", id, ErrNoRule)
+}
+
+// extendOnce adds the elements again with the new time-out, which moves it since Linux 6.12; where it did not, they are
+// deleted and added in one transaction, at the price of their counters.
+func (n *nft) extendOnce(id string, life time.Duration) error {
+	_, have, err := n.readInstalled()
+	if err != nil {
+		return err
+	}
+	table, es := have.elements(id)
+	if len(es) == 0 {
+		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+	}
+	tgt, err := n.reach(table)
+	if err != nil {
+		return err
+	}
+	defer tgt.done()
+	if err := putElements(tgt, es, life, false); err != nil {
+		return wrap("extend", err)
+	}
+	if _, have, err = n.readInstalled(); err != nil {
+		return err
+	}
+	if _, now := have.elements(id); extended(now, life) {
+		return nil
+	}
+	return wrap("extend", putElements(tgt, es, life, true))
+}
+
+// extended reports whether every element got the life asked for.
+func extended(es []elemAt, life time.Duration) bool {
+	for _, e := range es {
+		if life == 0 && e.timeout != 0 || life != 0 && (e.timeout != life || e.left < life-5*time.Second) {
+			return false
+		}
+	}
+	return len(es) > 0
+}
+
+func (n *nft) remove(_ context.Context, ids []string) error {
+	for range attempts {
+		err := n.removeOnce(ids)
+		if errors.Is(err, unix.ENOENT) {
+			continue // something expired or was removed meanwhile: look again
+		}
+		return err
+	}
+	return fmt.Errorf("notrack: remove: the table changes faster than it can be read")
+}
+
+func (n *nft) removeOnce(ids []string) error {
+	rs, have, err := n.readInstalled()
+	if err != nil {
+		return err
+	}
+	byTable := map[string][]string{}
+	for _, id := range ids {
+		r := have.find(id)
+		if r == nil {
+			return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+		}
+		t := strings.TrimPrefix(r.Table, "inet ")
+		byTable[t] = append(byTable[t], id)
+	}
+	for table, ids := range byTable {
+		tgt, err := n.reach(table)
+		if err != nil {
+			return err
+		}
+		err = removeFrom(tgt, rs, have, ids)
+		tgt.done()
+		if err != nil {
+			return wrap("remove", err)
+		}
+	}
+	return nil
+}
+
+func (n *nft) list(context.Context) ([]model.NotrackRule, error) {
+	_, have, err := n.readInstalled()
+	if err != nil {
+		return nil, err
+	}
+	return have.rules, nil
+}
+
+func (n *nft) readInstalled() (*ruleset, *installed, error) {
+	rs, err := n.rd.readRuleset()
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err := n.installed(rs)
+	return rs, have, err
+}

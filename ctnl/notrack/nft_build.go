@@ -1,0 +1,281 @@
+package notrack
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+
+	"ctview/model"
+)
+
+// Priorities of our chains (enum nf_ip_hook_priorities): before the raw table (-300) and so before conntrack (-200),
+// and the leak counters right behind conntrack.
+const (
+	prioNotrack = -310
+	prioVerify  = -190
+)
+
+// ctviewChain is one of the four chains of a table of ours.
+type ctviewChain struct {
+	name   string
+	hook   *nftables.ChainHook
+	prio   nftables.ChainPriority
+	pre    bool // prerouting
+	verify bool
+}
+
+var ctviewChains = [...]ctviewChain{
+	{"pre", nftables.ChainHookPrerouting, prioNotrack, true, false},
+	{"out", nftables.ChainHookOutput, prioNotrack, false, false},
+	{"pre_verify", nftables.ChainHookPrerouting, prioVerify, true, true},
+	{"out_verify", nftables.ChainHookOutput, prioVerify, false, true},
+}
+
+var (
+	flows4Type = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr, nftables.TypeInetProto,
+		nftables.TypeInetService, nftables.TypeInetService)
+	flows6Type = nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeIP6Addr, nftables.TypeInetProto,
+		nftables.TypeInetService, nftables.TypeInetService)
+)
+
+// A builder collects one transaction for one table.
+type builder struct {
+	target
+	t      *nftables.Table
+	rs     *ruleset
+	verify bool // the leak counters are there, or being made
+	made   bool // the skeleton was there
+}
+
+func newBuilder(tgt target, rs *ruleset) *builder {
+	return &builder{target: tgt, rs: rs, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
+}
+
+func (b *builder) flush() error { return b.c.Flush() }
+
+// skeleton adds what the table lacks: everything, or the leak counters where tracking has become active since.
+func (b *builder) skeleton(active bool) error {
+	have := map[string]bool{}
+	exists := false
+	for i := range b.rs.tables {
+		exists = exists || ours(&b.rs.tables[i]) && b.rs.tables[i].name == b.table
+	}
+	for i := range b.rs.chains {
+		c := &b.rs.chains[i]
+		if c.family != unix.NFPROTO_INET || c.table != b.table {
+			continue
+		}
+		have[c.name] = true
+		if c.name == "pre" && (len(c.rules) == 0 || c.rules[0].comment != version) {
+			return fmt.Errorf("notrack: table inet %s was not made by this version of ctview: remove it with \"nft delete table inet %s\"",
+				b.table, b.table)
+		}
+	}
+	if !exists {
+		b.c.CreateTable(b.t) // NLM_F_EXCL: whoever else is making it now wins, and we look again
+	}
+	b.made = have["pre"]
+	if !b.made {
+		for _, s := range [...]*nftables.Set{b.flowSet(model.IPv4), b.flowSet(model.IPv6)} {
+			if err := b.c.AddSet(s, nil); err != nil {
+				return fmt.Errorf("notrack: %w", err)
+			}
+		}
+	}
+	b.verify = active || have["pre_verify"]
+	for _, ch := range ctviewChains {
+		if !have[ch.name] && (!ch.verify || b.verify) {
+			b.chain(ch)
+		}
+	}
+	return nil
+}
+
+func (b *builder) flowSet(f model.Family) *nftables.Set {
+	s := &nftables.Set{Table: b.t, Name: "flows4", KeyType: flows4Type, HasTimeout: true, Counter: true,
+		KeyByteOrder: binaryutil.BigEndian}
+	if f == model.IPv6 {
+		s.Name, s.KeyType = "flows6", flows6Type
+	}
+	return s
+}
+
+func (b *builder) chain(ch ctviewChain) {
+	accept := nftables.ChainPolicyAccept
+	c := b.c.AddChain(&nftables.Chain{Name: ch.name, Table: b.t, Hooknum: ch.hook, Priority: nftables.ChainPriorityRef(ch.prio),
+		Type: nftables.ChainTypeFilter, Policy: &accept})
+	if ch.pre {
+		// What comes from the loopback interface went through output before and carries its state already. Matching it
+		// here would change nothing and count it twice.
+		b.rule(c, version, []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint16(unix.ARPHRD_LOOPBACK)},
+			&expr.Verdict{Kind: expr.VerdictAccept}})
+	}
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		b.rule(c, version, ch.wrap(flowLookup(b.flowSet(f).Name, f)))
+	}
+}
+
+// wrap completes a match: notrack, or, behind conntrack, the count of what is tracked all the same. The state comes
+// before the lookup there, because a lookup that matches counts the element.
+func (ch ctviewChain) wrap(match []expr.Any) []expr.Any {
+	if !ch.verify {
+		return append(match, &expr.Counter{}, &expr.Notrack{})
+	}
+	return append(append([]expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(expr.CtStateBitUNTRACKED)},
+	}, match...), &expr.Counter{})
+}
+
+func (b *builder) rule(c *nftables.Chain, comment string, es []expr.Any) {
+	b.c.AddRule(&nftables.Rule{Table: b.t, Chain: c, Exprs: es,
+		UserData: userdata.AppendString(nil, userdata.TypeComment, comment)})
+}
+
+// flowLookup matches ip saddr . ip daddr . meta l4proto . th sport . th dport @set.
+func flowLookup(set string, f model.Family) []expr.Any {
+	off, alen := uint32(12), uint32(4) // iphdr.saddr
+	if f == model.IPv6 {
+		off, alen = 8, 16 // ipv6hdr.saddr
+	}
+	reg := func(bytes uint32) uint32 { return unix.NFT_REG32_00 + bytes/4 }
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(f)}},
+		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: off, Len: alen, DestRegister: unix.NFT_REG_1},
+		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: off + alen, Len: alen, DestRegister: reg(alen)},
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg(2 * alen)},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2, DestRegister: reg(2*alen + 4)},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: reg(2*alen + 8)},
+		&expr.Lookup{SourceRegister: unix.NFT_REG_1, SetName: set},
+	}
+}
+
+// flowKey is the element of a tuple: each field padded to a register.
+func flowKey(t *model.Tuple) []byte {
+	var k []byte
+	if t.Family == model.IPv4 {
+		k = append(append(k, t.Src[12:]...), t.Dst[12:]...)
+	} else {
+		k = append(append(k, t.Src[:]...), t.Dst[:]...)
+	}
+	return append(k, byte(t.Proto), 0, 0, 0,
+		byte(t.Sport>>8), byte(t.Sport), 0, 0, byte(t.Dport>>8), byte(t.Dport), 0, 0)
+}
+
+// keyTuple is the inverse of flowKey.
+func keyTuple(f model.Family, k []byte) (t model.Tuple, ok bool) {
+	n := 4
+	if f == model.IPv6 {
+		n = 16
+	}
+	if len(k) != 2*n+12 {
+		return t, false
+	}
+	src, ok1 := netip.AddrFromSlice(k[:n])
+	dst, ok2 := netip.AddrFromSlice(k[n : 2*n])
+	p := k[2*n:]
+	return model.TupleOf(model.Proto(p[0]), src, dst, uint16(p[4])<<8|uint16(p[5]), uint16(p[8])<<8|uint16(p[9])), ok1 && ok2
+}
+
+// chunk is how many elements one message carries: a netlink attribute ends at 64 KiB.
+const chunk = 200
+
+// group adds the elements and rules of g. Tuples in have stay with the rule that has them.
+func (b *builder) group(g *group, have map[string]string) error {
+	trial := time.Duration(g.trial) * time.Second
+	elems := map[model.Family][]nftables.SetElement{}
+	seen := map[string]bool{}
+	taken := ""
+	var wide []model.Rule
+	for _, r := range g.rules {
+		if !r.Exact() || !r.Proto.HasPorts() {
+			wide = append(wide, r)
+			continue
+		}
+		o, p := r.Tuples()
+		for dir, t := range [...]model.Tuple{o, p} {
+			k := flowKey(&t)
+			if dir == dirReply && r.OneWay || seen[string(k)] {
+				continue
+			}
+			if id, ok := have[string(k)]; ok {
+				taken = id
+				continue
+			}
+			seen[string(k)] = true
+			elems[t.Family] = append(elems[t.Family], nftables.SetElement{Key: k, Timeout: trial,
+				Comment: tag{id: g.id, dir: dir, meta: g.meta}.String()})
+		}
+	}
+	if len(seen) == 0 && len(wide) == 0 {
+		return fmt.Errorf("notrack: rule %s covers it already: %w", taken, ErrExists)
+	}
+	for f, es := range elems {
+		for i := 0; i < len(es); i += chunk {
+			if err := b.c.SetAddElements(b.flowSet(f), es[i:min(i+chunk, len(es))]); err != nil {
+				return fmt.Errorf("notrack: %w", err)
+			}
+		}
+	}
+	return b.wide(g, wide, trial)
+}
+
+// latchName is the set whose elements keep the wide rules of an id alive.
+func latchName(id string) string { return "live_" + id }
+
+// latch is a set of families: rules have no time-out in nftables, elements do, so every wide rule asks first whether
+// its family is still in here. When the elements expire, the rules match nothing.
+func (b *builder) latch(id string) *nftables.Set {
+	return &nftables.Set{Table: b.t, Name: latchName(id), KeyType: nftables.TypeNFProto, HasTimeout: true,
+		KeyByteOrder: binaryutil.NativeEndian}
+}
+
+func (b *builder) wide(g *group, rules []model.Rule, trial time.Duration) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	fams := map[model.Family]bool{}
+	for i := range rules {
+		for _, f := range rules[i].Families() {
+			fams[f] = true
+		}
+	}
+	set := b.latch(g.id)
+	var es []nftables.SetElement
+	for f := range fams {
+		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: trial, Comment: tag{id: g.id, meta: g.meta}.String()})
+	}
+	if err := b.c.AddSet(set, es); err != nil {
+		return fmt.Errorf("notrack: %w", err)
+	}
+	for _, ch := range ctviewChains {
+		if ch.verify && !b.verify {
+			continue
+		}
+		c := &nftables.Chain{Name: ch.name, Table: b.t}
+		for i := range rules {
+			b.wideRule(c, ch, set.Name, g.id, &rules[i])
+		}
+	}
+	return nil
+}
+
+// wideRule adds a rule, and that of its answers, to one chain.
+func (b *builder) wideRule(c *nftables.Chain, ch ctviewChain, set, id string, r *model.Rule) {
+	if r.Iface == "" || ch.pre { // no packet has come in where output runs
+		b.rule(c, tag{id: id, rule: r.String()}.String(), ch.wrap(wideMatch(set, r)))
+	}
+	if !r.OneWay {
+		rev := r.Reverse()
+		b.rule(c, tag{id: id, dir: dirReply, rule: r.String()}.String(), ch.wrap(wideMatch(set, &rev)))
+	}
+}

@@ -1,0 +1,191 @@
+package notrack
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+
+	"ctview/model"
+)
+
+// setOf describes an existing set of ours to google/nftables.
+func setOf(table string, n setName) *nftables.Set {
+	t := &nftables.Table{Name: table, Family: nftables.TableFamilyINet}
+	s := &nftables.Set{Table: t, Name: n.name, HasTimeout: true, KeyByteOrder: binaryutil.BigEndian}
+	switch n.name {
+	case "flows4":
+		s.KeyType = flows4Type
+	case "flows6":
+		s.KeyType = flows6Type
+	default:
+		s.KeyType = nftables.TypeNFProto
+	}
+	return s
+}
+
+// putElements adds elements again with another life; with replace they are deleted first, in the same transaction.
+func putElements(tgt target, es []elemAt, life time.Duration, replace bool) error {
+	bySet := map[setName][]nftables.SetElement{}
+	for _, e := range es {
+		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key, Timeout: life, Comment: e.comment})
+	}
+	for name, vals := range bySet {
+		set := setOf(tgt.table, name)
+		for part := range slices.Chunk(vals, chunk) {
+			if replace {
+				if err := tgt.c.SetDeleteElements(set, part); err != nil {
+					return err
+				}
+			}
+			if err := tgt.c.SetAddElements(set, part); err != nil {
+				return err
+			}
+		}
+	}
+	return tgt.c.Flush()
+}
+
+// removeFrom takes rules out of one table, in one transaction, and the table too where nothing else is in it.
+func removeFrom(tgt target, rs *ruleset, have *installed, ids []string) error {
+	t := &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}
+	others := 0
+	for i := range have.rules {
+		r := &have.rules[i]
+		if r.Table == "inet "+tgt.table && !slices.Contains(ids, r.ID) {
+			others++
+		}
+	}
+	if others == 0 && !strings.HasPrefix(tgt.table, sessionPrefix) {
+		tgt.c.DelTable(t)
+		return tgt.c.Flush()
+	}
+	bySet := map[setName][]nftables.SetElement{}
+	for _, id := range ids {
+		for _, e := range have.elems[id] {
+			if !strings.HasPrefix(e.set.name, "live_") {
+				bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key})
+			}
+		}
+	}
+	for name, vals := range bySet {
+		for part := range slices.Chunk(vals, chunk) {
+			if err := tgt.c.SetDeleteElements(setOf(tgt.table, name), part); err != nil {
+				return err
+			}
+		}
+	}
+	if err := removeWide(tgt, rs, ids); err != nil {
+		return err
+	}
+	return tgt.c.Flush()
+}
+
+// removeWide deletes the rules of ids and then their latches.
+func removeWide(tgt target, rs *ruleset, ids []string) error {
+	t := &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}
+	for i := range rs.chains {
+		c := &rs.chains[i]
+		if c.family != byte(t.Family) || c.table != tgt.table {
+			continue
+		}
+		for j := range c.rules {
+			if tg, ok := parseTag(c.rules[j].comment); ok && slices.Contains(ids, tg.id) {
+				err := tgt.c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: c.name, Table: t}, Handle: c.rules[j].handle})
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, id := range ids {
+		n := setName{byte(t.Family), tgt.table, latchName(id)}
+		if _, ok := rs.sets[n]; ok {
+			tgt.c.DelSet(setOf(tgt.table, n))
+		}
+	}
+	return nil
+}
+
+// sweep removes what expired rules leave behind: wide rules without a live latch, tables without a rule, tables of
+// sessions whose process is gone (only where the kernel has no table owners), and leak counters that alone keep
+// connection tracking switched on. It never touches a table that another living ctview owns.
+func (n *nft) sweep(context.Context) error {
+	rs, have, err := n.readInstalled()
+	if err != nil {
+		return err
+	}
+	trackedByOthers := active(rs, n.ns)
+	for i := range rs.tables {
+		t := &rs.tables[i]
+		if !ours(t) || t.flags&nftTableFOwner != 0 && (n.s == nil || n.s.table != t.name) {
+			continue
+		}
+		if err := n.sweepTable(rs, have, t, trackedByOthers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool) error {
+	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.name })
+	session := t.name != tableName
+	if session && (n.s == nil || n.s.table != t.name) && live {
+		return nil
+	}
+	if !ctviewSkeleton(rs, t) && !session {
+		return nil // somebody else's table of that name
+	}
+	tgt := target{table: t.name, done: func() {}}
+	if n.s != nil && n.s.table == t.name {
+		tgt.c = n.s.c
+	} else {
+		c, _, err := n.dial()
+		if err != nil {
+			return err
+		}
+		tgt.c = c
+		defer func() { _ = c.CloseLasting() }()
+	}
+	nt := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
+	if !live && (n.s == nil || n.s.table != t.name) {
+		tgt.c.DelTable(nt)
+		return wrap("sweep", tgt.c.Flush())
+	}
+	var dead []string
+	for name := range rs.sets {
+		id, ok := strings.CutPrefix(name.name, "live_")
+		if ok && name.table == t.name && name.family == t.family && len(have.elems[id]) == 0 {
+			dead = append(dead, id)
+		}
+	}
+	if err := removeWide(tgt, rs, dead); err != nil {
+		return err
+	}
+	if !tracked {
+		for i := range rs.chains {
+			c := &rs.chains[i]
+			if c.family == t.family && c.table == t.name && strings.HasSuffix(c.name, "_verify") {
+				ch := &nftables.Chain{Name: c.name, Table: nt}
+				tgt.c.FlushChain(ch)
+				tgt.c.DelChain(ch)
+			}
+		}
+	}
+	return wrap("sweep", tgt.c.Flush())
+}
+
+// ctviewSkeleton reports whether a table has the mark of ours.
+func ctviewSkeleton(rs *ruleset, t *nftTable) bool {
+	for i := range rs.chains {
+		c := &rs.chains[i]
+		if c.family == t.family && c.table == t.name && c.name == "pre" && len(c.rules) > 0 && c.rules[0].comment == version {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,294 @@
+package notrack
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ctview/model"
+)
+
+// sampleSize is how many covered flows a preview names.
+const sampleSize = 20
+
+// A tally counts what a preview tells of the covered flows.
+type tally struct {
+	nat, helper, expected, offload int
+	plain                          int // not translated
+	helpers                        map[string]bool
+}
+
+func (t *tally) add(f *model.Flow) {
+	if f.SNAT() || f.DNAT() {
+		t.nat++
+	} else {
+		t.plain++
+	}
+	if f.Helper != 0 {
+		t.helper++
+		t.helpers[f.Helper.String()] = true
+	}
+	if f.Status.Has(model.StatusExpected) {
+		t.expected++
+	}
+	if f.Offloaded() {
+		t.offload++
+	}
+}
+
+// Preview finds what the rules of a request would do. It changes nothing. session is the operator's own ssh connection
+// (see Session), nil for none.
+func (c *Conn) Preview(ctx context.Context, q *Request, flows Flows, session *model.Tuple) (*model.NotrackPreview, error) {
+	g, err := c.group(q)
+	if err != nil {
+		return nil, err
+	}
+	b := &previewer{p: &model.NotrackPreview{ID: g.id, Rules: q.Rules, Why: c.why, Backend: c.be.name(), Commands: c.be.commands(g)},
+		tally: tally{helpers: map[string]bool{}}}
+	cov := newCoverer(q.Rules)
+	err = flows.Each(ctx, func(f *model.Flow) bool {
+		if cov.covers(f) {
+			b.tally.add(f)
+			if b.p.Covered++; len(b.p.Sample) < sampleSize {
+				b.p.Sample = append(b.p.Sample, *f)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.s, err = newSurvey(c.ns); err != nil {
+		return nil, err
+	}
+	defer b.s.close()
+	b.p.Active = b.s.active
+	b.flows()
+	b.session(cov, session)
+	b.natRules()
+	b.firewall()
+	b.zones()
+	b.pmtu()
+	b.wide()
+	if !b.s.active {
+		b.warn(model.WarnInactive, 0, "connection tracking is not active in this namespace, so there is nothing to take out of it. "+
+			"The rule gets no leak counter: that would switch tracking on")
+	}
+	if err := b.exists(ctx, c); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(b.p.Warnings, func(x, y model.NotrackWarning) int { return int(x.Kind) - int(y.Kind) })
+	return b.p, nil
+}
+
+// A previewer puts a preview together.
+type previewer struct {
+	p *model.NotrackPreview
+	s *survey
+	tally
+}
+
+func (b *previewer) warn(k model.NotrackWarningKind, n int, format string, args ...any) {
+	b.p.Warnings = append(b.p.Warnings, model.NotrackWarning{Kind: k, Count: n, Text: fmt.Sprintf(format, args...)})
+}
+
+func (b *previewer) refuse(k model.NotrackWarningKind, n int, format string, args ...any) {
+	b.warn(k, n, format, args...)
+	b.p.Warnings[len(b.p.Warnings)-1].Refuse = true
+}
+
+// flows tells what the covered flows themselves say.
+func (b *previewer) flows() {
+	if b.nat > 0 {
+		b.refuse(model.WarnNAT, b.nat, "%s translated (NAT). Untracked packets are not translated: they would leave with their inner "+
+			"addresses, get no answer, and connections would be reset", are(b.nat, b.p.Covered))
+	}
+	if b.helper > 0 {
+		b.warn(model.WarnHelper, b.helper, "%s a helper (%s): it will not see them any more, so their RELATED connections become NEW "+
+			"and no expectation is made", have(b.helper, b.p.Covered), strings.Join(slices.Sorted(maps.Keys(b.helpers)), ", "))
+	}
+	if b.expected > 0 {
+		b.warn(model.WarnHelper, b.expected, "%s expected by a helper (RELATED): untracked, they are no longer recognised as such",
+			are(b.expected, b.p.Covered))
+	}
+	if b.offload > 0 {
+		b.warn(model.WarnOffload, b.offload, "%s offloaded to a flowtable: packets bypass the rule until the entry is deleted",
+			are(b.offload, b.p.Covered))
+	}
+}
+
+// are and have begin a sentence about n of all flows.
+func are(n, all int) string {
+	switch {
+	case all == 1:
+		return "the flow is"
+	case n == all:
+		return fmt.Sprintf("all %d flows are", n)
+	case n == 1:
+		return fmt.Sprintf("1 of the %d flows is", all)
+	}
+	return fmt.Sprintf("%d of the %d flows are", n, all)
+}
+
+func have(n, all int) string {
+	s := are(n, all)
+	if s, ok := strings.CutSuffix(s, " is"); ok {
+		return s + " has"
+	}
+	return strings.TrimSuffix(s, " are") + " have"
+}
+
+// session looks whether the rule cuts off the one who asks for it.
+func (b *previewer) session(cov *coverer, t *model.Tuple) {
+	if t == nil {
+		return
+	}
+	r := model.RuleFromTuple(t)
+	b.p.Session = r.String()
+	o, i := *t, t.Invert()
+	f := model.Flow{Key: model.Key{Src: o.Src, Dst: o.Dst, Sport: o.Sport, Dport: o.Dport, Proto: o.Proto, Family: o.Family},
+		ReplySrc: i.Src, ReplyDst: i.Dst, ReplySport: i.Sport, ReplyDport: i.Dport}
+	if cov.covers(&f) {
+		b.p.SessionHit = true
+		b.warn(model.WarnSession, 0, "this is your own ssh session (%s): if something goes wrong you may be locked out until the rule expires", r)
+	}
+}
+
+// maxProbes bounds how many rules are walked through the firewall; a group of thousands of like tuples gains nothing.
+const maxProbes = 64
+
+func (b *previewer) probes() []model.Rule { return b.p.Rules[:min(len(b.p.Rules), maxProbes)] }
+
+// natRules looks for NAT rules that would translate the rule's traffic. Flows that exist and are not translated prove
+// that they do not concern those.
+func (b *previewer) natRules() {
+	if b.nat > 0 {
+		return
+	}
+	sure, perhaps := map[string]bool{}, map[string]bool{}
+	for i := range b.probes() {
+		r := &b.p.Rules[i]
+		if r.Exact() && b.plain > 0 {
+			continue
+		}
+		for _, m := range b.s.nat(r) {
+			if m.sure == yes {
+				sure[m.where] = true
+			} else {
+				perhaps[m.where] = true
+			}
+		}
+	}
+	if len(sure) > 0 {
+		b.refuse(model.WarnNAT, 0, "a rule translates this traffic (%s). Untracked packets are not translated", list(sure))
+	} else if len(perhaps) > 0 {
+		b.warn(model.WarnNAT, 0, "a rule may translate some of this traffic (%s). Untracked packets are not translated", list(perhaps))
+	}
+}
+
+// list names at most three of the places.
+func list(m map[string]bool) string {
+	s := slices.Sorted(maps.Keys(m))
+	if len(s) > 3 {
+		s = append(s[:3], fmt.Sprintf("and %d more", len(s)-3))
+	}
+	return strings.Join(s, "; ")
+}
+
+// firewall walks the traffic through the filter rules as it is now and as untracked.
+func (b *previewer) firewall() {
+	drop, perhaps := map[string]bool{}, map[string]bool{}
+	for i := range b.probes() {
+		d, sure := b.s.untrackedDropped(&b.p.Rules[i])
+		for _, w := range d {
+			if sure {
+				drop[w] = true
+			} else {
+				perhaps[w] = true
+			}
+		}
+	}
+	if len(drop) > 0 {
+		b.warn(model.WarnFirewall, 0, "untracked packets of it will be dropped: %s. What gets through now does so as established or related; "+
+			"an accept for \"ct state untracked\" is needed there", list(drop))
+	} else if len(perhaps) > 0 {
+		b.warn(model.WarnFirewall, 0, "untracked packets of it may be dropped: %s", list(perhaps))
+	}
+}
+
+func (b *previewer) zones() {
+	sure, perhaps := map[string]bool{}, map[string]bool{}
+	for i := range b.probes() {
+		for _, m := range b.s.zone(&b.p.Rules[i]) {
+			if m.sure == yes {
+				sure[m.where] = true
+			} else {
+				perhaps[m.where] = true
+			}
+		}
+	}
+	if len(sure) > 0 {
+		b.warn(model.WarnZone, 0, "a rule puts this traffic in a zone (%s): that overrides NOTRACK, whatever the order. "+
+			"The check after installation will find it tracked and take the rule back", list(sure))
+	} else if len(perhaps) > 0 {
+		b.warn(model.WarnZone, 0, "a rule may put some of this traffic in a zone (%s): that overrides NOTRACK", list(perhaps))
+	}
+}
+
+func (b *previewer) pmtu() {
+	where := map[string]bool{}
+	for i := range b.probes() {
+		for _, w := range b.s.invalidDropped(&b.p.Rules[i]) {
+			where[w] = true
+		}
+	}
+	if len(where) > 0 {
+		b.warn(model.WarnPMTU, 0, "ICMP errors about untracked packets are INVALID, not RELATED, and are dropped here (%s): "+
+			"path MTU discovery turns into a black hole", list(where))
+	}
+}
+
+// wide spells out what a rule matches beyond the flows that somebody may have in mind.
+func (b *previewer) wide() {
+	for i := range b.p.Rules {
+		r := &b.p.Rules[i]
+		if r.Exact() {
+			continue
+		}
+		text := fmt.Sprintf("%s is wider than a flow: it matches future connections too", r)
+		if !r.OneWay {
+			rev := r.Reverse()
+			text += fmt.Sprintf(", and, as answers, every packet that fits \"%s\", asked for or not", rev)
+		}
+		if r.Iface != "" {
+			text += "; answers are matched on every interface"
+		}
+		b.warn(model.WarnWide, 0, "%s", text)
+		if i >= 4 {
+			return
+		}
+	}
+}
+
+func (b *previewer) exists(ctx context.Context, c *Conn) error {
+	rules, err := c.List(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range rules {
+		if rules[i].ID == b.p.ID {
+			b.warn(model.WarnExists, 0, "this rule is installed already (by %s, %s)", rules[i].Who, leftText(&rules[i]))
+		}
+	}
+	return nil
+}
+
+// leftText says how long a rule will live.
+func leftText(r *model.NotrackRule) string {
+	if !r.Limited {
+		return r.Keep.String()
+	}
+	return "for another " + r.Left.Round(1e9).String()
+}

@@ -1,0 +1,207 @@
+package notrack
+
+import (
+	"strings"
+	"testing"
+
+	"ctview/ctnl/lab"
+	"ctview/model"
+)
+
+// router rulesets of which each causes one warning.
+const (
+	snatRules = `table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade; }
+	}
+	`
+	dnatRules = `table inet nat { chain pre { type nat hook prerouting priority -100; iifname "lan" tcp dport 5000 dnat ip to 10.2.0.2:5001; }
+	}
+	`
+	statefulRules = `table inet fw { chain way { type filter hook forward priority 0; policy drop;
+		ct state established,related accept
+		ct state new accept
+	}
+	}
+	`
+	statefulDropRules = `table inet fw { chain way { type filter hook forward priority 0; policy accept;
+		ct state vmap { established : accept, related : accept, new : jump fresh }
+		counter drop
+	}
+	chain fresh { tcp dport { 22, 5000-5010 } accept; meta l4proto udp accept; }
+	}
+	`
+	untrackedRules = `table inet fw { chain way { type filter hook forward priority 0; policy drop;
+		ct state established,related,untracked accept
+		ct state new tcp dport 5000 accept
+	}
+	}
+	`
+	invalidRules = `table inet fw { chain way { type filter hook forward priority 0; policy accept;
+		ct state invalid drop
+	}
+	}
+	`
+	helperRules = `table ip fw { ct helper ftp-std { type "ftp" protocol tcp; }
+	chain pre { type filter hook prerouting priority 0; tcp dport 5000 ct helper set "ftp-std"; }
+	}
+	`
+)
+
+// TestPreviewWarnings makes the situation of each refusal and warning on a router and lets a real connection run through
+// it; for those that are not refused it then shows that the warning tells the truth.
+func TestPreviewWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name, rules string
+		kind        model.NotrackWarningKind
+		want        string // part of the text
+		refuse      bool
+		none        bool // no warning of the kind
+		breaks      bool // the connection dies when the rule is installed
+	}{
+		{name: "snat", rules: snatRules, kind: model.WarnNAT, want: "the flow is translated (NAT)", refuse: true},
+		{name: "dnat", rules: dnatRules, kind: model.WarnNAT, want: "the flow is translated (NAT)", refuse: true},
+		{name: "stateful, policy drop", rules: statefulRules, kind: model.WarnFirewall, want: "untracked packets of it will be dropped: inet fw/way (policy drop)", breaks: true},
+		{name: "stateful, drop at the end", rules: statefulDropRules, kind: model.WarnFirewall, want: "will be dropped: inet fw/way: drop", breaks: true},
+		{name: "accepts untracked", rules: untrackedRules, kind: model.WarnFirewall, none: true},
+		{name: "invalid dropped", rules: invalidRules, kind: model.WarnPMTU, want: "dropped here (inet fw/way: ct state invalid drop): path MTU discovery"},
+		{name: "nothing", rules: "", kind: model.WarnPMTU, none: true},
+		{name: "helper", rules: helperRules, kind: model.WarnHelper, want: "the flow has a helper (ftp)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newTriple(t)
+			port := "5000"
+			if tt.name == "dnat" {
+				port = "5001"
+			}
+			nftRules(t, n.router, ctState+tt.rules)
+			listen(t, n.server, "10.2.0.2:"+port)
+			p := dial(t, n.client, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+			p.exchange(2)
+			c := open(t, n.router, "nftables")
+			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}}
+			before := tool(t, n.router, "nft", "list", "ruleset")
+			pre, err := c.Preview(ctx(t), q, flowsOf(t, n.router), nil)
+			must(t, err)
+			got := warning(pre, tt.kind)
+			if tt.none != (got == "") || !strings.Contains(got, tt.want) || tt.refuse != (pre.Refused() != "") {
+				t.Errorf("%v: %q, refused %q; all: %+v", tt.kind, got, pre.Refused(), pre.Warnings)
+			}
+			if pre.Covered != 1 || len(pre.Sample) != 1 {
+				t.Errorf("covers %d", pre.Covered)
+			}
+			if after := tool(t, n.router, "nft", "list", "ruleset"); uncounted(after) != uncounted(before) {
+				t.Errorf("the preview changed the ruleset:\n%s", after)
+			}
+			if tt.refuse {
+				return
+			}
+			res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: true, Verify: -1})
+			must(t, err)
+			if alive := p.try(); alive == tt.breaks {
+				t.Errorf("connection alive: %v, after %+v", alive, res)
+			}
+		})
+	}
+}
+
+// TestPreviewWithoutFlow finds NAT rules that would concern connections that are not there yet.
+func TestPreviewWithoutFlow(t *testing.T) {
+	n := newTriple(t)
+	nftRules(t, n.router, snatRules)
+	c := open(t, n.router, "nftables")
+	for _, tt := range []struct {
+		rule   string
+		refuse bool
+		want   string
+	}{
+		{"tcp 10.1.0.2:1 > 10.2.0.2:2", true, `a rule translates this traffic (ip nat/post: oifname "wan" masquerade)`},
+		{"udp 10.1.0.0/24 > any:53", false, `a rule may translate some of this traffic (ip nat/post: oifname "wan" masquerade)`},
+		{"tcp 10.2.0.2:1 > 10.1.0.2:2", false, ""},
+		{"tcp [fd01::2]:1 > [fd02::2]:2", false, ""},
+		{"tcp any > 10.2.0.1:22 one-way", false, ""},
+	} {
+		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, tt.rule)}}, flowsOf(t, n.router), nil)
+		must(t, err)
+		if got := warning(pre, model.WarnNAT); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") || tt.refuse != (pre.Refused() != "") {
+			t.Errorf("%s: %q, refused %q", tt.rule, got, pre.Refused())
+		}
+	}
+}
+
+// TestPreviewSession warns of the operator's own connection.
+func TestPreviewSession(t *testing.T) {
+	ns := testNS(t)
+	c := open(t, ns, "nftables")
+	ssh := rule(t, "tcp 192.0.2.9:50514 > 192.0.2.1:22")
+	o, _ := ssh.Tuples()
+	for text, hit := range map[string]bool{"tcp any > any:22": true, "tcp 192.0.2.1:22 > 192.0.2.9:50514 one-way": true, "tcp any > any:23": false} {
+		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}}, flowsOf(t, ns), &o)
+		must(t, err)
+		if pre.SessionHit != hit || (warning(pre, model.WarnSession) != "") != hit || pre.Active {
+			t.Errorf("%s: %+v", text, pre)
+		}
+		if w := warning(pre, model.WarnInactive); !strings.Contains(w, "not active") {
+			t.Errorf("%s: inactive: %q", text, w)
+		}
+	}
+}
+
+// uncounted takes the counters' values out of a ruleset's text.
+func uncounted(s string) string {
+	w := strings.Fields(s)
+	for i := range w {
+		if i > 0 && (w[i-1] == "packets" || w[i-1] == "bytes") {
+			w[i] = "n"
+		}
+	}
+	return strings.Join(w, " ")
+}
+
+// TestPrintForms loads what is printed with the programs that it is for.
+func TestPrintForms(t *testing.T) {
+	rules := []model.Rule{rule(t, "tcp 10.0.0.1:1 > 10.0.0.2:2"), rule(t, "udp 10.0.1.0/24 > any:53-54 iif lan0"),
+		rule(t, "tcp ip6 any > any:80 one-way"), rule(t, "gre 10.0.0.1 > 10.0.0.2"), rule(t, "icmpv6 fd00::1 > fd00::2 type 128"),
+		rule(t, "udplite any > any:9"), rule(t, "any any > any iif eth9 one-way")}
+	for _, f := range []Form{FormNft, FormIptables, FormOpenWrt} {
+		text, err := Print(rules, f)
+		must(t, err)
+		ns := testNS(t)
+		switch f {
+		case FormNft:
+			nftRules(t, ns, text)
+			nftRules(t, ns, text) // loading twice makes nothing twice
+			if got := strings.Count(tool(t, ns, "nft", "list", "ruleset"), "notrack"); got != 22 {
+				t.Errorf("nft: %d notrack rules\n%s", got, text)
+			}
+		case FormOpenWrt:
+			nftRules(t, ns, "table inet fw4 {\n"+text+"}\n")
+		case FormIptables:
+			v4, v6, _ := strings.Cut(text, "COMMIT\n")
+			for prog, part := range map[string]string{"iptables-legacy-restore": v4 + "COMMIT\n", "ip6tables-legacy-restore": v6,
+				"iptables-nft-restore": v4 + "COMMIT\n", "ip6tables-nft-restore": v6} {
+				restore(t, ns, prog, part)
+			}
+			others, err := open(t, ns, "nftables").Others(ctx(t))
+			must(t, err)
+			if len(others) != 2*strings.Count(text, "-A ") {
+				t.Errorf("%d rules of others after loading %d twice: %s", len(others), strings.Count(text, "-A "), text)
+			}
+			for _, o := range others {
+				if strings.Contains(o.Match, "<") {
+					t.Errorf("not understood: %s", o.Match)
+				}
+			}
+		}
+	}
+	if _, err := Print(rules, "pf"); err == nil || err.Error() != `notrack: unknown form "pf": nft, iptables or openwrt` {
+		t.Errorf("unknown form: %v", err)
+	}
+}
+
+func restore(t *testing.T, ns *lab.NS, prog, text string) {
+	t.Helper()
+	c := ns.Command(prog, "--noflush")
+	c.Stdin = strings.NewReader(text)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s\n%s", prog, err, out, text)
+	}
+}

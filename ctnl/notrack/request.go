@@ -1,0 +1,135 @@
+package notrack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"ctview/model"
+)
+
+// DefaultTrial is how long a rule lives unless it is confirmed.
+const DefaultTrial = 60 * time.Second
+
+// A Request asks for rules under one name.
+type Request struct {
+	Rules []model.Rule
+	Trial time.Duration // life until confirmed; 0 is DefaultTrial, at least a second
+	Keep  model.Keep    // life once confirmed
+}
+
+func (c *Conn) group(q *Request) (*group, error) {
+	if len(q.Rules) == 0 {
+		return nil, model.ErrRuleEmpty
+	}
+	for i := range q.Rules {
+		if err := q.Rules[i].Check(); err != nil {
+			return nil, fmt.Errorf("notrack: %w", err)
+		}
+	}
+	trial := q.Trial
+	if trial == 0 {
+		trial = DefaultTrial
+	}
+	g := &group{id: ID(q.Rules), rules: q.Rules, meta: meta{who: c.who, when: time.Now().Unix(), keep: q.Keep,
+		trial: max(1, int64(trial/time.Second))}}
+	if q.Keep == model.KeepSession {
+		g.owner = os.Getpid()
+	}
+	return g, nil
+}
+
+// Add installs the rules of a request for their trial time, in one transaction, and returns what stands in the kernel
+// then. Nothing is checked beyond Rule.Check: see Preview, and Apply for the whole procedure. Rules that are installed
+// already give ErrExists and the rule that is there.
+func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
+	g, err := c.group(q)
+	if err != nil {
+		return model.NotrackRule{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.be.sweep(ctx); err != nil {
+		return model.NotrackRule{}, err
+	}
+	addErr := c.be.add(ctx, g)
+	rules, err := c.be.list(ctx)
+	if addErr != nil {
+		err = addErr
+	}
+	for i := range rules {
+		if rules[i].ID == g.id {
+			return rules[i], err
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("notrack: rule %s is not there after it was installed: %w", g.id, ErrNoRule)
+	}
+	return model.NotrackRule{ID: g.id, Rules: q.Rules}, err
+}
+
+// Confirm gives a rule the life that it was made for, or keep where it is not nil.
+func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rules, err := c.be.list(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range rules {
+		if rules[i].ID != id {
+			continue
+		}
+		k := rules[i].Keep
+		if keep != nil {
+			k = *keep
+		}
+		switch {
+		case k == model.KeepSession && rules[i].Owner == 0:
+			return fmt.Errorf("notrack: %s is in the shared table and cannot be tied to a session: %w", id, ErrNotOurs)
+		case k <= 0:
+			return c.be.extend(ctx, id, 0)
+		}
+		return c.be.extend(ctx, id, time.Duration(k)*time.Second)
+	}
+	return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+}
+
+// Extend gives a rule another life, from now on.
+func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.be.extend(ctx, id, max(life, time.Second))
+}
+
+// Remove takes rules out, those of one table in one transaction.
+func (c *Conn) Remove(ctx context.Context, ids ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.be.remove(ctx, ids); err != nil {
+		return err
+	}
+	return c.be.sweep(ctx)
+}
+
+// Undo removes the rule that was made last, as far as this ctview may, and returns it.
+func (c *Conn) Undo(ctx context.Context) (model.NotrackRule, error) {
+	rules, err := c.List(ctx)
+	if err != nil {
+		return model.NotrackRule{}, err
+	}
+	for i := len(rules) - 1; i >= 0; i-- {
+		if rules[i].Owner == 0 || rules[i].Mine {
+			return rules[i], c.Remove(ctx, rules[i].ID)
+		}
+	}
+	return model.NotrackRule{}, fmt.Errorf("notrack: nothing to undo: %w", ErrNoRule)
+}
+
+// List returns the rules of every ctview in the namespace, oldest first. It changes nothing.
+func (c *Conn) List(ctx context.Context) ([]model.NotrackRule, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.be.list(ctx)
+}

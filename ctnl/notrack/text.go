@@ -1,0 +1,287 @@
+package notrack
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ctview/model"
+)
+
+// ruleText writes a rule of anybody's in nft's language, as far as ctview knows it; what it does not know is named in
+// angle brackets. The text is for eyes, unescaped.
+func ruleText(rs *ruleset, r *nftRule) string {
+	w := &ruleWriter{rs: rs, r: r, regs: map[int]string{}}
+	for i := range r.exprs {
+		w.expr(&r.exprs[i])
+	}
+	return strings.Join(w.out, " ")
+}
+
+// A ruleWriter knows what the registers were loaded with.
+type ruleWriter struct {
+	rs    *ruleset
+	r     *nftRule
+	regs  map[int]string // byte offset of the register → what it holds
+	proto string         // of the rule, "th" where none was compared
+	out   []string
+}
+
+func (w *ruleWriter) add(format string, args ...any) {
+	w.out = append(w.out, fmt.Sprintf(format, args...))
+}
+
+func (w *ruleWriter) expr(x *nftExpr) {
+	switch x.name {
+	case "meta":
+		w.load(x, unix.NFTA_META_DREG, metaNames[be32(attr(x.data, unix.NFTA_META_KEY))], "meta")
+	case "ct":
+		name := "ct " + ctNames[be32(attr(x.data, unix.NFTA_CT_KEY))]
+		if d := attr(x.data, unix.NFTA_CT_DREG); d == nil {
+			w.add("%s set %s", name, w.regs[at(be32(attr(x.data, unix.NFTA_CT_SREG)))])
+		} else {
+			w.regs[at(be32(d))] = name
+		}
+	case "payload":
+		w.load(x, unix.NFTA_PAYLOAD_DREG, w.field(x), "payload")
+	case "bitwise":
+		reg := at(be32(attr(x.data, unix.NFTA_BITWISE_SREG)))
+		mask := attr(attr(x.data, unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
+		w.regs[at(be32(attr(x.data, unix.NFTA_BITWISE_DREG)))] = w.regs[reg] + "\x00" + hex.EncodeToString(mask)
+	case "cmp":
+		v := attr(attr(x.data, unix.NFTA_CMP_DATA), unix.NFTA_DATA_VALUE)
+		w.compare(w.regs[at(be32(attr(x.data, unix.NFTA_CMP_SREG)))], be32(attr(x.data, unix.NFTA_CMP_OP)), v)
+	case "range":
+		name := w.regs[at(be32(attr(x.data, unix.NFTA_RANGE_SREG)))]
+		from := attr(attr(x.data, unix.NFTA_RANGE_FROM_DATA), unix.NFTA_DATA_VALUE)
+		to := attr(attr(x.data, unix.NFTA_RANGE_TO_DATA), unix.NFTA_DATA_VALUE)
+		w.add("%s %s-%s", w.th(name), value(name, from), value(name, to))
+	case "lookup":
+		w.lookup(x)
+	case "immediate":
+		w.immediate(x)
+	case "counter":
+	case "notrack":
+		w.add("notrack")
+	case "masq":
+		w.add("masquerade")
+	case "redir":
+		w.add("redirect")
+	case "nat":
+		kind := "snat"
+		if be32(attr(x.data, unix.NFTA_NAT_TYPE)) == unix.NFT_NAT_DNAT {
+			kind = "dnat"
+		}
+		w.add("%s", strings.TrimSpace(kind+" to "+w.regs[at(be32(attr(x.data, unix.NFTA_NAT_REG_ADDR_MIN)))]))
+	case "match":
+		w.add("-m %s", xtName(*x))
+	case "target":
+		w.add("-j %s", xtName(*x))
+	case "log", "limit", "reject", "quota", "queue":
+		w.add("%s", x.name)
+	default:
+		w.add("<%s>", x.name)
+	}
+}
+
+// load notes what a register holds.
+func (w *ruleWriter) load(x *nftExpr, dregAttr uint16, name, kind string) {
+	d := attr(x.data, dregAttr)
+	if d == nil {
+		w.add("%s set", strings.TrimSpace(kind+" "+name))
+		return
+	}
+	if name == "" {
+		name = "<" + kind + ">"
+	}
+	w.regs[at(be32(d))] = name
+}
+
+// field names a header field.
+func (w *ruleWriter) field(x *nftExpr) string {
+	base, off, n := be32(attr(x.data, unix.NFTA_PAYLOAD_BASE)), be32(attr(x.data, unix.NFTA_PAYLOAD_OFFSET)),
+		be32(attr(x.data, unix.NFTA_PAYLOAD_LEN))
+	switch {
+	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && n == 4 && (off == 12 || off == 16):
+		return map[uint32]string{12: "ip saddr", 16: "ip daddr"}[off]
+	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && n == 16 && (off == 8 || off == 24):
+		return map[uint32]string{8: "ip6 saddr", 24: "ip6 daddr"}[off]
+	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && n < 4 && off == 12, base == unix.NFT_PAYLOAD_NETWORK_HEADER && n < 4 && off == 16:
+		return map[uint32]string{12: "ip saddr", 16: "ip daddr"}[off] // iptables-nft compares the whole bytes of a prefix
+	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && off == 9 && n == 1:
+		return "ip protocol"
+	case base == unix.NFT_PAYLOAD_TRANSPORT_HEADER && n == 2 && (off == 0 || off == 2):
+		return map[uint32]string{0: "th sport", 2: "th dport"}[off]
+	}
+	return fmt.Sprintf("@%s,%d,%d", map[uint32]string{0: "ll", 1: "nh", 2: "th"}[base], off*8, n*8)
+}
+
+// th puts the protocol that the rule compared before in front of a port.
+func (w *ruleWriter) th(name string) string {
+	if rest, ok := strings.CutPrefix(name, "th "); ok && w.proto != "" {
+		return w.proto + " " + rest
+	}
+	return name
+}
+
+var cmpOps = map[uint32]string{unix.NFT_CMP_NEQ: "!= ", unix.NFT_CMP_LT: "< ", unix.NFT_CMP_LTE: "<= ",
+	unix.NFT_CMP_GT: "> ", unix.NFT_CMP_GTE: ">= "}
+
+func (w *ruleWriter) compare(name string, op uint32, v []byte) {
+	name, mask, masked := strings.Cut(name, "\x00")
+	switch {
+	case name == "meta nfproto" && op == unix.NFT_CMP_EQ:
+		return // the addresses say it, or the table's family
+	case name == "meta l4proto" && op == unix.NFT_CMP_EQ && len(v) == 1:
+		if p := model.Proto(v[0]); p.HasPorts() {
+			w.proto = p.String()
+			for _, x := range w.r.exprs { // a port that follows says the protocol
+				if x.name == "payload" && strings.HasPrefix(w.field(&x), "th ") {
+					return
+				}
+			}
+		}
+		w.add("meta l4proto %s", value(name, v))
+	case name == "ct state" && masked && op == unix.NFT_CMP_NEQ: // ct state established,related
+		m, _ := hex.DecodeString(mask)
+		w.add("ct state %s", value(name, m))
+	case masked:
+		m, _ := hex.DecodeString(mask)
+		if n, ok := prefixLen(m); ok && strings.HasSuffix(name, "addr") {
+			w.add("%s %s%s/%d", name, cmpOps[op], value(name, v), n)
+			return
+		}
+		w.add("%s & 0x%s %s0x%s", name, mask, map[bool]string{true: "== ", false: cmpOps[op]}[op == unix.NFT_CMP_EQ], hex.EncodeToString(v))
+	case (name == "ip saddr" || name == "ip daddr") && len(v) < 4:
+		w.add("%s %s%s/%d", name, cmpOps[op], value(name, append(append([]byte{}, v...), make([]byte, 4-len(v))...)), len(v)*8)
+	default:
+		w.add("%s %s%s", w.th(name), cmpOps[op], value(name, v))
+	}
+}
+
+func prefixLen(mask []byte) (n int, ok bool) {
+	for i := range len(mask) * 8 {
+		set := mask[i/8]&(0x80>>(i%8)) != 0
+		if set && i != n {
+			return 0, false
+		}
+		if set {
+			n++
+		}
+	}
+	return n, true
+}
+
+func (w *ruleWriter) lookup(x *nftExpr) {
+	set := cstr(attr(x.data, unix.NFTA_LOOKUP_SET))
+	base := at(be32(attr(x.data, unix.NFTA_LOOKUP_SREG)))
+	var names []string
+	if s := w.rs.sets[setName{w.r.family, w.r.table, set}]; s != nil {
+		for o := base; o < base+int(s.keyLen); o += 4 {
+			if n, ok := w.regs[o]; ok {
+				names = append(names, w.th(n))
+			}
+		}
+	} else {
+		names = append(names, w.th(w.regs[base]))
+	}
+	name, _, _ := strings.Cut(strings.Join(names, " . "), "\x00")
+	if be32(attr(x.data, unix.NFTA_LOOKUP_FLAGS))&unix.NFT_LOOKUP_F_INV != 0 {
+		name += " !="
+	}
+	if attr(x.data, unix.NFTA_LOOKUP_DREG) != nil {
+		name += " vmap"
+	}
+	w.add("%s @%s", name, set)
+}
+
+func (w *ruleWriter) immediate(x *nftExpr) {
+	d := attr(x.data, unix.NFTA_IMMEDIATE_DATA)
+	if v := parseVerdict(attr(d, unix.NFTA_DATA_VERDICT)); v != nil {
+		switch v.code {
+		case nfAccept:
+			w.add("accept")
+		case nfDrop:
+			w.add("drop")
+		case unix.NFT_RETURN:
+			w.add("return")
+		case unix.NFT_JUMP:
+			w.add("jump %s", v.chain)
+		case unix.NFT_GOTO:
+			w.add("goto %s", v.chain)
+		case unix.NFT_CONTINUE:
+			w.add("continue")
+		}
+		return
+	}
+	v := attr(d, unix.NFTA_DATA_VALUE)
+	text := "0x" + hex.EncodeToString(v)
+	switch len(v) {
+	case 2:
+		text = strconv.Itoa(int(binary.NativeEndian.Uint16(v)))
+	case 4:
+		a, _ := netip.AddrFromSlice(v)
+		if w.r.has("nat") {
+			text = a.String()
+		} else {
+			text = fmt.Sprintf("0x%x", binary.NativeEndian.Uint32(v))
+		}
+	case 16:
+		a, _ := netip.AddrFromSlice(v)
+		text = a.String()
+	}
+	w.regs[at(be32(attr(x.data, unix.NFTA_IMMEDIATE_DREG)))] = text
+}
+
+var metaNames = map[uint32]string{unix.NFT_META_NFPROTO: "meta nfproto", unix.NFT_META_L4PROTO: "meta l4proto",
+	unix.NFT_META_PROTOCOL: "meta protocol", unix.NFT_META_IIFNAME: "iifname", unix.NFT_META_OIFNAME: "oifname",
+	unix.NFT_META_IIF: "iif", unix.NFT_META_OIF: "oif", unix.NFT_META_MARK: "meta mark", unix.NFT_META_IIFTYPE: "iiftype",
+	unix.NFT_META_OIFTYPE: "oiftype", unix.NFT_META_LEN: "meta length", unix.NFT_META_PKTTYPE: "pkttype",
+	unix.NFT_META_SKUID: "meta skuid"}
+
+var ctNames = map[uint32]string{unix.NFT_CT_STATE: "state", unix.NFT_CT_STATUS: "status", unix.NFT_CT_MARK: "mark",
+	unix.NFT_CT_ZONE: "zone", unix.NFT_CT_HELPER: "helper", unix.NFT_CT_DIRECTION: "direction", unix.NFT_CT_LABELS: "label",
+	unix.NFT_CT_EVENTMASK: "event"}
+
+// value writes a constant as its field would be written.
+func value(name string, v []byte) string {
+	name, _, _ = strings.Cut(name, "\x00")
+	switch {
+	case strings.HasSuffix(name, "addr") && (len(v) == 4 || len(v) == 16):
+		a, _ := netip.AddrFromSlice(v)
+		return a.String()
+	case strings.HasSuffix(name, "port") && len(v) == 2:
+		return strconv.Itoa(int(binary.BigEndian.Uint16(v)))
+	case (name == "iifname" || name == "oifname") && len(v) > 0:
+		s := cstr(v)
+		if len(s) == len(v) && len(v) < 16 {
+			s += "*" // compared only so far
+		}
+		return strconv.Quote(s)
+	case name == "ct state" && len(v) == 4:
+		return stateNames(binary.NativeEndian.Uint32(v))
+	case (name == "meta l4proto" || name == "ip protocol") && len(v) == 1:
+		return model.Proto(v[0]).String()
+	case len(v) == 4:
+		return fmt.Sprintf("0x%x", binary.NativeEndian.Uint32(v))
+	}
+	return "0x" + hex.EncodeToString(v)
+}
+
+func stateNames(bits uint32) string {
+	var ns []string
+	for _, s := range [...]struct {
+		bit  uint32
+		name string
+	}{{2, "established"}, {4, "related"}, {8, "new"}, {1, "invalid"}, {64, "untracked"}} {
+		if bits&s.bit != 0 {
+			ns = append(ns, s.name)
+		}
+	}
+	return strings.Join(ns, ",")
+}
