@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 )
@@ -27,6 +28,10 @@ func main() {
 // run is main without the process: args[0] is the name that ctview was called by. It returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	g := &globals{in: in, out: out, err: errOut}
+	if filepath.Base(args[0]) == conntrackName {
+		code, _ := g.conntrack(ctx, args[1:], in, args[0])
+		return code
+	}
 	cmd := newRoot(g)
 	cmd.SetArgs(args[1:])
 	cmd.SetIn(in)

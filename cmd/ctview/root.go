@@ -53,7 +53,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 	root.AddCommand(
 		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
-		explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
+		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
 	)
 	root.AddCommand(helpTopics()...)
 	return root
