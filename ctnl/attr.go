@@ -148,7 +148,6 @@ const (
 
 	nlaNested   = 1 << 15   // NLA_F_NESTED
 	nlaTypeMask = 1<<14 - 1 // NLA_TYPE_MASK
-	nlmFiltered = 0x20      // NLM_F_DUMP_FILTERED
 	subsysCT    = 1         // NFNL_SUBSYS_CTNETLINK
 	subsysExp   = 2         // NFNL_SUBSYS_CTNETLINK_EXP
 )

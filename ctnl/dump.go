@@ -242,7 +242,7 @@ func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, info *
 		}
 	}
 	info.Bad += w.Bad
-	info.Filtered = info.Filtered || w.Flags&nlmFiltered != 0
+	info.Filtered = info.Filtered || w.Flags&unix.NLM_F_DUMP_FILTERED != 0
 	if w.Err != nil {
 		return true, probeError(w.Err)
 	}
