@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"strconv"
 	"time"
 )
 
@@ -102,7 +101,7 @@ func (o *op) slow(fl *Flow, x *Extra) bool {
 	case opSecctxIn:
 		return x != nil && hasFold(x.Secctx, o.set.text)
 	case opText:
-		return o.textIn(fl, x)
+		return o.set.search.in(fl, x)
 	}
 	return false
 }
@@ -298,57 +297,6 @@ func (o *op) label(x *Extra) bool {
 		if x.Labels[i]&o.set.labels[i] != 0 {
 			return true
 		}
-	}
-	return false
-}
-
-// textIn searches the row: protocol, state, both tuples, helper, security context, labels by name. Each is searched by
-// itself, so that nothing matches across two.
-func (o *op) textIn(fl *Flow, x *Extra) bool {
-	text := o.set.text
-	if hasFold(fl.StateText(), text) || hasFold(fl.Helper.String(), text) {
-		return true
-	}
-	var buf [64]byte
-	if n := fl.Proto.Name(); n != "" && hasFold(n, text) ||
-		n == "" && hasFoldBytes(strconv.AppendUint(buf[:0], uint64(fl.Proto), 10), text) {
-		return true
-	}
-	for _, t := range [...]Tuple{fl.Orig(), fl.Reply()} {
-		if hasFoldBytes(AppendEndpoint(buf[:0], &t, Source), text) || hasFoldBytes(AppendEndpoint(buf[:0], &t, Destination), text) {
-			return true
-		}
-	}
-	if x == nil {
-		return false
-	}
-	if hasFold(x.Secctx, text) {
-		return true
-	}
-	for i := range x.Labels {
-		if x.Labels[i]&o.set.labels[i] != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func hasFoldBytes(s []byte, sub string) bool {
-	if len(sub) == 0 {
-		return true
-	}
-	first := foldByte(sub[0])
-next:
-	for i := 0; i+len(sub) <= len(s); i++ {
-		if foldByte(s[i]) != first {
-			continue
-		}
-		for j := 1; j < len(sub); j++ {
-			if foldByte(s[i+j]) != foldByte(sub[j]) {
-				continue next
-			}
-		}
-		return true
 	}
 	return false
 }

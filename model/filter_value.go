@@ -55,18 +55,20 @@ func isBlank(s string) bool {
 // anyName every label and service is taken for known, which tells the shape but not the meaning. It returns nil for a
 // text that is empty or wrong.
 func parseLoose(text string, anyName bool) *node {
+	n, err := looseParser(text, anyName).parse()
+	if err != nil {
+		return nil
+	}
+	return n
+}
+
+func looseParser(text string, anyName bool) *parser {
 	var opt ParseOptions
 	if anyName {
 		opt.Labels = func(string) (int, bool) { return 0, true }
 		opt.Services = func(string) (uint16, bool) { return 0, true }
 	}
-	nodes := 0
-	p := parser{text: text, opt: &opt, nodes: &nodes, loose: true}
-	n, err := p.parse()
-	if err != nil {
-		return nil
-	}
-	return n
+	return &parser{text: text, opt: &opt, nodes: new(int), loose: true}
 }
 
 // A RowFilter is a condition that a row meets.

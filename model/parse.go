@@ -32,7 +32,7 @@ type want struct {
 	field   field
 	rels    bool // comparison words may stand here too
 	set     bool // inside braces
-	ends    ends // of an address or port
+	hosts   bool // host, net or port may stand here, too
 	closing bool // an open parenthesis may be closed here
 }
 
@@ -44,11 +44,9 @@ const (
 	wantJoin                    // and, or, a predicate, )
 	wantCt                      // after ct
 	wantSide                    // after orig or reply
-	wantAddr                    // after src or dst
 	wantRel                     // a comparison
 	wantValue                   // a value of the field
 	wantComma                   // , or }
-	wantNothing
 )
 
 // A mixSite is a list of operands joined by both and and or.
@@ -274,7 +272,7 @@ func (p *parser) unexpected(t *token) *FilterError {
 	case t.is("&"):
 		return p.fail(t, `"&" stands after mark only`, `write "and"`, "and")
 	}
-	return p.fail(t, quote(t.text)+" without a field before it", "write for example bytes > 10M")
+	return p.fail(t, quote(t.text)+" without a field before it", "write for example bytes > 10M or dport = 443")
 }
 
 // savedFilter reads the filter behind @name.

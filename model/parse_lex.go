@@ -118,6 +118,8 @@ func badByte(text string, i int) *FilterError {
 		e.Cure, e.Suggestions = `write "or"`, []string{"or"}
 	case ';':
 		e.Cure, e.Suggestions = `write "and" or "or"`, []string{" and", " or"}
+	case '[', ']':
+		e.Cure = "write the address without brackets and its port by itself: dst 2001:db8::1 and dport 443"
 	default:
 		e.Cure = "take it out, or put the text in double quotes"
 	}

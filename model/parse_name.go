@@ -216,7 +216,7 @@ func (p *parser) unknownName(t *token, what string, words []string) *FilterError
 	near := suggest(t.text, words)
 	cure := didYouMean(near)
 	if cure == "" {
-		cure = "write " + strings.Join(words[:min(len(words), 6)], ", ")
+		cure = "known are " + strings.Join(words[:min(len(words), 6)], ", ")
 		if len(words) > 6 {
 			cure += " …"
 		}

@@ -102,148 +102,6 @@ func prefixFactor(u string) (uint64, bool) {
 	return 0, false
 }
 
-// amountProblem says why a text is no amount.
-type amountProblem uint8
-
-const (
-	amountOK amountProblem = iota
-	amountNone
-	amountUnit
-	amountBig
-	amountBits // "5Mb": bits or bytes?
-)
-
-// parseAmount reads a value of an amount field in its base unit: bytes, packets, bits a second for rate, seconds. unit
-// is what was taken for the unit.
-func parseAmount(f field, s string) (n uint64, unit string, bad amountProblem) {
-	whole, frac, unit := splitDecimal(s)
-	if whole == "" {
-		return 0, "", amountNone
-	}
-	if f == fieldAge || f == fieldTimeout {
-		n, bad = parseSeconds(s)
-		return n, unit, bad
-	}
-	u := strings.ToLower(unit)
-	mult := uint64(1)
-	switch f {
-	case fieldRate:
-		u = strings.TrimSuffix(u, "/s")
-		mult = 8
-		if v, ok := strings.CutSuffix(u, "bit"); ok {
-			u, mult = v, 1
-		} else if v, ok := strings.CutSuffix(u, "b"); ok {
-			if strings.Contains(unit, "b") && v != "" {
-				return 0, unit, amountBits
-			}
-			u = v
-		}
-	case fieldBytes, fieldAvgPkt:
-		u = strings.TrimSuffix(u, "b")
-	case fieldPPS:
-		u = strings.TrimSuffix(u, "/s")
-	}
-	factor, ok := prefixFactor(u)
-	if !ok {
-		return 0, unit, amountUnit
-	}
-	hi, mult := bits.Mul64(mult, factor)
-	n, ok = scale(whole, frac, mult)
-	if hi != 0 || !ok {
-		return 0, unit, amountBig
-	}
-	return n, unit, amountOK
-}
-
-// parseSeconds reads a duration: 90, 90s, 1d12h. A bare number is seconds.
-func parseSeconds(s string) (uint64, amountProblem) {
-	total := uint64(0)
-	for i := 0; s != ""; i++ {
-		whole, frac, rest := splitDecimal(s)
-		if whole == "" || frac != "" {
-			return 0, amountUnit
-		}
-		mult := uint64(1)
-		switch {
-		case rest == "" && i == 0:
-		case rest == "":
-			return 0, amountUnit
-		default:
-			var ok bool
-			if mult, ok = secondsOf(rest[0]); !ok {
-				return 0, amountUnit
-			}
-			rest = rest[1:]
-		}
-		n, ok := scale(whole, "", mult)
-		if total += n; !ok || total < n || total > 1<<62 {
-			return 0, amountBig
-		}
-		s = rest
-	}
-	return total, amountOK
-}
-
-func secondsOf(unit byte) (uint64, bool) {
-	switch unit {
-	case 'd', 'D':
-		return 86400, true
-	case 'h', 'H':
-		return 3600, true
-	case 'm', 'M':
-		return 60, true
-	case 's', 'S':
-		return 1, true
-	}
-	return 0, false
-}
-
-// appendCount appends n with the largest unit that divides it.
-func appendCount(dst []byte, n uint64) []byte {
-	if n >= 1000 {
-		for i, f := range []uint64{1e12, 1e9, 1e6, 1e3, 1 << 40, 1 << 30, 1 << 20, 1 << 10} {
-			if n%f == 0 {
-				return append(strconv.AppendUint(dst, n/f, 10), []string{"T", "G", "M", "k", "Ti", "Gi", "Mi", "Ki"}[i]...)
-			}
-		}
-	}
-	return strconv.AppendUint(dst, n, 10)
-}
-
-// appendBitRate appends a rate given in bits a second: in bytes, or in bits where that is the smaller number, or the
-// only whole one.
-func appendBitRate(dst []byte, n uint64) []byte {
-	b, unit := n, "bit"
-	for i, f := range []uint64{1e9, 1e6, 1e3} {
-		if n >= f && n%f == 0 {
-			b, unit = n/f, []string{"Gbit", "Mbit", "kbit"}[i]
-			break
-		}
-	}
-	if n%8 == 0 {
-		s := appendCount(nil, n/8)
-		whole, _, _ := splitDecimal(string(s))
-		if v, _, _ := parseInt(whole); v <= b {
-			return append(append(dst, s...), "B/s"...)
-		}
-	}
-	return append(strconv.AppendUint(dst, b, 10), unit...)
-}
-
-// appendSeconds appends n seconds as a duration that parseSeconds reads: 1d12h, 90s → 1m30s.
-func appendSeconds(dst []byte, n uint64) []byte {
-	if n == 0 {
-		return append(dst, "0s"...)
-	}
-	for i, f := range []uint64{86400, 3600, 60, 1} {
-		if n >= f {
-			dst = append(strconv.AppendUint(dst, n/f, 10), "dhms"[i])
-			n %= f
-		}
-	}
-	return dst
-}
-
 // parseAddrVal reads an address or a prefix, whose host bits may be set: they do not count. bad says what is wrong,
 // cure how to write it, fixed the corrected text; all "" when s is right.
 func parseAddrVal(s string) (p netip.Prefix, bad, cure, fixed string) {
@@ -293,6 +151,12 @@ func badAddr(s, host string, isPrefix bool) (bad, cure, fixed string) {
 	bad = quote(s) + " is no address"
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return quote(s) + " is an address with a port", "", ap.Addr().WithZone("").String()
+	}
+	if a, b, ok := strings.Cut(s, "-"); ok {
+		_, errA := netip.ParseAddr(a)
+		if _, errB := netip.ParseAddr(b); errA == nil && errB == nil {
+			return quote(s) + " is a range", "write prefixes, or the addresses in braces", ""
+		}
 	}
 	parts := strings.Split(strings.TrimSuffix(host, "."), ".")
 	short := len(parts) < 4 && len(parts) > 1 || len(parts) == 1 && isPrefix

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -57,38 +58,40 @@ type fieldInfo struct {
 	shape shape
 	sided bool
 	max   uint64
-	want  string // what a value looks like
+	want  string // what a value is
+	like  string // what values look like
+	eg    string // one of them
 	noun  string // what is missing when the kernel does not tell; "" where it always does
 	hint  string // for completion
 }
 
 var fieldInfos = [fieldCount]fieldInfo{
-	fieldAddr:     {name: "host", want: "an address: 10.0.0.1, 10.0.0.0/8, 2001:db8::/32 or {10.0.0.1, 10.0.0.2}"},
-	fieldPort:     {name: "port", max: 1<<16 - 1, want: "a port: 443, 8000-8999, https or {80, 443}"},
-	fieldBytes:    {"bytes", shapeAmount, true, 1<<64 - 1, "a number of bytes: 4096, 10M or 1.5Gi", "byte count", "bytes of both directions"},
-	fieldPackets:  {"packets", shapeAmount, true, 1<<64 - 1, "a number of packets: 100 or 10k", "packet count", "packets of both directions"},
-	fieldAvgPkt:   {"avgpkt", shapeAmount, true, 1<<64 - 1, "a number of bytes: 100 or 1k", "byte count", "mean bytes of a packet"},
-	fieldRate:     {"rate", shapeAmount, true, 1<<64 - 1, "bytes a second, 100k or 1MB/s, or bits, 5Mbit", "rate", "bytes a second now"},
-	fieldPPS:      {"pps", shapeAmount, true, 1<<64 - 1, "packets a second: 100 or 10k", "packet rate", "packets a second now"},
-	fieldAge:      {"age", shapeAmount, false, 1<<63 - 1, "a time: 30s, 5m, 2h or 1d12h", "age", "time since its start"},
-	fieldTimeout:  {"timeout", shapeAmount, false, 1<<63 - 1, "a time: 30s, 5m, 2h or 1d12h", "timeout", "time until it ends when idle"},
-	fieldZone:     {"zone", shapeNumber, true, 1<<16 - 1, "a number: 5 or {0, 5}", "", "zone of both directions"},
-	fieldMark:     {"mark", shapeNumber, false, 1<<32 - 1, "a number: 16, 0x10 or 0x10/0xf0", "", "mark, also with a mask"},
-	fieldID:       {"id", shapeNumber, false, 1<<32 - 1, "a number: 3409467955", "", "the kernel's id of the flow"},
-	fieldICMPType: {"icmp_type", shapeNumber, true, 1<<8 - 1, "a number: 8", "", "ICMP type"},
-	fieldICMPCode: {"icmp_code", shapeNumber, true, 1<<8 - 1, "a number: 0", "", "ICMP code"},
-	fieldICMPID:   {"icmp_id", shapeNumber, true, 1<<16 - 1, "a number: 4711", "", "ICMP identifier"},
-	fieldSrcKey:   {"srckey", shapeNumber, true, 1<<16 - 1, "a number: 0x10", "", "GRE key of the source"},
-	fieldDstKey:   {"dstkey", shapeNumber, true, 1<<16 - 1, "a number: 0x10", "", "GRE key of the destination"},
-	fieldState:    {name: "state", shape: shapeName, want: "a state: established, syn_sent or {close, time_wait}", hint: "as in the STATE column"},
-	fieldCtState:  {name: "ctstate", shape: shapeName, want: "a state: new, established or related", hint: "as nft's ct state"},
-	fieldPhase:    {name: "phase", shape: shapeName, want: "a phase: opening, open, closing or closed", hint: "where in its life"},
-	fieldProto:    {name: "proto", shape: shapeName, want: "a protocol: tcp, udp, 50 or {tcp, udp}", hint: "protocol by name or number"},
-	fieldFamily:   {name: "family", shape: shapeName, want: "a family: ipv4 or ipv6", hint: "ipv4 or ipv6"},
-	fieldStatus:   {name: "status", shape: shapeName, want: "a status bit: assured, seen_reply, helper …", hint: "a bit that is set"},
-	fieldHelper:   {name: "helper", shape: shapeName, want: "a helper's name: ftp, {sip, ftp} or none", hint: "conntrack helper"},
-	fieldLabel:    {name: "label", shape: shapeName, want: "a label: its name, its bit or none", hint: "connection label"},
-	fieldSecctx:   {name: "secctx", shape: shapeName, want: `a security context: "system_u:object_r:…" or none`, hint: "security context"},
+	fieldAddr:     {name: "host", want: "an address", like: "10.0.0.1, 10.0.0.0/8, 2001:db8::/32 or {10.0.0.1, 10.0.0.2}", eg: "10.0.0.1"},
+	fieldPort:     {name: "port", max: 1<<16 - 1, want: "a port", like: "443, 8000-8999, https or {80, 443}", eg: "443"},
+	fieldBytes:    {name: "bytes", shape: shapeAmount, sided: true, max: 1<<64 - 1, want: "a number of bytes", like: "4096, 10M or 1.5Gi", eg: "10M", noun: "byte count", hint: "bytes of both directions"},
+	fieldPackets:  {name: "packets", shape: shapeAmount, sided: true, max: 1<<64 - 1, want: "a number of packets", like: "100 or 10k", eg: "10k", noun: "packet count", hint: "packets of both directions"},
+	fieldAvgPkt:   {name: "avgpkt", shape: shapeAmount, sided: true, max: 1<<64 - 1, want: "a number of bytes", like: "100 or 1k", eg: "100", noun: "byte count", hint: "mean bytes of a packet"},
+	fieldRate:     {name: "rate", shape: shapeAmount, sided: true, max: 1<<64 - 1, want: "a rate", like: "100k or 1MB/s in bytes, 5Mbit in bits", eg: "1MB/s", noun: "rate", hint: "bytes a second now"},
+	fieldPPS:      {name: "pps", shape: shapeAmount, sided: true, max: 1<<64 - 1, want: "a packet rate", like: "100 or 10k", eg: "100", noun: "packet rate", hint: "packets a second now"},
+	fieldAge:      {name: "age", shape: shapeAmount, max: 1<<63 - 1, want: "a time", like: "30s, 5m, 2h or 1d12h", eg: "30s", noun: "age", hint: "time since its start"},
+	fieldTimeout:  {name: "timeout", shape: shapeAmount, max: 1<<63 - 1, want: "a time", like: "30s, 5m, 2h or 1d12h", eg: "30s", noun: "timeout", hint: "time until it ends when idle"},
+	fieldZone:     {name: "zone", shape: shapeNumber, sided: true, max: 1<<16 - 1, want: "a number", like: "5 or {0, 5}", eg: "5", hint: "zone of both directions"},
+	fieldMark:     {name: "mark", shape: shapeNumber, max: 1<<32 - 1, want: "a number", like: "16, 0x10 or 0x10/0xf0", eg: "0x10", hint: "mark, also with a mask"},
+	fieldID:       {name: "id", shape: shapeNumber, max: 1<<32 - 1, want: "a number", like: "3409467955", eg: "3409467955", hint: "the kernel's id of the flow"},
+	fieldICMPType: {name: "icmp_type", shape: shapeNumber, sided: true, max: 1<<8 - 1, want: "a number", like: "8", eg: "8", hint: "ICMP type"},
+	fieldICMPCode: {name: "icmp_code", shape: shapeNumber, sided: true, max: 1<<8 - 1, want: "a number", like: "0", eg: "0", hint: "ICMP code"},
+	fieldICMPID:   {name: "icmp_id", shape: shapeNumber, sided: true, max: 1<<16 - 1, want: "a number", like: "4711", eg: "4711", hint: "ICMP identifier"},
+	fieldSrcKey:   {name: "srckey", shape: shapeNumber, sided: true, max: 1<<16 - 1, want: "a number", like: "0x10", eg: "16", hint: "GRE key of the source"},
+	fieldDstKey:   {name: "dstkey", shape: shapeNumber, sided: true, max: 1<<16 - 1, want: "a number", like: "0x10", eg: "16", hint: "GRE key of the destination"},
+	fieldState:    {name: "state", shape: shapeName, want: "a state", like: "established, syn_sent or {close, time_wait}", eg: "established", hint: "as in the STATE column"},
+	fieldCtState:  {name: "ctstate", shape: shapeName, want: "a state", like: "new, established or related", eg: "new", hint: "as nft's ct state"},
+	fieldPhase:    {name: "phase", shape: shapeName, want: "a phase", like: "opening, open, closing or closed", eg: "open", hint: "where in its life"},
+	fieldProto:    {name: "proto", shape: shapeName, want: "a protocol", like: "tcp, udp, 50 or {tcp, udp}", eg: "tcp", hint: "protocol by name or number"},
+	fieldFamily:   {name: "family", shape: shapeName, want: "a family", like: "ipv4 or ipv6", eg: "ipv4", hint: "ipv4 or ipv6"},
+	fieldStatus:   {name: "status", shape: shapeName, want: "a status bit", like: "assured, seen_reply, helper …", eg: "assured", hint: "a bit that is set"},
+	fieldHelper:   {name: "helper", shape: shapeName, want: "a helper's name", like: "ftp, {sip, ftp} or none", eg: "ftp", hint: "conntrack helper"},
+	fieldLabel:    {name: "label", shape: shapeName, want: "a label", like: "its name, its bit or none", eg: "3", hint: "connection label"},
+	fieldSecctx:   {name: "secctx", shape: shapeName, want: "a security context", like: `"system_u:object_r:…" or none`, eg: "none", hint: "security context"},
 }
 
 // flag is a word that is a whole predicate.
@@ -171,11 +174,14 @@ var foreignWords = map[string][]string{
 	"expired": {"timeout"}, "connmark": {"mark"}, "ct_state": {"ct state"}, "ct_status": {"status"},
 	"ct_mark": {"mark"}, "ct_zone": {"zone"}, "l4proto": {"proto"}, "th": {"port"}, "ip4": {"ip"}, "inet": {"ip"},
 	"inet6": {"ip6"}, "icmp6": {"icmpv6"}, "ping": {"icmp"}, "connlabel": {"label"}, "size": {"bytes"},
-	"speed": {"rate"}, "bps": {"rate"}, "ct": {"ct"}, "seen_reply": {"replied"}, "natted": {"nat"},
-	"masquerade": {"snat"}, "gateway": {"host"}, "gw": {"host"}, "&": {"and"}, "xor": {"or"},
+	"speed": {"rate"}, "bps": {"rate"}, "seen_reply": {"replied"}, "natted": {"nat"},
+	"masquerade": {"snat"}, "gateway": {"host"}, "gw": {"host"},
 	"unassured": {"not assured"}, "offloaded": {"offload"}, "fixed_timeout": {"fixed"}, "src_nat": {"snat"},
 	"dst_nat": {"dnat"},
 }
+
+// foreignNames are the keys of foreignWords, in order.
+var foreignNames = slices.Sorted(maps.Keys(foreignWords))
 
 // wellKnownHelpers are the kernel's conntrack helpers, for advice and completion.
 var wellKnownHelpers = []string{"ftp", "sip", "tftp", "irc", "amanda", "h323", "netbios-ns", "pptp", "sane", "snmp",
@@ -221,12 +227,12 @@ var stateWords = func() []string {
 	words := []string{"established"}
 	for _, p := range []Proto{ProtoTCP, ProtoSCTP, ProtoDCCP} {
 		for _, n := range StateNames(p) {
-			if w := foldWord(n); !slices.Contains(words, w) {
+			if w := foldWord(n); !slices.Contains(words, w) && w != wordNone {
 				words = append(words, w)
 			}
 		}
 	}
-	return append(words, "replied", "unreplied", "offload")
+	return append(words, "replied", "unreplied", "offload", "none") // none: the trackers' state before the first
 }()
 
 var (
