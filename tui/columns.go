@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/format"
 )
 
 // A column is one column of the table of flows.
@@ -15,6 +16,7 @@ type column struct {
 	max          int    // grows up to here where there is room; 0: want
 	right        bool
 	off          bool // not in the default set
+	extra        bool // shown as package format writes it
 	value        func(dst []byte, r *model.Row, c *cells) []byte
 	look         func(r *model.Row, c *cells) role // nil: plain
 }
@@ -52,6 +54,21 @@ var flowColumns = []column{
 	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: 20, want: 22, max: 47, off: true, value: replyDstCell},
 	{name: "id", title: "ID", short: "ID", min: 10, want: 10, right: true, off: true, value: idCell},
 	{name: "secctx", title: "SECCTX", short: "SECCTX", min: 12, want: 24, max: 64, off: true, value: secctxCell},
+}
+
+// init adds the columns of the model that have no way of their own to be drawn.
+func init() {
+	for _, c := range model.Columns() {
+		if columnNamed(c.String()) != nil {
+			continue
+		}
+		head := format.Title(c)
+		flowColumns = append(flowColumns, column{name: c.String(), title: head, short: head, min: max(width(head)+2, 8),
+			want: max(width(head)+2, 12), max: 24, off: true, extra: true,
+			value: func(dst []byte, r *model.Row, x *cells) []byte {
+				return format.AppendCell(dst, c, &r.Flow, &r.Extra, x.now)
+			}})
+	}
 }
 
 // dropOrder is the order in which columns go as the width shrinks. Columns that are not in it never go.

@@ -132,11 +132,19 @@ func (s *flows) hintBindings(a *App) []binding {
 func (a *App) barText(v *model.View) string {
 	switch {
 	case a.trying:
-		return fmt.Sprintf("preview: %d of %d match %q", v.Matched, v.Total, model.Escape(a.tryText))
+		return a.previewText(v.Matched, v.Total)
 	case a.text != "":
 		return fmt.Sprintf("filter not applied: the rows above are still those of %q", model.Escape(a.text))
 	}
 	return "no filter: the rows above are all flows"
+}
+
+// previewText says how many match what is typed so far.
+func (a *App) previewText(matched, total int) string {
+	if !a.trying {
+		return ""
+	}
+	return fmt.Sprintf("preview: %d of %d match %q", matched, total, model.Escape(a.tryText))
 }
 
 // message is the text of the message line.

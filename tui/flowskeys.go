@@ -115,10 +115,7 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 			a.say("the cursor stays with its flow, the window stays where it is as long as it can")
 		}
 	case "resync":
-		if a.opt.Kernel != nil {
-			a.opt.Kernel.Resync()
-			a.say("reading the whole table again")
-		}
+		return a.resync()
 	case "slower", "faster":
 		return a.changePace(id == "slower")
 	}
@@ -235,6 +232,15 @@ func (a *App) pause() tea.Cmd {
 		a.pausedAt, a.pauseStats = a.now, a.stats
 	}
 	return a.ask(false)
+}
+
+// resync has the whole table read again.
+func (a *App) resync() tea.Cmd {
+	if a.opt.Kernel != nil {
+		a.opt.Kernel.Resync()
+		a.say("reading the whole table again")
+	}
+	return nil
 }
 
 // changePace steps the refresh interval.

@@ -1,5 +1,7 @@
 package tui
 
+import "slices"
+
 // A placed is a column as it stands on the screen.
 type placed struct {
 	*column
@@ -9,9 +11,10 @@ type placed struct {
 
 // A demand is what the layout has to know of the flows: columns that say the same in every row go first.
 type demand struct {
-	zones, helpers bool // a zone other than 0, a helper exists
-	wide           bool // show every column at its comfortable width, scrolled by hand
-	skip           int  // columns scrolled out at the left
+	zones, helpers bool     // a zone other than 0, a helper exists
+	wide           bool     // show every column at its comfortable width, scrolled by hand
+	skip           int      // columns scrolled out at the left
+	order          []string // in which columns go; nil is dropOrder
 }
 
 // margin is the room of the marks at the left of a row: cursor or mark, and a blank.
@@ -61,7 +64,21 @@ func total(ps []placed) int {
 
 // dropped takes columns out until the rest fits.
 func dropped(ps []placed, room int, d demand) []placed {
-	order := make([]string, 0, len(dropOrder)+2)
+	if d.order != nil {
+		for _, name := range d.order {
+			if total(ps) <= room {
+				break
+			}
+			ps = without(ps, name)
+		}
+		return ps
+	}
+	order := make([]string, 0, len(ps)+len(dropOrder)+2)
+	for _, p := range ps { // those that nobody thought of
+		if p.extra {
+			order = append(order, p.name)
+		}
+	}
 	if !d.zones {
 		order = append(order, "zone")
 	}
@@ -79,14 +96,14 @@ func dropped(ps []placed, room int, d demand) []placed {
 		if total(ps) <= room {
 			return ps
 		}
-		for i := range ps {
-			if ps[i].name == name {
-				ps = append(ps[:i], ps[i+1:]...)
-				break
-			}
-		}
+		ps = without(ps, name)
 	}
 	return ps
+}
+
+// without takes the column called name out.
+func without(ps []placed, name string) []placed {
+	return slices.DeleteFunc(ps, func(p placed) bool { return p.name == name })
 }
 
 // scrolled skips columns at the left and takes as many of the others, at their comfortable width, as fit.

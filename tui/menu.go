@@ -20,7 +20,8 @@ type menu struct {
 	chosen  int
 	keys    []binding
 	// pick is called with the chosen line and the action: "pick", or one of keys. It pops the menu itself if it wants to.
-	pick func(a *App, i int, id string) tea.Cmd
+	pick    func(a *App, i int, id string) tea.Cmd
+	byEnter bool // the line was chosen by Enter, not by its letter
 }
 
 var menuBindings = []binding{
@@ -51,6 +52,7 @@ func (m *menu) do(a *App, id string) tea.Cmd {
 		a.pop()
 	default:
 		if n > 0 {
+			m.byEnter = true
 			return m.pick(a, m.chosen, id)
 		}
 	}
@@ -62,7 +64,7 @@ func (m *menu) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 	s := k.String()
 	for i, c := range m.choices {
 		if c.key == s {
-			m.chosen = i
+			m.chosen, m.byEnter = i, false
 			return m.pick(a, i, "pick"), true
 		}
 	}

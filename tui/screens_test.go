@@ -127,3 +127,46 @@ func TestDetailScreen(t *testing.T) {
 		g.keys("j", "enter")
 	}, func(o *Options) { o.Filter = "zone 5" })
 }
+
+// withEvents gives the table of a rig the events of the mock-up.
+func withEvents(g *rig) {
+	at := start.Add(-2 * time.Second)
+	apply := func(kind model.Kind, r model.Row, change func(*model.Event)) {
+		var e model.Event
+		format.FillEvent(&e, &r.Flow, &r.Extra, at.UnixNano())
+		e.Kind = kind
+		if change != nil {
+			change(&e)
+		}
+		g.store.Table.Apply(at.UnixNano(), []model.Event{e})
+		at = at.Add(37 * time.Millisecond)
+	}
+	rows := mockFlows()
+	for i := range 12 {
+		r := rows[10]
+		r.Flow.Sport += uint16(2 * i)
+		r.Flow.ReplyDport = r.Flow.Sport
+		apply(model.New, r, nil)
+		e := rows[1]
+		e.Flow.Sport += uint16(2 * i)
+		e.Flow.ReplyDport = e.Flow.Sport
+		apply(model.New, e, func(x *model.Event) { x.Flow.State, x.Flow.Status = model.TCPSynSent, model.StatusConfirmed })
+		apply(model.Update, e, func(x *model.Event) {
+			x.Flow.State, x.Flow.Status = model.TCPSynRecv, model.StatusConfirmed|model.StatusSeenReply
+		})
+		apply(model.Update, e, nil)
+		if i == 6 {
+			g.store.Table.Lost(at.UnixNano(), 412)
+		}
+		if i%3 == 0 {
+			apply(model.Destroy, e, nil)
+		}
+	}
+	g.store.Table.ApplyExpect(at.UnixNano(), &model.Expect{Kind: model.New, Helper: "ftp", Zone: 5,
+		Tuple: model.Tuple{Src: rows[8].Flow.Dst, Dst: rows[8].Flow.Src, Dport: 50211, Proto: model.ProtoTCP, Family: model.IPv4}})
+}
+
+func TestEventsScreen(t *testing.T) {
+	atSizes(t, "events", func(g *rig) { withEvents(g); g.keys("2") }, nil)
+	atSizes(t, "events-past", func(g *rig) { withEvents(g); g.keys("2", "k", "k", "pgup", "k") }, func(o *Options) { o.Filter = "dport 443" })
+}

@@ -121,3 +121,19 @@ func (f *frame) put(p *placed, look role) {
 	}
 	f.x += n
 }
+
+// grid writes a row of a table whose cells come from fill: their text, and how it stands out.
+func (f *frame) grid(ps []placed, base role, lead string, fill func(name string, w int) (string, role)) {
+	f.begin(base)
+	f.text(lead)
+	for i := range ps {
+		p := &ps[i]
+		t, look := fill(p.name, p.w)
+		f.cell = append(f.cell[:0], t...)
+		if base == selected {
+			look = plain
+		}
+		f.put(p, look)
+	}
+	f.end()
+}

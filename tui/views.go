@@ -9,6 +9,11 @@ import (
 // viewBindings choose a view; they work on every screen.
 var viewBindings = []binding{
 	{id: "view1", keys: []string{"1"}, help: "flows", group: groupLook},
+	{id: "view2", keys: []string{"2"}, help: "groups: top talkers", group: groupLook},
+	{id: "view3", keys: []string{"3"}, help: "events", group: groupLook},
+	{id: "view4", keys: []string{"4"}, help: "statistics and health", group: groupLook},
+	{id: "view5", keys: []string{"5"}, help: "expectations and helpers", group: groupLook},
+	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupLook},
 	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
 	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
 }

@@ -1,0 +1,235 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"ctview/model"
+)
+
+// eventColumns are the columns of the stream, eventDrops the order in which they go.
+var (
+	eventColumns = []column{
+		{name: "time", title: "TIME", short: "TIME", min: 12, want: 13},
+		{name: "event", title: "EVENT", short: "EV", min: 3, want: 8},
+		{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5},
+		{name: "state", title: "STATE", short: "STATE", min: 11, want: 11, max: 17},
+		{name: "src", title: "SOURCE", short: "SOURCE", min: 20, want: 20, max: 47},
+		{name: "dst", title: "DESTINATION", short: "DESTINATION", min: 20, want: 20, max: 47},
+		{name: "zone", title: "ZONE", short: "ZONE", min: 4, want: 4, right: true},
+		{name: "note", title: "NOTE", short: "NOTE", min: 20, want: 30, max: 60},
+	}
+	eventDrops = []string{"note", "zone", "proto", "state"}
+)
+
+// columnsOf returns pointers to cols, as layout takes them.
+func columnsOf(cols []column) []*column {
+	out := make([]*column, len(cols))
+	for i := range cols {
+		out[i] = &cols[i]
+	}
+	return out
+}
+
+// screenRows is the number of lines between the head of a table and the footer of a screen.
+func screenRows(a *App) int {
+	n := a.h - 6
+	if a.w >= wideFrom {
+		n = a.h - 7
+	} else if a.h < shortHeight {
+		n = a.h - 5
+	}
+	return max(n, 1)
+}
+
+func (s *events) draw(a *App, f *frame) {
+	a.titleLine(f)
+	a.tabsLine(f)
+	extra := 0
+	if b, ok := a.bar(); ok {
+		extra = b.write(a, f)
+	} else {
+		s.statusLine(a, f)
+	}
+	cols := eventColumns
+	if f.w < 60 { // seconds are enough where there is no room
+		cols = slices.Clone(cols)
+		cols[0].min, cols[0].want = 8, 8
+	}
+	ps := layout(columnsOf(cols), f.w, demand{order: eventDrops})
+	f.heads(ps, "", false)
+	first, rows := f.y(), max(s.hasRows(a)-extra, 1)
+	from := max(len(s.view.Rows)-rows, 0)
+	at := s.at()
+	if at < from {
+		from = at
+	}
+	if len(s.view.Rows) == 0 {
+		f.line(plain, "  "+s.whyEmpty(a))
+	}
+	for i := from; i < min(len(s.view.Rows), from+rows); i++ {
+		s.row(a, f, ps, &s.view.Rows[i], i == at && a.cursorShown())
+	}
+	f.blanks(first + rows)
+	s.foot(a, f)
+}
+
+func (s *events) whyEmpty(a *App) string {
+	switch {
+	case !s.got:
+		return "reading " + a.marks.ellipsis
+	case s.view.Kept > 0:
+		return fmt.Sprintf("none of the %d events kept matches.", s.view.Kept)
+	}
+	return "no event since ctview started. Waiting " + a.marks.ellipsis
+}
+
+// statusLine writes the filter and what is shown of the stream.
+func (s *events) statusLine(a *App, f *frame) {
+	how := "FOLLOW"
+	if !s.follow {
+		how = fmt.Sprintf("%d newer", s.view.Newer+s.offset)
+	}
+	rate := strconv.Itoa(int(s.view.PerSec+0.5)) + " ev/s match"
+	r := how + "   types " + s.kindsText(true) + "   kept " + count(s.view.Kept) + "   " + rate
+	if f.w < wideFrom {
+		r = how + "  " + s.kindsText(false) + "  " + strconv.Itoa(int(s.view.PerSec+0.5)) + "ev/s"
+	}
+	f.begin(plain)
+	f.text(clip(" / "+model.Escape(a.text), f.w-width(r)-3, f.mk.ellipsis))
+	f.right(plain, r)
+	f.end()
+}
+
+// row writes one change; what was lost takes the whole line.
+func (s *events) row(a *App, f *frame, ps []placed, c *model.Change, current bool) {
+	base, lead := plain, "  "
+	if current {
+		base, lead = selected, f.mk.cursor+" "
+	}
+	if c.Kind == 0 && (c.Note == model.NoteLost || c.Note == model.NoteResync) {
+		f.begin(base)
+		f.text(lead)
+		look := alarm
+		if c.Note == model.NoteResync || current {
+			look = plain
+		}
+		f.styled(look, "!! "+stamp(c.Time, a.now.Location(), f.w >= 60)+"  "+changeNote(c))
+		f.end()
+		return
+	}
+	fl := &c.Flow
+	f.grid(ps, base, lead, func(name string, w int) (string, role) {
+		switch name {
+		case "time":
+			return stamp(c.Time, a.now.Location(), w >= 12), plain
+		case "event":
+			return kindWord(c, w >= 7), strong
+		case "proto":
+			return fl.Proto.String(), plain
+		case "state":
+			return changeState(c), changeLook(c)
+		case "src":
+			return string(eventEnd(c, true, w, f.mk.ellipsis)), plain
+		case "dst":
+			return string(eventEnd(c, false, w, f.mk.ellipsis)), plain
+		case "zone":
+			look := plain
+			if fl.Zone != 0 {
+				look = zoned
+			}
+			return string(appendZone(nil, &fl.Key)), look
+		}
+		return changeNote(c), plain
+	})
+}
+
+func eventEnd(c *model.Change, src bool, w int, more string) []byte {
+	t := c.Flow.Orig()
+	return appendEnd(nil, &t, src, w, more)
+}
+
+// foot writes the rates of the last minute, the message line and the keys.
+func (s *events) foot(a *App, f *frame) {
+	msg := a.message()
+	if msg == "" && a.paused {
+		msg = "paused: events are still counted and kept. p goes on."
+	}
+	if t, ok := a.bar(); ok && t != nil {
+		msg = a.previewText(s.view.Matched, s.view.Kept)
+	}
+	short := f.w < wideFrom && f.h < shortHeight
+	if !short {
+		f.begin(plain)
+		f.text(" " + s.lost(a))
+		if s.lost(a) == "" {
+			s.sparks(f)
+		}
+		f.end()
+		f.begin(plain)
+		f.text(" ")
+		f.styled(a.noteLog, msg)
+		f.end()
+		f.line(plain, noteOf(s.current()))
+	} else {
+		f.begin(plain)
+		f.text(" ")
+		f.styled(a.noteLog, msg)
+		f.end()
+	}
+	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+}
+
+// noteOf says what the current change was about, for screens without the column.
+func noteOf(c *model.Change) string {
+	if c == nil || c.Kind == 0 {
+		return ""
+	}
+	t := c.Flow.Orig()
+	b := " " + c.Flow.Proto.String() + " " + string(appendPair(nil, &t))
+	if n := changeNote(c); n != "" {
+		b += "   " + n
+	}
+	return b
+}
+
+// lost tells of the last gap, for a minute.
+func (s *events) lost(a *App) string {
+	st := &a.stats
+	if st.LastLost == 0 || a.now.UnixNano()-st.LastLost > 60e9 {
+		return ""
+	}
+	t := fmt.Sprintf("!! %s  %d events lost in %d gaps", clock(st.LastLost, a.now.Location()), st.Lost, st.Gaps)
+	if !st.Stale && st.LastResync.Ended > 0 {
+		t += fmt.Sprintf("; resynced in %.2f s: +%d -%d flows", float64(st.LastResync.Ended-st.LastResync.Began)/1e9, st.LastResync.Added, st.LastResync.Removed)
+	}
+	return t
+}
+
+// sparks draws how many events of each kind came in each of the last seconds.
+func (s *events) sparks(f *frame) {
+	n := len(s.seconds)
+	if n < 2 {
+		return
+	}
+	secs := s.seconds[:n-1] // the last one is not over
+	w := 12
+	if f.w >= wideFrom {
+		w = 20
+	}
+	secs = secs[max(len(secs)-w, 0):]
+	for _, k := range []struct {
+		name string
+		of   func(*model.Second) uint32
+	}{{"new", func(x *model.Second) uint32 { return x.New }}, {"update", func(x *model.Second) uint32 { return x.Update }},
+		{"destroy", func(x *model.Second) uint32 { return x.Destroy }}} {
+		vs := make([]float64, len(secs))
+		for i := range secs {
+			vs[i] = float64(k.of(&secs[i]))
+		}
+		last := vs[len(vs)-1]
+		f.styled(faint, k.name+" ")
+		f.text(graph(vs, 1, largest(vs), f.mk)[0] + " " + strconv.Itoa(int(last)) + "/s   ")
+	}
+}
