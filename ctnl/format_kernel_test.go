@@ -82,7 +82,7 @@ func formatSpecs() []*ctnl.Spec {
 		for _, p := range []model.Proto{model.ProtoTCP, model.ProtoUDP, model.ProtoUDPLite, model.ProtoSCTP, model.ProtoDCCP,
 			model.ProtoGRE, icmp, 50, 112} {
 			add(p, v6, nil)
-			for _, change := range formatChanges(p, v6) {
+			for _, change := range formatChanges(p) {
 				add(p, v6, change)
 			}
 		}
@@ -96,64 +96,30 @@ func formatSpecs() []*ctnl.Spec {
 	return all
 }
 
-// formatChanges returns what is done to one flow of each protocol and family.
-func formatChanges(p model.Proto, v6 bool) []func(s *ctnl.Spec) {
-	addr := func(v4, other string) netip.Addr {
-		if v6 {
-			return netip.MustParseAddr(other)
-		}
-		return netip.MustParseAddr(v4)
-	}
-	status := func(bits model.Status) func(s *ctnl.Spec) {
-		// IPS_CONFIRMED is set already when the kernel looks at the rest, and may not be taken away.
-		return func(s *ctnl.Spec) { s.Flow.Status, s.Has = bits|model.StatusConfirmed, s.Has|model.HasStatus }
-	}
-	zone := func(id uint16, dir model.ZoneDir) func(s *ctnl.Spec) {
-		return func(s *ctnl.Spec) { s.Flow.Zone, s.Flow.ZoneDir = id, dir }
-	}
-	label := func(bits ...int) func(s *ctnl.Spec) {
-		return func(s *ctnl.Spec) {
-			for _, bit := range bits {
-				s.Extra.Labels.Set(bit)
-			}
-			s.Has |= model.HasLabels
-		}
-	}
-	mark := func(m uint32) func(s *ctnl.Spec) {
-		return func(s *ctnl.Spec) { s.Flow.Mark, s.Has = m, s.Has|model.HasMark }
-	}
-	nat := func(src, dst bool, port uint16) func(s *ctnl.Spec) {
-		return func(s *ctnl.Spec) {
-			if src {
-				s.SrcNAT = &ctnl.NATRange{Min: addr("198.51.100.2", "2001:db8:2::2"), PortMin: port}
-			}
-			if dst {
-				s.DstNAT = &ctnl.NATRange{Min: addr("198.51.100.80", "2001:db8:2::80"), PortMin: port}
-			}
-		}
-	}
+// formatChanges returns what is done, each to another flow of protocol p.
+func formatChanges(p model.Proto) []func(s *ctnl.Spec) {
 	changes := []func(s *ctnl.Spec){
-		status(model.StatusSeenReply), status(model.StatusAssured), status(model.StatusSeenReply | model.StatusAssured),
-		status(model.StatusFixedTimeout), status(model.StatusSeenReply | model.StatusAssured | model.StatusFixedTimeout),
-		zone(5, model.ZoneBoth), zone(65535, model.ZoneBoth), zone(6, model.ZoneOrig), zone(7, model.ZoneReply),
-		mark(1), mark(0xffffffff), label(0), label(0, 1, 3, 100, 127), label(1),
-		nat(true, false, 0), nat(false, true, 0), nat(true, true, 0),
+		withStatus(model.StatusSeenReply), withStatus(model.StatusAssured), withStatus(model.StatusSeenReply | model.StatusAssured),
+		withStatus(model.StatusFixedTimeout), withStatus(model.StatusSeenReply | model.StatusAssured | model.StatusFixedTimeout),
+		inZone(5, model.ZoneBoth), inZone(65535, model.ZoneBoth), inZone(6, model.ZoneOrig), inZone(7, model.ZoneReply),
+		marked(1), marked(0xffffffff), labelled(0), labelled(0, 1, 3, 100, 127), labelled(1),
+		natted(true, false, 0), natted(false, true, 0), natted(true, true, 0),
 		func(s *ctnl.Spec) { // a reply that no NAT explains
 			s.Has |= model.HasReply
 			r := s.Flow.Orig().Invert()
 			s.Flow.ReplySrc, s.Flow.ReplyDst, s.Flow.ReplySport, s.Flow.ReplyDport = r.Src, r.Dst, r.Sport, r.Dport
-			s.Flow.ReplyDst = addr("203.0.113.9", "2001:db8:3::9").As16()
+			s.Flow.ReplyDst = elsewhere(s, "203.0.113.9", "2001:db8:3::9").As16()
 		},
 		func(s *ctnl.Spec) { // several at once
-			mark(42)(s)
-			zone(5, model.ZoneBoth)(s)
-			label(3)(s)
-			status(model.StatusSeenReply | model.StatusAssured)(s)
-			nat(true, false, 0)(s)
+			marked(42)(s)
+			inZone(5, model.ZoneBoth)(s)
+			labelled(3)(s)
+			withStatus(model.StatusSeenReply | model.StatusAssured)(s)
+			natted(true, false, 0)(s)
 		},
 	}
 	if p.HasPorts() && p != model.ProtoDCCP {
-		changes = append(changes, nat(true, false, 777), nat(false, true, 8080),
+		changes = append(changes, natted(true, false, 777), natted(false, true, 8080),
 			func(s *ctnl.Spec) { // the ports alone
 				s.SrcNAT = &ctnl.NATRange{Min: s.Flow.Family.Addr(s.Flow.Src), PortMin: 778}
 				s.DstNAT = &ctnl.NATRange{Min: s.Flow.Family.Addr(s.Flow.Dst), PortMin: 8081}
@@ -164,6 +130,50 @@ func formatChanges(p model.Proto, v6 bool) []func(s *ctnl.Spec) {
 			func(s *ctnl.Spec) { s.HelperName, s.Has = "ftp", s.Has|model.HasHelper; s.Flow.Dport = 21 })
 	}
 	return changes
+}
+
+// The changes that formatChanges is made of.
+
+func withStatus(bits model.Status) func(s *ctnl.Spec) {
+	// IPS_CONFIRMED is set already when the kernel looks at the rest, and may not be taken away.
+	return func(s *ctnl.Spec) { s.Flow.Status, s.Has = bits|model.StatusConfirmed, s.Has|model.HasStatus }
+}
+
+func inZone(id uint16, dir model.ZoneDir) func(s *ctnl.Spec) {
+	return func(s *ctnl.Spec) { s.Flow.Zone, s.Flow.ZoneDir = id, dir }
+}
+
+func labelled(bits ...int) func(s *ctnl.Spec) {
+	return func(s *ctnl.Spec) {
+		for _, bit := range bits {
+			s.Extra.Labels.Set(bit)
+		}
+		s.Has |= model.HasLabels
+	}
+}
+
+func marked(m uint32) func(s *ctnl.Spec) {
+	return func(s *ctnl.Spec) { s.Flow.Mark, s.Has = m, s.Has|model.HasMark }
+}
+
+// natted translates source, destination or both, ports too where port is not 0.
+func natted(src, dst bool, port uint16) func(s *ctnl.Spec) {
+	return func(s *ctnl.Spec) {
+		if src {
+			s.SrcNAT = &ctnl.NATRange{Min: elsewhere(s, "198.51.100.2", "2001:db8:2::2"), PortMin: port}
+		}
+		if dst {
+			s.DstNAT = &ctnl.NATRange{Min: elsewhere(s, "198.51.100.80", "2001:db8:2::80"), PortMin: port}
+		}
+	}
+}
+
+// elsewhere returns the address of the family of s.
+func elsewhere(s *ctnl.Spec, v4, v6 string) netip.Addr {
+	if s.Flow.Family == model.IPv4 {
+		return netip.MustParseAddr(v4)
+	}
+	return netip.MustParseAddr(v6)
 }
 
 // formatNS makes a namespace in which everything of formatSpecs can be made, and a folder with a connlabel.conf.

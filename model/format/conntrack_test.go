@@ -43,38 +43,44 @@ func testFlow() model.Event {
 	return e
 }
 
-func TestAppendConntrack(t *testing.T) {
-	all := testFlow()
-	offload := all
+// lineEvents returns the events of TestAppendConntrack: everything at once; two offloaded flows; ICMPv6; a GRE event;
+// an unknown protocol; zones of one direction.
+func lineEvents() (all, offload, hw, v6, gre, esp, dirO, dirR model.Event) {
+	all = testFlow()
+	offload = all
 	offload.Has = offload.Has&^(model.HasTimeout|model.HasProtoinfo|model.HasSecctx|model.HasZone|model.HasStart|model.HasStop|model.HasHelper) | model.HasMark
 	offload.Flow.Status |= model.StatusOffload
-	hw := offload
+	hw = offload
 	hw.Flow.Status |= model.StatusHWOffload
 
-	v6 := flow(model.ProtoICMPv6, "fd00:99::1 fd00:98::1", 4661, 128<<8, "fd00:98::1 fd00:99::1", 4661, 129<<8)
+	v6 = flow(model.ProtoICMPv6, "fd00:99::1 fd00:98::1", 4661, 128<<8, "fd00:98::1 fd00:99::1", 4661, 129<<8)
 	v6.Has |= model.HasTimeout | model.HasMark | model.HasStart | model.HasUse
 	v6.Flow.Status = model.StatusSeenReply
 	v6.Timeout, v6.Use, v6.Start = 28, 1, testNow-2*second
 
-	gre := flow(model.ProtoGRE, "10.99.0.1 10.98.0.1", 0, 0x1234, "10.98.0.1 10.98.0.254", 0x1234, 0)
+	gre = flow(model.ProtoGRE, "10.99.0.1 10.98.0.1", 0, 0x1234, "10.98.0.1 10.98.0.254", 0x1234, 0)
 	gre.Kind = model.New
 	gre.Has |= model.HasTimeout | model.HasTime
 	gre.Timeout, gre.Time = 30, 1_795_332_296_013_850_000
 
-	esp := flow(50, "10.99.0.1 10.98.0.1", 0, 0, "10.98.0.1 10.98.0.254", 0, 0)
+	esp = flow(50, "10.99.0.1 10.98.0.1", 0, 0, "10.98.0.1 10.98.0.254", 0, 0)
 	esp.Kind, esp.PortID = model.Destroy, 3239300739
 
-	dirO := flow(model.ProtoTCP, "1.1.1.1 2.2.2.2", 11, 20, "2.2.2.2 1.1.1.1", 20, 11)
+	dirO = flow(model.ProtoTCP, "1.1.1.1 2.2.2.2", 11, 20, "2.2.2.2 1.1.1.1", 20, 11)
 	dirO.Kind, dirO.PortID = model.Update, 4338
 	dirO.Flow.Zone, dirO.Flow.ZoneDir = 6, model.ZoneOrig
 	dirO.Has |= model.HasProtoinfo | model.HasMark | model.HasLabels
 	dirO.Flow.State, dirO.Flow.Mark = 200, 4294967295
-	dirR := dirO
+	dirR = dirO
 	dirR.Kind, dirR.Flow.ZoneDir = model.Dump, model.ZoneReply
 	dirO.Extra.Labels.Set(1)
 	dirO.Extra.Labels.Set(3)
 	dirO.Extra.Labels.Set(64)
+	return
+}
 
+func TestAppendConntrack(t *testing.T) {
+	all, offload, hw, v6, gre, esp, dirO, dirR := lineEvents()
 	const tcp = "tcp      6 431999 ESTABLISHED src=10.141.10.2 dst=192.168.10.2 sport=40224 dport=12345 packets=12 bytes=3400 src=192.168.10.2 dst=10.141.10.2 sport=12345 dport=40224 packets=9 bytes=9999 [ASSURED] mark=0 secctx=system_u:object_r:http_packet_t:s0 zone=7 delta-time=42 "
 	names := ParseLabels("1 eth0-in\n3 eth0-out\n")
 	prog := func(id uint32) string { return map[uint32]string{4338: "conntrack"}[id] }
@@ -114,17 +120,6 @@ func slowConntrack(e *model.Event, o Options) string {
 		}
 	}
 	f := &e.Flow
-	prefix := ""
-	if e.Kind != model.Dump {
-		at := o.Now
-		if e.Has&model.HasTime != 0 {
-			at = e.Time
-		}
-		if o.Timestamp {
-			prefix = fmt.Sprintf("[%.8d.%.6d]\t", at/1e9, at%1e9/1000)
-		}
-		prefix += fmt.Sprintf("%9s ", "["+strings.ToUpper(e.Kind.String())+"]")
-	}
 	if o.Extended {
 		add(0, "%-8s %d", f.Family, f.Family)
 	}
@@ -162,11 +157,26 @@ func slowConntrack(e *model.Event, o Options) string {
 		}
 	}
 	slowMeta(e, o, add)
-	line := prefix + strings.Join(w, " ")
+	line := slowPrefix(e, o) + strings.Join(w, " ")
 	if e.Kind != model.Dump && e.PortID != 0 {
 		line += fmt.Sprintf(" [USERSPACE] portid=%d", e.PortID)
 	}
 	return line
+}
+
+// slowPrefix is what an event begins with.
+func slowPrefix(e *model.Event, o Options) (prefix string) {
+	if e.Kind == model.Dump {
+		return ""
+	}
+	at := o.Now
+	if e.Has&model.HasTime != 0 {
+		at = e.Time
+	}
+	if o.Timestamp {
+		prefix = fmt.Sprintf("[%.8d.%.6d]\t", at/1e9, at%1e9/1000)
+	}
+	return prefix + fmt.Sprintf("%9s ", "["+strings.ToUpper(e.Kind.String())+"]")
 }
 
 func slowMeta(e *model.Event, o Options, add func(model.Fields, string, ...any)) {

@@ -30,6 +30,13 @@ func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 	return append(dst, '}')
 }
 
+// AppendLostJSON appends the object that stands in a stream of events for n that were lost, noticed at now; n is 0
+// where the kernel does not say how many.
+func AppendLostJSON(dst []byte, now int64, n uint64) []byte {
+	dst = appendRFC3339(append(dst, `{"event":"lost","time":"`...), now)
+	return append(appendUint(append(dst, `","lost":`...), n), '}')
+}
+
 // appendJSONProto appends "proto" and "proto_num".
 func appendJSONProto(dst []byte, p model.Proto) []byte {
 	dst = append(dst, `"proto":"`...)

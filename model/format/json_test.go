@@ -104,6 +104,7 @@ func checkText(t *testing.T, b []byte) {
 // A schema is as much of JSON Schema as the files in docs use.
 type schema struct {
 	Ref        string             `json:"$ref"`
+	OneOf      []*schema          `json:"oneOf"`
 	Type       any                `json:"type"`
 	Enum       []string           `json:"enum"`
 	Pattern    string             `json:"pattern"`
@@ -137,6 +138,9 @@ func (s *schema) check(root *schema, path string, v any) string {
 			return path + ": no definition " + s.Ref
 		}
 		return def.check(root, path, v)
+	}
+	if s.OneOf != nil {
+		return s.checkOneOf(root, path, v)
 	}
 	kind := ""
 	switch v := v.(type) {
@@ -173,6 +177,19 @@ func (s *schema) check(root *schema, path string, v any) string {
 	return fmt.Sprintf("%s: a %s, not %v", path, kind, s.Type)
 }
 
+func (s *schema) checkOneOf(root *schema, path string, v any) string {
+	var bad []string
+	for _, option := range s.OneOf {
+		if b := option.check(root, path, v); b != "" {
+			bad = append(bad, b)
+		}
+	}
+	if len(bad) == len(s.OneOf)-1 {
+		return ""
+	}
+	return fmt.Sprintf("%s: not one of: %q", path, bad)
+}
+
 func (s *schema) checkObject(root *schema, path string, v map[string]any) string {
 	for _, name := range s.Required {
 		if _, ok := v[name]; !ok {
@@ -207,29 +224,7 @@ func checkJSON(t *testing.T, s *schema, b []byte) []string {
 	if bad := s.check(s, "", v); bad != "" {
 		t.Fatalf("%s\n%s", b, bad)
 	}
-	var names []string
-	dec = json.NewDecoder(bytes.NewReader(b))
-	for depth := 0; ; {
-		tok, err := dec.Token()
-		if err != nil {
-			break
-		}
-		if d, ok := tok.(json.Delim); ok {
-			if d == '{' || d == '[' {
-				depth++
-			} else {
-				depth--
-			}
-			continue
-		}
-		if name, ok := tok.(string); ok && depth == 1 {
-			names = append(names, name)
-			var skip json.RawMessage
-			if err := dec.Decode(&skip); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	names := objectNames(t, b)
 	if sorted := slices.Sorted(slices.Values(names)); len(slices.Compact(sorted)) != len(names) {
 		t.Fatalf("%s: a name twice", b)
 	}
@@ -251,13 +246,14 @@ func FuzzAppendJSON(f *testing.F) {
 // TestSchemaIsMet looks whether every property of the schemas is ever written, and in the files' order.
 func TestSchemaIsMet(t *testing.T) {
 	for _, tt := range []struct {
-		file string
-		make func(seed uint64) []byte
+		file, def string
+		make      func(seed uint64) []byte
 	}{
-		{"flow.schema.json", func(s uint64) []byte { return AppendJSON(nil, randomEvent(s), Options{}) }},
-		{"expect.schema.json", func(s uint64) []byte { return AppendExpectJSON(nil, randomExpect(s), Options{}) }},
+		{"flow.schema.json", "flow", func(s uint64) []byte { return AppendJSON(nil, randomEvent(s), Options{}) }},
+		{"flow.schema.json", "lost", func(s uint64) []byte { return AppendLostJSON(nil, testNow, s) }},
+		{"expect.schema.json", "", func(s uint64) []byte { return AppendExpectJSON(nil, randomExpect(s), Options{}) }},
 	} {
-		s, order := readSchema(t, tt.file), propertyOrder(t, tt.file)
+		s, order := readSchema(t, tt.file), propertyOrder(t, tt.file, tt.def)
 		missing := map[string]bool{}
 		for _, name := range order {
 			missing[name] = true
@@ -278,19 +274,46 @@ func TestSchemaIsMet(t *testing.T) {
 	}
 }
 
-// propertyOrder returns the names of a schema's properties as the file has them.
-func propertyOrder(t *testing.T, file string) []string {
+// propertyOrder returns the names of the properties of a definition, "" for the schema itself, as the file has them.
+func propertyOrder(t *testing.T, file, def string) []string {
+	t.Helper()
 	b, err := os.ReadFile("../../docs/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := bytes.Index(b, []byte(`"$defs": {`))
-	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^    "(\w+)": \{`).FindAllSubmatch(b[:max(end, 0)], -1) {
-		names = append(names, string(m[1]))
+	type object struct {
+		Properties json.RawMessage            `json:"properties"`
+		Defs       map[string]json.RawMessage `json:"$defs"`
 	}
-	if len(names) < 10 {
-		t.Fatalf("%s: found only %q", file, names)
+	var top object
+	if err := json.Unmarshal(b, &top); err != nil {
+		t.Fatal(err)
+	}
+	if def != "" {
+		if err := json.Unmarshal(top.Defs[def], &top); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return objectNames(t, top.Properties)
+}
+
+// objectNames returns the names of a JSON object in their order.
+func objectNames(t *testing.T, b []byte) (names []string) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if _, err := dec.Token(); err != nil {
+		t.Fatal(err)
+	}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, tok.(string))
+		var skip json.RawMessage
+		if err := dec.Decode(&skip); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return names
 }

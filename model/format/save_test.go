@@ -9,8 +9,10 @@ import (
 	"ctview/model"
 )
 
-func TestAppendSave(t *testing.T) {
-	all := testFlow()
+// saveEvents returns the events of TestAppendSave: everything at once; NAT of addresses, of a port alone, of an ICMP
+// identifier; and the protocols that have options of their own.
+func saveEvents() (all, nat, port, ping, sctp, dccp, gre, esp model.Event) {
+	all = testFlow()
 	all.Has |= model.HasLabels | model.HasSecmark
 	all.Flow.Mark, all.Secmark = 9, 3
 	all.Flow.Status |= model.StatusExpected
@@ -18,29 +20,33 @@ func TestAppendSave(t *testing.T) {
 	all.Extra.Labels.Set(2)
 	all.Flow.Helper = model.HelperFor([]byte(`my "helper"\`))
 
-	nat := flow(model.ProtoTCP, "10.99.0.1 10.99.0.254", 41001, 8443, "10.98.0.1 10.98.0.254", 8080, 41001)
+	nat = flow(model.ProtoTCP, "10.99.0.1 10.99.0.254", 41001, 8443, "10.98.0.1 10.98.0.254", 8080, 41001)
 	nat.Has |= model.HasTimeout | model.HasProtoinfo
 	nat.Kind, nat.PortID = model.Update, 7
 	nat.Timeout, nat.Flow.State = 431938, model.TCPEstablished
 	nat.Flow.Status = model.StatusSeenReply | model.StatusAssured | model.StatusSrcNAT | model.StatusDstNAT |
 		model.StatusSrcNATDone | model.StatusDstNATDone
 
-	port := flow(model.ProtoUDP, "fd00:99::1 fd00:98::1", 53, 53, "fd00:98::1 fd00:99::1", 53, 1024)
+	port = flow(model.ProtoUDP, "fd00:99::1 fd00:98::1", 53, 53, "fd00:98::1 fd00:99::1", 53, 1024)
 	port.Flow.Status = model.StatusSrcNAT | model.StatusSrcNATDone | model.StatusDstNATDone
 
-	ping := flow(model.ProtoICMP, "10.99.0.1 10.98.0.1", 4660, 8<<8, "10.98.0.1 10.98.0.254", 4661, 0)
+	ping = flow(model.ProtoICMP, "10.99.0.1 10.98.0.1", 4660, 8<<8, "10.98.0.1 10.98.0.254", 4661, 0)
 	ping.Kind = model.Destroy
 	ping.Flow.Status = model.StatusSrcNAT | model.StatusSrcNATDone
 
-	sctp := flow(model.ProtoSCTP, "1.1.1.1 2.2.2.2", 10, 20, "2.2.2.2 1.1.1.1", 20, 10)
+	sctp = flow(model.ProtoSCTP, "1.1.1.1 2.2.2.2", 10, 20, "2.2.2.2 1.1.1.1", 20, 10)
 	sctp.Has = sctp.Has&^model.HasStatus | model.HasProtoinfo | model.HasSCTPInfo
 	sctp.Flow.State, sctp.Flow.Zone, sctp.Flow.ZoneDir = 8, 6, model.ZoneReply
 	sctp.SCTP.VTag = [2]uint32{0x01000000, 0x5555}
-	dccp := flow(model.ProtoDCCP, "1.1.1.1 2.2.2.2", 0, 0, "2.2.2.2 1.1.1.1", 0, 0)
-	gre := flow(model.ProtoGRE, "10.98.0.1 10.98.0.254", 0, 4660, "10.98.0.254 10.98.0.1", 4660, 0)
+	dccp = flow(model.ProtoDCCP, "1.1.1.1 2.2.2.2", 0, 0, "2.2.2.2 1.1.1.1", 0, 0)
+	gre = flow(model.ProtoGRE, "10.98.0.1 10.98.0.254", 0, 4660, "10.98.0.254 10.98.0.1", 4660, 0)
 	gre.Flow.Zone, gre.Flow.ZoneDir = 6, model.ZoneOrig
-	esp := flow(50, "::1 ::2", 0, 0, "::2 ::3", 0, 0)
+	esp = flow(50, "::1 ::2", 0, 0, "::2 ::3", 0, 0)
+	return
+}
 
+func TestAppendSave(t *testing.T) {
+	all, nat, port, ping, sctp, dccp, gre, esp := saveEvents()
 	for _, tt := range []struct {
 		name       string
 		e          model.Event
