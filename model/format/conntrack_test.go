@@ -302,3 +302,23 @@ func TestParseLabels(t *testing.T) {
 		t.Error("a map without labels is not nil")
 	}
 }
+
+// FuzzParseLabels looks whether every name that is read is one that conntrack would take, found again, and once.
+func FuzzParseLabels(f *testing.F) {
+	f.Add("0 eth0-in\n# c\n 0x1f\thex name \n")
+	f.Add("9 a\n9 b\n10 a\n-1 x\n1023 far\n1024 too far\n\x00 z\n99999999999999999999 y")
+	f.Fuzz(func(t *testing.T, text string) {
+		names := ParseLabels(text)
+		if names != nil && names[len(names)-1] == "" {
+			t.Fatalf("%q: the last bit has no name", names)
+		}
+		for bit, name := range names {
+			if name == "" {
+				continue
+			}
+			if again, ok := names.Bit(name); again != bit || !ok || !saneLabel(name) || strings.TrimSpace(name) != name || bit >= 1024 {
+				t.Fatalf("bit %d is %q, which is bit %d", bit, name, again)
+			}
+		}
+	})
+}
