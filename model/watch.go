@@ -3,9 +3,9 @@ package model
 import "slices"
 
 const (
-	keepWatches = 8   // flows watched at a time
-	keepSamples = 60  // readings of counters kept of each
-	keepHistory = 200 // changes kept of each
+	keepWatches  = 8   // flows watched at a time
+	keepReadings = 60  // readings of counters kept of each
+	keepHistory  = 200 // changes kept of each
 )
 
 // A Reading is one reading of a flow's counters with the rates since the one before.
@@ -85,7 +85,7 @@ func (w *watches) ended(slot uint32) {
 func (w *watches) sample(slot uint32, f *Flow) {
 	for _, x := range w.list {
 		if x.slot == slot && f.Known&KnownRate != 0 {
-			x.samples = appendLast(x.samples, keepSamples, Reading{f.CountersAt, f.Rate, f.PacketRate})
+			x.samples = appendLast(x.samples, keepReadings, Reading{f.CountersAt, f.Rate, f.PacketRate})
 		}
 	}
 }
