@@ -1,9 +1,10 @@
 package model
 
 // Refresh merges the kernel's answers to requests for single flows (GET): counters, timeout, and all else that they
-// tell. A flow that the table does not have is not added, nor one with another ID changed: the events of its end and
-// new beginning are on their way. Of a flow that had an event within the last second only counters, timeout and start
-// are taken, since the answer may be older than the event.
+// tell. now is when they were asked for, at most three seconds ago. A flow that the table does not have is not added,
+// nor one with another ID changed: the events of its end and new beginning are on their way. Of a flow that had an
+// event since, or within the second before, only counters, timeout and start are taken, since the answer may be older
+// than the event.
 func (t *Table) Refresh(now int64, evs []Event) {
 	for len(evs) > 0 {
 		n := min(len(evs), batch)
@@ -51,13 +52,15 @@ func newborn(f *Flow, e *Event, now int64) bool {
 	return e.Flow.Known&KnownStart == 0 || e.Flow.First < f.First-second/10
 }
 
-// heardLately reports whether an event of f came within the last second (or the one before, or 256 s ago).
+// heardLately reports whether an event of f came from a second before now to three behind it; now may be the past. That
+// a multiple of 256 s ago looks the same does no harm: the next answer counts again.
 func heardLately(f *Flow, now int64) bool {
-	return f.Known&KnownEvents != 0 && uint8(now/second)-f.heard <= 1
+	d := int8(uint8(now/second) - f.heard)
+	return f.Known&KnownEvents != 0 && d <= 1 && d >= -3
 }
 
-// Gone takes out flows of which the kernel said that it has none such (ENOENT). A flow that had an event within the
-// last second stays: the answer may be older.
+// Gone takes out flows of which the kernel said that it has none such (ENOENT). now is as for
+// Refresh; a flow that had an event since, or within the second before, stays.
 func (t *Table) Gone(now int64, keys []Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -204,6 +204,7 @@ type run struct {
 }
 
 type answer struct {
+	at   int64 // when the question was sent
 	due  int64
 	ev   Event
 	gone bool
@@ -212,7 +213,7 @@ type answer struct {
 // deliver hands over up to n events, and afterwards what was lost by then.
 func (r *run) deliver(n int) {
 	n = min(n, len(r.k.queue))
-	if n > 0 && n < len(r.k.queue) && r.k.queue[n-1].Kind == Destroy {
+	for n > 0 && n < len(r.k.queue) && r.k.queue[n-1].Kind == Destroy {
 		n++ // an echo comes at once
 	}
 	lost := r.k.lost
@@ -227,7 +228,7 @@ func (r *run) deliver(n int) {
 // ask sends a GET; its answer comes some steps later.
 func (r *run) ask() {
 	key := fakeKey(r.k.rng.IntN(fakeKeys))
-	a := answer{due: r.k.now + int64(r.k.rng.IntN(400))*1e6}
+	a := answer{at: r.k.now, due: r.k.now + int64(r.k.rng.IntN(1900))*1e6}
 	if f := r.k.find(key); f != nil {
 		a.ev = r.k.message(Dump, f, rowHas)
 	} else {
@@ -239,9 +240,9 @@ func (r *run) ask() {
 func (r *run) answers() {
 	for len(r.asked) > 0 && r.asked[0].due <= r.k.now {
 		if a := &r.asked[0]; a.gone {
-			r.s.Gone(r.k.now, []Key{a.ev.Flow.Key})
+			r.s.Gone(a.at, []Key{a.ev.Flow.Key})
 		} else {
-			r.s.Refresh(r.k.now, []Event{a.ev})
+			r.s.Refresh(a.at, []Event{a.ev})
 		}
 		r.asked = r.asked[1:]
 	}
@@ -300,12 +301,12 @@ func drive(seed uint64, s sink) (ghosts, missing, wrong int) {
 		}
 	}
 	r.k.silent = false
-	r.k.now += 4e8 // answers to old questions are in
+	r.k.now += 2e9 // answers to old questions are in
 	r.answers()
 	r.deliver(len(r.k.queue))
 	r.k.room = 1 << 20
 	r.dump(true)
-	r.k.now += 4e8
+	r.k.now += 2e9
 	r.answers()
 	r.deliver(len(r.k.queue))
 	return compare(r.k, s)
