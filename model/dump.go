@@ -27,10 +27,11 @@ const (
 	toldState              // CTA_PROTOINFO
 	toldHelper             // CTA_HELP
 	toldLabels             // CTA_LABELS
+	suspect                // nothing but an UPDATE behind the DESTROY: there only if a row names it
 
 	epochStep = 1 << iota
 	told      = epochStep - 1
-	born      = told // its NEW came: a row can be of a former life
+	born      = told &^ suspect // its NEW came: a row can be of a former life
 )
 
 // sweepChunks is how many chunks are swept before others get a turn.
@@ -45,7 +46,7 @@ func (d *dump) touch(f *Flow, e *Event) {
 		f.epoch = d.epoch
 	}
 	if e.Kind == New {
-		f.epoch |= born
+		f.epoch = d.epoch | born
 	}
 	f.epoch |= touched
 	if e.Has&HasProtoinfo != 0 {
@@ -58,6 +59,9 @@ func (d *dump) touch(f *Flow, e *Event) {
 		f.epoch |= toldLabels
 	}
 }
+
+// doubts reports whether an echo may be more than that: events were lost, and a dump is about to tell.
+func (d *dump) doubts(s *Stats) bool { return d.running && s.Stale }
 
 // told returns what events told of f since the dump began; 0 if no dump runs.
 func (d *dump) told(f *Flow) uint8 {
@@ -143,7 +147,7 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 		flows := t.flows.used(c)
 		for i := range flows {
 			f := &flows[i]
-			if f.Family == 0 || f.epoch&^told == d.epoch {
+			if f.Family == 0 || f.epoch&^told == d.epoch && f.epoch&suspect == 0 {
 				continue
 			}
 			*removed++
@@ -223,6 +227,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *Event) {
 		t.setExtra(slot, &row, true)
 	}
 	f.Known |= KnownWhole
+	f.epoch &^= suspect
 	t.totals.move(f.Proto, f.Zone, before, classOf(f))
 }
 

@@ -105,17 +105,20 @@ func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
 }
 
 // applyUpdate merges a delta. Messages of one flow can swap places on their way: an UPDATE just behind the DESTROY is
-// an echo and no flow.
+// an echo and no flow. But after a loss it may be the first that is heard of a new life, and then it can be newer than
+// the row of the dump that runs: it is kept for the row, and goes if none comes.
 func (t *Table) applyUpdate(now int64, e *Event, h uint64, slot uint32) {
 	t.stats.Updates++
 	t.history.now().Update++
 	var was Flow
+	echo := slot == 0 && t.graves.fresh(h, now, e)
 	switch {
+	case echo && !t.dump.doubts(&t.stats):
+		return
 	case slot == 0:
-		if t.graves.fresh(h, now, e) {
-			return
+		if !echo {
+			t.graves.open(h)
 		}
-		t.graves.open(h)
 		slot = t.insert(now, e, h)
 	default:
 		was = *t.flows.at(slot)
@@ -129,6 +132,9 @@ func (t *Table) applyUpdate(now int64, e *Event, h uint64, slot uint32) {
 	f.Known |= KnownEvents
 	f.heard = uint8(now / second)
 	t.dump.touch(f, e)
+	if echo {
+		f.epoch |= suspect
+	}
 	t.note(now, e, &was, f)
 }
 
