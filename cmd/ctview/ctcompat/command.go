@@ -3,6 +3,7 @@ package ctcompat
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"ctview/model"
 	"ctview/model/format"
@@ -82,7 +83,11 @@ func report(w io.Writer, err error) int {
 	if !ok {
 		e = &exitError{exitFailed, err.Error()}
 	}
-	fmt.Fprintf(w, "%s%s\n", prefix, e.text)
+	text := strings.Split(e.text, "\n")
+	for i := range text {
+		text[i] = model.Escape(text[i]) // a file of commands can hold anything
+	}
+	fmt.Fprintf(w, "%s%s\n", prefix, strings.Join(text, "\n"))
 	if e.code == exitUsage {
 		fmt.Fprint(w, "Try `conntrack -h' or 'conntrack --help' for more information.\n")
 	}

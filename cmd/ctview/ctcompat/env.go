@@ -96,7 +96,7 @@ func (r *run) summary(c *command) int {
 	}
 	_ = r.out.Flush()
 	fmt.Fprintf(r.Stderr, prefix+line, r.shown)
-	if r.shown == 0 && c.op != opList && c.op != expList && c.op != opAdd && c.op != opEvent {
+	if r.shown == 0 && c.op != opList && c.op != expList && c.op != opAdd {
 		return exitFailed
 	}
 	return exitOK

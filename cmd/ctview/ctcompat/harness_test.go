@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"ctview/ctnl"
+	"ctview/ctnl/lab"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -44,7 +45,32 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("unshare: %v (the tests need root)", err)
+	}
+	return hereWorld(t)
+}
+
+// labWorld moves the calling test to the router of a lab with traffic of its own.
+func labWorld(t *testing.T) (*world, *lab.Lab) {
+	t.Helper()
+	t.Parallel()
+	l, err := lab.New(t.Context(), lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	runtime.LockOSThread()
+	if err := unix.Setns(l.Router().FD(), unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("setns: %v", err)
+	}
+	return hereWorld(t), l
+}
+
+// hereWorld makes a world of the network namespace that the thread is in.
+func hereWorld(t *testing.T) *world {
+	t.Helper()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatalf("unshare: %v (the tests need root)", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

@@ -52,7 +52,7 @@ func seedLines() []string {
 	}
 	add("-s fd00::1 -d fd00::2 -p icmpv6 --icmpv6-type 128 --icmpv6-code 0 --icmpv6-id 77 -t 1000")
 	add("-s fd00::1 -d fd00::2 -p icmpv6 --icmpv6-type 139 --icmpv6-code 1 --icmpv6-id 78 -t 1000")
-	add("-s 255.255.255.255 -d 0.0.0.0 -p udp --sport 65535 --dport 0 -t 4294967")
+	add("-s 255.255.255.255 -d 0.0.0.0 -p udp --sport 65535 --dport 0 -t 4294960")
 	add("-s ::ffff:1.2.3.4 -d 2001:db8:0:0:1::1 -p udp --sport 1 --dport 1 -t 1000 -u SEEN_REPLY")
 	return lines
 }

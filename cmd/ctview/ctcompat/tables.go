@@ -159,14 +159,13 @@ var opsOf = map[int][2]opCode{
 	'C': {opCount, expCount}, 'S': {opStats, expStats}, 'U': {opUpdate, opNone}, 'A': {opAdd, opNone},
 }
 
-// summaries are the lines that end a command on stderr, after the prefix; %d is the number of entries.
+// summaries are the lines that end a command on stderr, after the prefix; %d is the number of entries. -E has its own.
 var summaries = map[opCode]string{
 	opList:    "%d flow entries have been shown.\n",
 	opCreate:  "%d flow entries have been created.\n",
 	opUpdate:  "%d flow entries have been updated.\n",
 	opDelete:  "%d flow entries have been deleted.\n",
 	opGet:     "%d flow entries have been shown.\n",
-	opEvent:   "%d flow events have been shown.\n",
 	expList:   "%d expectations have been shown.\n",
 	expDelete: "%d expectations have been shown.\n",
 	opAdd:     "%d flow entries have been added.\n",

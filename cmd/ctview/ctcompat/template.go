@@ -99,7 +99,8 @@ type expTuple struct {
 }
 
 // mirror fills in what the command line left out of one direction from the other, as if nothing were translated.
-// Without reply addresses the reply ports are the original's turned round, whatever was given, as in conntrack.
+// Without reply addresses the reply ports are the original's turned round, whatever was given, as in conntrack; but not
+// where -n or -g tell of NAT: there they say which ports the kernel shall keep, and conntrack's -R loses them.
 func (t *template) mirror() {
 	if t.has.has(hasICMP) {
 		t.orig.Sport, t.orig.Dport = t.icmpID, uint16(t.icmpType)<<8|uint16(t.icmpCode)
@@ -107,8 +108,7 @@ func (t *template) mirror() {
 	if t.orig.Family == 0 {
 		t.orig.Family = t.reply.Family
 	}
-	hasReply := t.has.has(hasReplySrc | hasReplyDst)
-	hasReplyPorts := t.has.has(hasReplySport|hasReplyDport) && hasReply
+	hasReplyPorts := t.has.has(hasReplySport|hasReplyDport) && t.has.has(hasReplySrc|hasReplyDst|hasSNAT|hasDNAT)
 	hasOrigPorts := t.has.has(hasOrigSport | hasOrigDport)
 	fill(&t.orig.Src, t.reply.Dst, t.has.has(hasOrigSrc))
 	fill(&t.orig.Dst, t.reply.Src, t.has.has(hasOrigDst))
