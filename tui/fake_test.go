@@ -135,7 +135,12 @@ type fakeKernel struct {
 	errs    []error
 	resyncs int
 	event   model.Event
-	sys     model.System
+	cpus    []model.CPUStats
+	expects []model.Expect
+
+	deletedX []model.Expect
+	set      []string
+	sys      model.System
 }
 
 func (k *fakeKernel) Delete(_ context.Context, ts []Target) []error {
@@ -154,6 +159,17 @@ func (k *fakeKernel) Detail(context.Context, model.Key) (model.Event, error) {
 }
 func (k *fakeKernel) System(context.Context) (model.System, error) { return k.sys, nil }
 func (k *fakeKernel) Resync()                                      { k.resyncs++ }
+
+func (k *fakeKernel) CPUStats(context.Context) ([]model.CPUStats, error) { return k.cpus, nil }
+func (k *fakeKernel) Expects(context.Context) ([]model.Expect, error)    { return k.expects, nil }
+func (k *fakeKernel) DeleteExpect(_ context.Context, x model.Expect) error {
+	k.deletedX = append(k.deletedX, x)
+	return nil
+}
+func (k *fakeKernel) SetSysctl(_ context.Context, name, value string) error {
+	k.set = append(k.set, name+"="+value)
+	return nil
+}
 
 func ap(s string) netip.AddrPort {
 	if a, err := netip.ParseAddr(s); err == nil {
@@ -298,7 +314,7 @@ func newRig(t testing.TB, w, h int, rows []model.Row, change func(*Options)) *ri
 	g.store.stats = model.Stats{New: uint64(len(rows)), Loaded: true}
 	g.kernel = &fakeKernel{sys: model.System{Host: "rtr1", Entries: uint32(len(rows)), EntriesOK: true, Max: model.Setting{Value: 262144, OK: true},
 		Acct: model.Setting{Value: 1, OK: true}, Timestamp: model.Setting{Value: 1, OK: true}}}
-	o := Options{Store: g.store, Kernel: g.kernel, ASCII: true, Version: "0.1", Now: func() time.Time { return g.now }}
+	o := Options{Store: g.store, Kernel: g.kernel, Inspector: g.kernel, ASCII: true, Version: "0.1", Now: func() time.Time { return g.now }}
 	if change != nil {
 		change(&o)
 	}

@@ -51,6 +51,19 @@ type Kernel interface {
 	Resync()
 }
 
+// An Inspector is the part of the kernel that the Stats and Expect screens ask, beside the flows. Methods are called from
+// goroutines of their own and end when ctx does.
+type Inspector interface {
+	// CPUStats returns the counters of each CPU (conntrack -S).
+	CPUStats(ctx context.Context) ([]model.CPUStats, error)
+	// Expects returns the expectations of every helper.
+	Expects(ctx context.Context) ([]model.Expect, error)
+	// DeleteExpect deletes an expectation; ErrGone if it is no longer there.
+	DeleteExpect(ctx context.Context, x model.Expect) error
+	// SetSysctl writes net.netfilter.name in the namespace that is watched.
+	SetSysctl(ctx context.Context, name, value string) error
+}
+
 // Errors that pass between cmd and tui.
 var (
 	// ErrGone is returned by a Kernel for a flow that is no longer there.
@@ -67,6 +80,8 @@ var (
 type Options struct {
 	Store  Store
 	Kernel Kernel
+	// Inspector may be nil: then there are no kernel counters and no expectations to show.
+	Inspector Inspector
 
 	Filter  string             // filter text in force at the start; must parse
 	Parse   model.ParseOptions // saved filters and label names

@@ -170,3 +170,21 @@ func TestEventsScreen(t *testing.T) {
 	atSizes(t, "events", func(g *rig) { withEvents(g); g.keys("2") }, nil)
 	atSizes(t, "events-past", func(g *rig) { withEvents(g); g.keys("2", "k", "k", "pgup", "k") }, func(o *Options) { o.Filter = "dport 443" })
 }
+
+func TestStatsScreen(t *testing.T) {
+	atSizes(t, "stats", func(g *rig) {
+		withEvents(g)
+		g.kernel.cpus = []model.CPUStats{{CPU: 0, Has: 0xff14}, {CPU: 1, Has: 0xff14}}
+		for i := range 16 {
+			g.kernel.cpus[0].Values[i], g.kernel.cpus[1].Values[i] = uint32(i*1000), uint32(i)
+		}
+		g.kernel.sys.Buckets = model.Setting{Value: 65536, OK: true}
+		g.kernel.sys.ExpectMax = model.Setting{Value: 1024, OK: true}
+		g.kernel.sys.Events = model.Setting{Value: 2, OK: true}
+		g.kernel.sys.RcvBuf, g.kernel.sys.RcvBufForced = 8<<20, true
+		g.keys("tab", "tab")
+		g.kernel.cpus[0].Values[10] += 50
+		g.tick(time.Second)
+		g.a.screen().(*stats).memory = 31e6
+	}, nil)
+}

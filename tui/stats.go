@@ -1,0 +1,298 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"runtime/metrics"
+	"strconv"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+	"ctview/model/format"
+)
+
+// stats is the screen of the table's health: how full, of what, what the kernel and ctview count.
+type stats struct {
+	got      bool
+	totals   model.Breakdown
+	seconds  []model.Second
+	cpus     []model.CPUStats
+	cpuErr   error
+	expects  int // -1 unknown
+	memory   uint64
+	last     [16]uint64 // counters at the reading before
+	lastAt   time.Time
+	sums     [16]uint64
+	has      uint32
+	perSec   [16]float64
+	hasRates bool
+
+	rows   []statRow // that can be chosen, as drawn last
+	chosen int
+	top    int
+}
+
+// A statRow is a line that j and k stop at.
+type statRow struct {
+	id     string // keeps the choice over redraws
+	line   int    // in the body
+	about  string // for the message line
+	filter string // Enter shows these flows
+	toggle string // sysctl that Enter switches
+}
+
+func newStats() *stats { return &stats{expects: -1} }
+
+func (s *stats) name() string            { return "Stats" }
+func (s *stats) alsoBindings() []binding { return viewBindings }
+
+var statsBindings = []binding{
+	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook},
+	{id: "down", keys: []string{"j", "down"}, help: "next row", hint: "k row", narrow: "k row", group: groupMove},
+	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+d"}, help: "further down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
+	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime},
+	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true},
+	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
+}
+
+func (s *stats) bindings() []binding { return statsBindings }
+
+func (s *stats) do(a *App, id string) tea.Cmd {
+	switch id {
+	case "down":
+		s.chosen = min(s.chosen+1, max(len(s.rows)-1, 0))
+	case "up":
+		s.chosen = max(s.chosen-1, 0)
+	case "pagedown":
+		s.chosen = min(s.chosen+a.h/2, max(len(s.rows)-1, 0))
+	case "pageup":
+		s.chosen = max(s.chosen-a.h/2, 0)
+	case "resync":
+		return a.resync()
+	case "acct":
+		return s.askSysctl(a, "nf_conntrack_acct", a.sys.Acct)
+	case "timestamp":
+		return s.askSysctl(a, "nf_conntrack_timestamp", a.sys.Timestamp)
+	case "pause":
+		return a.pause()
+	case "flows":
+		return s.enter(a)
+	}
+	return nil
+}
+
+// enter shows the flows of the chosen row.
+func (s *stats) enter(a *App) tea.Cmd {
+	if s.chosen >= len(s.rows) {
+		return nil
+	}
+	r := s.rows[s.chosen]
+	switch {
+	case r.toggle == "nf_conntrack_acct":
+		return a.key2(s, "acct")
+	case r.toggle == "nf_conntrack_timestamp":
+		return a.key2(s, "timestamp")
+	case r.filter != "":
+		f, err := model.ParseFilter(r.filter, a.opt.Parse)
+		if err != nil {
+			a.fail(err.Error())
+			return nil
+		}
+		a.current, a.note = 0, ""
+		return a.setFilter(f, r.filter)
+	}
+	return nil
+}
+
+// key2 carries out an action that --read-only may forbid.
+func (a *App) key2(m mode, id string) tea.Cmd {
+	for _, b := range m.bindings() {
+		if b.id == id && b.writes && a.opt.ReadOnly {
+			a.say("read-only: started with --read-only")
+			return nil
+		}
+	}
+	return m.do(a, id)
+}
+
+// askSysctl asks before a setting is switched.
+func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
+	if a.opt.Inspector == nil || !now.OK {
+		a.fail(name + " cannot be changed here")
+		return nil
+	}
+	value, verb := "1", "turn on"
+	if now.Value != 0 {
+		value, verb = "0", "turn off"
+	}
+	insp, ctx := a.opt.Inspector, a.ctx
+	why := map[string]string{
+		"nf_conntrack_acct":      "Counting packets and bytes costs a few percent of forwarding. Flows that are there already are not counted before their next life.",
+		"nf_conntrack_timestamp": "With timestamps the kernel tells when each new flow began. Flows that are there already stay without.",
+	}[name]
+	a.push(&confirm{head: "net.netfilter." + name + " = " + value + "?", lines: []string{why, "It counts for this namespace, until it is set again or the machine restarts."},
+		key: "y", verb: verb, yes: func(a *App) tea.Cmd {
+			return func() tea.Msg {
+				err := insp.SetSysctl(ctx, name, value)
+				return doneMsg{func(a *App) tea.Cmd {
+					if err != nil {
+						a.fail(err.Error())
+						return nil
+					}
+					a.say(name + " = " + value)
+					delete(a.noticed, map[string]string{"nf_conntrack_acct": "acct", "nf_conntrack_timestamp": "timestamp"}[name])
+					return a.ask(true)
+				}}
+			}
+		}})
+	return nil
+}
+
+type statsAnswer struct {
+	totals  model.Breakdown
+	seconds []model.Second
+	cpus    []model.CPUStats
+	cpuErr  error
+	expects int
+	memory  uint64
+	at      time.Time
+}
+
+func (s *stats) ask(a *App, _ bool) func(context.Context) any {
+	store, insp, now := a.opt.Store, a.opt.Inspector, a.opt.Now
+	return func(ctx context.Context) any {
+		n := &statsAnswer{expects: -1}
+		store.Breakdown(&n.totals)
+		if insp != nil {
+			n.cpus, n.cpuErr = insp.CPUStats(ctx)
+			if xs, err := insp.Expects(ctx); err == nil {
+				n.expects = len(xs)
+			}
+		}
+		m := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+		metrics.Read(m)
+		if m[0].Value.Kind() == metrics.KindUint64 {
+			n.memory = m[0].Value.Uint64()
+		}
+		n.at = now()
+		n.seconds = store.Seconds(n.at.UnixNano(), nil)
+		return n
+	}
+}
+
+func (s *stats) take(_ *App, answer any) tea.Cmd {
+	n, ok := answer.(*statsAnswer)
+	if !ok {
+		return nil
+	}
+	s.got = true
+	s.totals, s.seconds, s.cpuErr, s.expects, s.memory = n.totals, n.seconds, n.cpuErr, n.expects, n.memory
+	if n.cpuErr != nil || n.cpus == nil {
+		return nil
+	}
+	s.cpus = n.cpus
+	var sums [16]uint64
+	s.has = 0
+	for _, c := range n.cpus {
+		s.has |= c.Has
+		for i, v := range c.Values {
+			sums[i] += uint64(v)
+		}
+	}
+	if d := n.at.Sub(s.lastAt).Seconds(); !s.lastAt.IsZero() && d >= 0.4 {
+		for i := range sums {
+			s.perSec[i] = float64(sums[i]-min(s.last[i], sums[i])) / d
+		}
+		s.hasRates = true
+	}
+	if s.lastAt.IsZero() || n.at.Sub(s.lastAt).Seconds() >= 0.4 {
+		s.last, s.lastAt = sums, n.at
+	}
+	s.sums = sums
+	return nil
+}
+
+// counterWhy explains the kernel's counters (CTA_STATS_*), by number.
+var counterWhy = map[int]string{
+	1:  "lookups in the table (kernels before 4.9)",
+	2:  "lookups that met an entry where a new one was about to be put: two packets of one flow at the same time",
+	3:  "entries made (kernels before 4.9)",
+	4:  "packets that tracking could make nothing of: no entry, ct state invalid, mostly dropped by the firewall",
+	5:  "packets that were not tracked on purpose",
+	8:  "entries put in by hand: conntrack -I, conntrackd, a load balancer",
+	9:  "entries that could not be put in: two packets raced for the same tuple, or NAT found no free port",
+	10: "packets dropped because no entry could be made: the table is full or there was no memory",
+	11: "entries thrown out early to make room in a full table",
+	12: "ICMP errors that fit no flow, and other packets with wrong headers",
+	13: "lookups begun again because the table was resized meanwhile",
+	14: "two packets raced for one tuple, and both went through: harmless",
+	15: "packets dropped because a hash chain was too long: the table needs more buckets, or is under attack",
+}
+
+// counterBad are the counters that should not grow.
+var counterBad = map[int]bool{9: true, 10: true, 11: true, 15: true}
+
+// counterAbout says what counter i means, with each CPU's share.
+func (s *stats) counterAbout(i int) string {
+	t := format.StatName(i, false) + ": " + counterWhy[i]
+	if len(s.cpus) > 1 && s.sums[i] > 0 {
+		t += "  (by CPU:"
+		for n, c := range s.cpus {
+			if n == 8 {
+				t += " ..."
+				break
+			}
+			t += " " + strconv.FormatUint(uint64(c.Values[i]), 10)
+		}
+		t += ")"
+	}
+	return t
+}
+
+// growth is how many flows more there are each second, over the last minute.
+func (s *stats) growth() float64 {
+	n := len(s.seconds)
+	if n < 5 {
+		return 0
+	}
+	from := max(n-61, 0)
+	return float64(s.seconds[n-1].Flows-s.seconds[from].Flows) / float64(n-1-from)
+}
+
+// striking is the sentence on what stands out, "" for nothing.
+func (s *stats) striking(a *App) string {
+	st := &s.totals
+	for _, x := range st.States {
+		pct := 100 * float64(x.Flows) / float64(max(st.Flows, 1))
+		if x.Proto == model.ProtoTCP && (x.State == "SYN_SENT" || x.State == "SYN_RECV") && pct >= 20 && x.Flows >= 20 {
+			return fmt.Sprintf("! %.1f%% of flows are half-open (%s): Enter on that row shows them, then 2 by source", pct, x.State)
+		}
+	}
+	for i := range counterBad {
+		if s.hasRates && s.perSec[i] >= 1 {
+			return fmt.Sprintf("! %s grows by %.0f/s: %s", format.StatName(i, false), s.perSec[i], counterWhy[i])
+		}
+	}
+	if d, ok := s.timeToFull(a); ok && d < time.Hour {
+		return "! at this rate the table is full in " + string(model.AppendDuration(nil, d))
+	}
+	return ""
+}
+
+// timeToFull is when the table will be full if it goes on growing as in the last minute.
+func (s *stats) timeToFull(a *App) (time.Duration, bool) {
+	g := s.growth()
+	if g <= 0 || !a.hasSys || !a.sys.Max.OK || a.sys.Max.Value <= 0 {
+		return 0, false
+	}
+	free := float64(a.sys.Max.Value - int64(a.stats.Flows))
+	if sec := free / g; sec < 400*86400 {
+		return time.Duration(sec * float64(time.Second)), true
+	}
+	return 0, false
+}

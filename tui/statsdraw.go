@@ -1,0 +1,376 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"ctview/model"
+	"ctview/model/format"
+)
+
+// A statLine is a line of one column of the screen. row is set where it can be chosen.
+type statLine struct {
+	text string
+	look role
+	row  *statRow
+}
+
+func (s *stats) draw(a *App, f *frame) {
+	a.titleLine(f)
+	a.tabsLine(f)
+	rows := f.h - f.y() - 2
+	if !s.got {
+		f.line(plain, "  reading "+f.mk.ellipsis)
+		f.blanks(f.h - 2)
+	} else {
+		s.body(a, f, rows)
+	}
+	msg := a.message()
+	if msg == "" && s.chosen < len(s.rows) {
+		msg = s.rows[s.chosen].about
+	}
+	if msg == "" {
+		msg = s.striking(a)
+	}
+	f.begin(plain)
+	f.text(" ")
+	f.styled(a.noteLog, msg)
+	f.end()
+	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+}
+
+// body writes one or two columns of lines, scrolled so that the chosen row is visible.
+func (s *stats) body(a *App, f *frame, rows int) {
+	id := ""
+	if s.chosen < len(s.rows) {
+		id = s.rows[s.chosen].id
+	}
+	two := f.w >= 76
+	cw := f.w - 2
+	if two {
+		cw = (f.w - 3) / 2
+	}
+	left := append(s.tableLines(a, cw), statLine{})
+	right := s.stateLines(cw)
+	right = append(right, statLine{})
+	right = append(right, s.ctviewLines(a)...)
+	right = append(right, statLine{})
+	right = append(right, s.sysctlLines(a, cw)...)
+	left = append(left, s.counterLines(cw)...)
+	if !two {
+		left, right = append(append(left, statLine{}), right...), nil
+	}
+	s.rows = s.rows[:0]
+	for _, col := range [][]statLine{right, left} {
+		for i := range col {
+			if r := col[i].row; r != nil {
+				r.line = i
+				if r.id == id {
+					s.chosen = len(s.rows)
+				}
+				s.rows = append(s.rows, *r)
+			}
+		}
+	}
+	s.chosen = max(min(s.chosen, len(s.rows)-1), 0)
+	n := max(len(left), len(right))
+	at := 0
+	if len(s.rows) > 0 {
+		at = s.rows[s.chosen].line
+		id = s.rows[s.chosen].id
+	}
+	if at < s.top+1 {
+		s.top = at - 1
+	}
+	if at >= s.top+rows {
+		s.top = at - rows + 1
+	}
+	s.top = max(min(s.top, n-rows), 0)
+	for i := s.top; i < min(n, s.top+rows); i++ {
+		f.begin(plain)
+		f.text(" ")
+		if i < len(left) {
+			s.cell(f, left[i], cw, id)
+		}
+		if i < len(right) {
+			f.pad(cw + 2)
+			s.cell(f, right[i], cw, id)
+		}
+		f.end()
+	}
+	f.blanks(f.h - 2)
+}
+
+// cell writes a line of a column, in cw cells.
+func (s *stats) cell(f *frame, l statLine, cw int, id string) {
+	t := clip(l.text, cw-2, f.mk.ellipsis)
+	switch {
+	case l.row != nil && l.row.id == id:
+		f.styled(selected, f.mk.cursor+padRight(t, cw-2))
+	default:
+		f.text(" ")
+		f.styled(l.look, t)
+	}
+}
+
+func heading(t string) statLine { return statLine{text: t, look: strong} }
+
+// tableLines say how full the table is and how that went.
+func (s *stats) tableLines(a *App, cw int) []statLine {
+	st := &a.stats
+	ls := []statLine{heading("TABLE")}
+	n := "flows     " + strconv.Itoa(st.Flows)
+	if a.hasSys && a.sys.Max.OK && a.sys.Max.Value > 0 {
+		n += fmt.Sprintf(" of %d    %d%%", a.sys.Max.Value, int64(st.Flows)*100/a.sys.Max.Value)
+	}
+	_, look := a.fill()
+	ls = append(ls, statLine{text: n, look: look})
+	if a.hasSys && a.sys.Max.OK {
+		ls = append(ls, statLine{text: "[" + meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]"})
+	}
+	if a.hasSys && a.sys.Buckets.OK && a.sys.Buckets.Value > 0 {
+		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows per bucket)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})
+	}
+	x := "-"
+	if s.expects >= 0 {
+		x = strconv.Itoa(s.expects)
+	}
+	if a.sys.ExpectMax.OK {
+		x += fmt.Sprintf(" of %d", a.sys.ExpectMax.Value)
+	}
+	ls = append(ls, statLine{text: "expects   " + x})
+	peak, peakAt := 0, int64(0)
+	for _, v := range s.seconds {
+		if v.Flows >= peak {
+			peak, peakAt = v.Flows, v.At
+		}
+	}
+	if peakAt > 0 {
+		ls = append(ls, statLine{text: fmt.Sprintf("peak      %d at %s", peak, clock(peakAt, a.now.Location()))})
+	}
+	if g := s.growth(); math.Abs(g) >= 0.1 {
+		t := fmt.Sprintf("growth    %+.1f flows/s", g)
+		if d, ok := s.timeToFull(a); ok {
+			t += ", full in " + string(model.AppendDuration(nil, d))
+		}
+		ls = append(ls, statLine{text: t})
+	} else {
+		ls = append(ls, statLine{text: "growth    none"})
+	}
+	ls = append(ls, statLine{})
+	return append(ls, s.graphs(a, cw)...)
+}
+
+// graphs draw the last ten minutes.
+func (s *stats) graphs(a *App, cw int) []statLine {
+	if len(s.seconds) < 3 {
+		return nil
+	}
+	secs := s.seconds[:len(s.seconds)-1]
+	w := max(min(cw-10, 60), 10)
+	pick := func(of func(*model.Second) float64) []float64 {
+		vs := make([]float64, len(secs))
+		for i := range secs {
+			vs[i] = of(&secs[i])
+		}
+		return vs
+	}
+	vs := pick(func(x *model.Second) float64 { return float64(x.Flows) })
+	top := largest(vs)
+	rs := resample(vs, w)
+	span := string(model.AppendDuration(nil, time.Duration(len(secs))*time.Second))
+	if len(secs)%60 == 0 {
+		span = strconv.Itoa(len(secs)/60) + " min"
+	}
+	ls := []statLine{heading("flows, last " + span)}
+	h := 3
+	if a.h < 30 {
+		h = 1
+	}
+	g := graph(rs, h, top, &a.marks)
+	edge := make([]string, h)
+	edge[0] = string(model.AppendBytes(nil, uint64(top)))
+	if h > 1 {
+		edge[h-1] = "0"
+	}
+	for i := range g {
+		ls = append(ls, statLine{text: padLeft(edge[i], 5) + " |" + g[i]})
+	}
+	for _, k := range []struct {
+		name string
+		of   func(*model.Second) float64
+	}{{"new/s", func(x *model.Second) float64 { return float64(x.New) }},
+		{"ended/s", func(x *model.Second) float64 { return float64(x.Destroy) }},
+		{"lost/s", func(x *model.Second) float64 { return float64(x.Lost) }}} {
+		vs := pick(k.of)
+		if k.name == "lost/s" && largest(vs) == 0 {
+			continue
+		}
+		top := largest(vs)
+		ls = append(ls, statLine{text: padRight(k.name, 8) + graph(resample(vs, w-8), 1, top, &a.marks)[0] + " peak " + strconv.Itoa(int(top))})
+	}
+	return ls
+}
+
+// stateLines count the flows by state, zone, helper and NAT.
+func (s *stats) stateLines(cw int) []statLine {
+	t := &s.totals
+	w := min(cw-20, 32)
+	bar := cw - w - 20
+	ls := []statLine{heading(padRight("BY STATE", w) + padLeft("flows", 8) + padLeft("%", 7))}
+	rest := 0
+	for i, x := range t.States {
+		if i >= 9 {
+			rest += x.Flows
+			continue
+		}
+		pct := 100 * float64(x.Flows) / float64(max(t.Flows, 1))
+		text := padRight(x.Proto.String()+" "+x.State, w) + padLeft(strconv.Itoa(x.Flows), 8) + padLeft(strconv.FormatFloat(pct, 'f', 1, 64), 7)
+		look := plain
+		half := x.State == "SYN_SENT" || x.State == "SYN_RECV"
+		if half && pct >= 20 {
+			text, look = text+" !", warn
+		} else if bar >= 8 {
+			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
+		}
+		ls = append(ls, statLine{text: text, look: look, row: &statRow{id: "state" + x.Proto.String() + x.State,
+			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State)}})
+	}
+	if rest > 0 {
+		ls = append(ls, statLine{text: padRight("other", w) + padLeft(strconv.Itoa(rest), 8) + padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)})
+	}
+	ls = append(ls, statLine{})
+	zones := "BY ZONE    "
+	for i, z := range t.Zones {
+		if i < 6 {
+			zones += fmt.Sprintf("%d: %d   ", z.Zone, z.Flows)
+		}
+	}
+	helpers := "BY HELPER  "
+	for i, h := range t.Helpers {
+		n := "none"
+		if h.Helper != 0 {
+			n = model.Escape(h.Helper.String())
+		}
+		if i < 6 {
+			helpers += fmt.Sprintf("%s: %d   ", n, h.Flows)
+		}
+	}
+	ls = append(ls, statLine{text: zones, row: &statRow{id: "zones", filter: "zone != 0"}}, statLine{text: helpers, row: &statRow{id: "helpers", filter: "helper != none"}},
+		statLine{text: fmt.Sprintf("NAT        snat: %d   dnat: %d   none: %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
+	return ls
+}
+
+// counterLines are the kernel's counters.
+func (s *stats) counterLines(cw int) []statLine {
+	w := min(cw-24, 24)
+	ls := []statLine{heading(padRight("KERNEL COUNTERS", w) + padLeft("total", 12) + padLeft("/s", 9))}
+	if s.cpuErr != nil {
+		return append(ls, statLine{text: model.Escape(s.cpuErr.Error())})
+	}
+	if s.cpus == nil {
+		return append(ls, statLine{text: "-"})
+	}
+	for i := 1; i < 16; i++ {
+		if s.has&(1<<i) == 0 {
+			continue
+		}
+		rate, look := "-", plain
+		if s.hasRates {
+			rate = strconv.FormatFloat(s.perSec[i], 'f', 0, 64)
+		}
+		t := padRight(format.StatName(i, false), w) + padLeft(strconv.FormatUint(s.sums[i], 10), 12) + padLeft(rate, 9)
+		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
+			t, look = t+" !", warn
+		}
+		ls = append(ls, statLine{text: t, look: look, row: &statRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
+	}
+	return ls
+}
+
+// ctviewLines say how ctview itself is doing.
+func (s *stats) ctviewLines(a *App) []statLine {
+	st := &a.stats
+	ls := []statLine{heading("CTVIEW")}
+	t := fmt.Sprintf("model flows    %d", st.Flows)
+	if a.hasSys && a.sys.EntriesOK {
+		t += fmt.Sprintf("   kernel says %d   diff %d", a.sys.Entries, int64(st.Flows)-int64(a.sys.Entries))
+	}
+	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %.0f/s   new %d  updates %d  ended %d", a.eventRate, st.New, st.Updates, st.Ended)})
+	buf := "-"
+	if a.sys.RcvBuf > 0 {
+		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"
+		if !a.sys.RcvBufForced {
+			buf += " (net.core.rmem_max is the limit; root can force more)"
+		}
+	}
+	ls = append(ls, statLine{text: "socket buffer  " + buf})
+	lost := fmt.Sprintf("lost events    %d", st.Lost)
+	look := plain
+	if st.Lost > 0 {
+		lost += fmt.Sprintf(" in %d gaps   last %s", st.Gaps, clock(st.LastLost, a.now.Location()))
+		look = warn
+	}
+	ls = append(ls, statLine{text: lost, look: look})
+	re := fmt.Sprintf("resyncs        %d", st.Resyncs)
+	if st.LastResync.Ended > st.LastResync.Began {
+		re += fmt.Sprintf("   last dump took %.2f s", float64(st.LastResync.Ended-st.LastResync.Began)/1e9)
+	}
+	ls = append(ls, statLine{text: re})
+	if st.Forged+st.Malformed > 0 {
+		ls = append(ls, statLine{text: fmt.Sprintf("refused        %d forged, %d broken messages", st.Forged, st.Malformed), look: warn})
+	}
+	ns := "default"
+	if a.opt.Netns != "" {
+		ns = model.Escape(a.opt.Netns)
+	}
+	return append(ls, statLine{text: "memory         " + string(model.AppendBytes(nil, s.memory)) + "B"},
+		statLine{text: fmt.Sprintf("namespace      %s   uid %d", ns, a.sys.UID)})
+}
+
+// sysctlLines are the settings that matter, each with what it means where it is not as it should be.
+func (s *stats) sysctlLines(a *App, cw int) []statLine {
+	ls := []statLine{heading("SYSCTLS")}
+	y := &a.sys
+	for _, x := range []struct {
+		name   string
+		v      model.Setting
+		key    string
+		about  string
+		toggle bool
+	}{
+		{"nf_conntrack_acct", y.Acct, "a", "1 counts packets and bytes of every flow that begins from then on", true},
+		{"nf_conntrack_timestamp", y.Timestamp, "t", "1 keeps when each flow began", true},
+		{"nf_conntrack_events", y.Events, "", "2 makes events while somebody listens, 1 always, 0 never: with 0 ctview only sees what dumps tell", false},
+		{"nf_conntrack_max", y.Max, "", "entries that the table of each namespace may have; packets of more flows are dropped", false},
+		{"nf_conntrack_buckets", y.Buckets, "", "hash chains, for all namespaces together; about as many as flows is good", false},
+		{"tcp_timeout_established", y.TCPTimeouts[model.TCPEstablished], "", "seconds that an idle TCP connection stays", false},
+		{"nf_conntrack_tcp_loose", y.TCPLoose, "", "1 picks up connections in the middle; 0 calls them invalid", false},
+	} {
+		v := "-"
+		if x.v.OK {
+			v = strconv.FormatInt(x.v.Value, 10)
+		}
+		t := padRight(x.name, 26) + padLeft(v, 9)
+		look := plain
+		if x.toggle && x.v.OK {
+			act := "turn on"
+			if x.v.Value != 0 {
+				act = "turn off"
+			}
+			t += "   " + x.key + " " + act
+		}
+		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
+			look = warn
+		}
+		r := &statRow{id: x.name, about: x.about}
+		if x.toggle {
+			r.toggle = x.name
+		}
+		ls = append(ls, statLine{text: t, look: look, row: r})
+	}
+	return ls
+}
