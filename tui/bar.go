@@ -12,8 +12,8 @@ import (
 // A bar is the filter being typed. Rows follow the text as far as it parses; the filter in force stays until Enter.
 type bar struct {
 	line    edit
-	dyn     dynamic
-	offers  []completion
+	dyn     model.Dynamic
+	offers  []model.Completion
 	chosen  int
 	err     *model.FilterError
 	pressed bool // Enter was pressed on a text that does not parse
@@ -97,7 +97,7 @@ func (a *App) openBar() tea.Cmd {
 	return func() tea.Msg {
 		var t model.Breakdown
 		store.Breakdown(&t)
-		var d dynamic
+		var d model.Dynamic
 		for _, z := range t.Zones {
 			d.Zones = append(d.Zones, z.Zone)
 		}
@@ -226,7 +226,7 @@ func (b *bar) accept(a *App) tea.Cmd {
 func (b *bar) showRecent(a *App) {
 	b.recent, b.offers, b.chosen = true, nil, 0
 	for _, r := range a.recent {
-		b.offers = append(b.offers, completion{Insert: r, From: 0, To: len(b.line.String())})
+		b.offers = append(b.offers, model.Completion{Insert: r, Show: r, From: 0, To: len(b.line.String())})
 	}
 }
 
@@ -235,7 +235,7 @@ func (b *bar) offer() {
 	if b.recent {
 		return
 	}
-	b.offers, b.chosen = complete(b.line.String(), b.line.cursor(), b.dyn), 0
+	b.offers, b.chosen = model.Complete(b.line.String(), b.line.cursor(), b.dyn), 0
 }
 
 // think parses the text and has the rows follow it as far as it goes.

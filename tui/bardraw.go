@@ -115,7 +115,7 @@ func (b *bar) writeBox(f *frame, x, limit int) {
 	x += width(b.line.String()[:b.offers[0].From])
 	iw, hw := 0, 0
 	for _, o := range b.offers {
-		iw, hw = max(iw, width(o.Insert)), max(hw, width(o.Hint))
+		iw, hw = max(iw, width(model.Escape(o.Show))), max(hw, width(o.Hint))
 	}
 	inner := min(iw+hw+6, f.w-6)
 	x = max(min(x, f.w-inner-4), 1)
@@ -135,7 +135,7 @@ func (b *bar) writeBox(f *frame, x, limit int) {
 		if i == b.chosen {
 			look, t = selected, m.cursor+" "
 		}
-		t += model.Escape(o.Insert) + strings.Repeat(" ", iw-width(o.Insert)+3) + o.Hint
+		t += padRight(model.Escape(o.Show), iw+3) + o.Hint
 		t = clip(t, inner, m.ellipsis)
 		f.styled(look, t+strings.Repeat(" ", max(inner-width(t), 0)))
 		f.styled(frameLine, m.v)
@@ -153,7 +153,7 @@ func (b *bar) writeList(f *frame, limit int) {
 	for i := from; i < to; i++ {
 		o := b.offers[i]
 		f.begin(plain)
-		t := model.Escape(o.Insert)
+		t := model.Escape(o.Show)
 		if o.Hint != "" {
 			t += "   " + o.Hint
 		}

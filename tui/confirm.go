@@ -206,6 +206,54 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	return nil
 }
 
+// askDeleteFilter asks before the flows that match text go. They are found now and fixed by identity.
+func (a *App) askDeleteFilter(text string) tea.Cmd {
+	f, err := model.ParseFilter(text, a.opt.Parse)
+	if err != nil {
+		a.fail(err.Error())
+		return nil
+	}
+	store, now := a.opt.Store, a.opt.Now().UnixNano()
+	session := a.opt.Session
+	return func() tea.Msg {
+		var targets []Target
+		own := false
+		store.Each(func(fl *model.Flow, x *model.Extra) bool {
+			if f.Match(fl, x, now) {
+				targets = append(targets, Target{fl.Key, fl.ID})
+				own = own || isSession(session, fl)
+			}
+			return true
+		})
+		return doneMsg{func(a *App) tea.Cmd {
+			if len(targets) == 0 {
+				a.say("no flow matches " + model.Escape(text))
+				return nil
+			}
+			n := count(len(targets))
+			c := &confirm{head: "Delete " + n + " flows", lines: []string{fmt.Sprintf("Delete %s flows that match %q?", n, model.Escape(text))}, word: n,
+				yes: func(a *App) tea.Cmd { return a.delete(targets) }}
+			if len(targets) == 1 {
+				c = &confirm{head: "Delete this flow?", lines: []string{describe(&targets[0].Key)}, key: "y", verb: "delete", yes: c.yes}
+			}
+			if own {
+				c.own(a)
+			}
+			a.push(c)
+			return nil
+		}}
+	}
+}
+
+// isSession reports whether fl is the connection m, seen from either side of NAT.
+func isSession(m model.Tuple, fl *model.Flow) bool {
+	if m.Family == 0 {
+		return false
+	}
+	same := func(t model.Tuple) bool { return t == m || t == m.Invert() }
+	return same(fl.Orig()) || same(fl.Reply())
+}
+
 // keyBytes orders flows for people: by source, destination and ports.
 func keyBytes(k *model.Key) []byte {
 	b := append(append([]byte{byte(k.Zone >> 8), byte(k.Zone)}, k.Src[:]...), k.Dst[:]...)

@@ -13,6 +13,7 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
 	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
 	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
+	{id: "group", keys: []string{"b"}, help: "group by", hint: "group", group: groupLook},
 	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook},
 }, moves, []binding{
 	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove},
@@ -81,6 +82,8 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 		s.copyMenu(a)
 	case "pause":
 		return a.pause()
+	case "group":
+		return a.show(1)
 	default:
 		return s.doLook(a, id)
 	}

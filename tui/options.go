@@ -23,6 +23,8 @@ type Store interface {
 	Watch(model.Key)
 	Readings(model.Key, []model.Reading) []model.Reading
 	History(model.Key, []model.Change) []model.Change
+	// Group puts the flows together by what they have in common.
+	Group(*model.GroupQuery, *model.GroupView)
 	// Changes answers from the log of events.
 	Changes(*model.ChangeQuery, *model.ChangeView)
 	// Seconds tells what each of the last ten minutes' seconds brought.

@@ -167,8 +167,8 @@ func withEvents(g *rig) {
 }
 
 func TestEventsScreen(t *testing.T) {
-	atSizes(t, "events", func(g *rig) { withEvents(g); g.keys("2") }, nil)
-	atSizes(t, "events-past", func(g *rig) { withEvents(g); g.keys("2", "k", "k", "pgup", "k") }, func(o *Options) { o.Filter = "dport 443" })
+	atSizes(t, "events", func(g *rig) { withEvents(g); g.keys("3") }, nil)
+	atSizes(t, "events-past", func(g *rig) { withEvents(g); g.keys("3", "k", "k", "pgup", "k") }, func(o *Options) { o.Filter = "dport 443" })
 }
 
 func TestStatsScreen(t *testing.T) {
@@ -182,9 +182,38 @@ func TestStatsScreen(t *testing.T) {
 		g.kernel.sys.ExpectMax = model.Setting{Value: 1024, OK: true}
 		g.kernel.sys.Events = model.Setting{Value: 2, OK: true}
 		g.kernel.sys.RcvBuf, g.kernel.sys.RcvBufForced = 8<<20, true
-		g.keys("tab", "tab")
+		g.keys("4", "j", "k")
 		g.kernel.cpus[0].Values[10] += 50
 		g.tick(time.Second)
 		g.a.screen().(*stats).memory = 31e6
 	}, nil)
+}
+
+// withFlood gives the table of a rig 60 sources, one of which does a lot that nobody answers.
+func withFlood(g *rig) {
+	var evs []model.Event
+	add := func(s spec, i int) {
+		r := s.row(i)
+		var e model.Event
+		format.FillEvent(&e, &r.Flow, &r.Extra, start.UnixNano())
+		e.Kind = model.New
+		evs = append(evs, e)
+	}
+	for i := range 600 {
+		add(spec{proto: model.ProtoTCP, state: "SYN_SENT", src: fmt.Sprintf("192.168.1.77:%d", 20000+i), dst: fmt.Sprintf("203.0.113.%d:25", i%200),
+			snat: "198.51.100.2", zone: 5, bytes: 120, age: 3 * time.Second}, i)
+	}
+	for i := range 60 {
+		for j := range 1 + (60-i)/3 {
+			add(spec{proto: model.ProtoTCP, state: "ESTABLISHED", src: fmt.Sprintf("192.168.2.%d:%d", i, 30000+j), dst: "203.0.113.7:443", zone: 5,
+				assured: true, replied: true, bytes: uint64(1000 * (i + 1) * (j + 1)), age: 3 * time.Minute}, i)
+		}
+	}
+	g.store.Table.Apply(start.UnixNano(), evs)
+}
+
+func TestGroupsScreen(t *testing.T) {
+	atSizes(t, "groups", func(g *rig) { withFlood(g); g.keys("2", "j", "k") }, func(o *Options) { o.Filter = "zone 5" })
+	atSizes(t, "groups-two", func(g *rig) { withFlood(g); g.keys("b", "B", "ctrl+u", "dst,dp", "tab", "enter", "s", "j", "enter") }, nil)
+	atSizes(t, "prompt", func(g *rig) { withFlood(g); g.keys("2", "B", "ctrl+u", "s") }, nil)
 }

@@ -273,8 +273,8 @@ func (s *stats) striking(a *App) string {
 			return fmt.Sprintf("! %.1f%% of flows are half-open (%s): Enter on that row shows them, then 2 by source", pct, x.State)
 		}
 	}
-	for i := range counterBad {
-		if s.hasRates && s.perSec[i] >= 1 {
+	for i := range s.perSec {
+		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
 			return fmt.Sprintf("! %s grows by %.0f/s: %s", format.StatName(i, false), s.perSec[i], counterWhy[i])
 		}
 	}

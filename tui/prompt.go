@@ -1,0 +1,144 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A prompt asks for one line of text, with completion.
+type prompt struct {
+	head   string
+	line   edit
+	offer  func(text string) []model.Completion // completions of the text up to the cursor; may be nil
+	yes    func(a *App, text string) (tea.Cmd, error)
+	err    string
+	chosen int
+	past   []string // texts entered before, newest first
+	pastAt int
+}
+
+func newPrompt(head, text string, offer func(string) []model.Completion, yes func(*App, string) (tea.Cmd, error)) *prompt {
+	return &prompt{head: head, line: newEdit(text), offer: offer, yes: yes, pastAt: -1}
+}
+
+var promptBindings = []binding{
+	{id: "apply", keys: []string{"enter"}, help: "apply", hint: "apply", group: groupLook},
+	{id: "accept", keys: []string{"tab"}, help: "complete", hint: "complete", group: groupLook},
+	{id: "cancel", keys: []string{"esc"}, help: "cancel", hint: "cancel", group: groupLook},
+}
+
+func (p *prompt) name() string            { return p.head }
+func (p *prompt) bindings() []binding     { return promptBindings }
+func (p *prompt) do(*App, string) tea.Cmd { return nil }
+func (p *prompt) offers() []model.Completion {
+	if p.offer == nil {
+		return nil
+	}
+	return p.offer(p.line.String()[:p.line.cursor()])
+}
+
+func (p *prompt) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	os := p.offers()
+	switch k.String() {
+	case "esc":
+		a.pop()
+	case "enter":
+		cmd, err := p.yes(a, strings.TrimSpace(p.line.String()))
+		if err != nil {
+			p.err = model.Escape(err.Error())
+			return nil, true
+		}
+		if a.top() == p {
+			a.pop()
+		}
+		return cmd, true
+	case "tab":
+		if len(os) > 0 {
+			o := os[min(p.chosen, len(os)-1)]
+			rest := p.line.String()[p.line.cursor():]
+			head := p.line.String()[:o.From] + o.Insert
+			p.line.set(head+rest, len(head))
+			p.chosen, p.err = 0, ""
+		}
+	case "up", "ctrl+p":
+		p.recall(1, len(os))
+	case "down", "ctrl+n":
+		p.recall(-1, len(os))
+	case "ctrl+z", "ctrl+l":
+		return nil, false
+	default:
+		if p.line.key(k) {
+			p.err, p.chosen = "", 0
+		}
+	}
+	return nil, true
+}
+
+// recall goes through what was entered before, or, with none of that, through the completions.
+func (p *prompt) recall(n, offers int) {
+	if len(p.past) == 0 {
+		if offers > 0 {
+			p.chosen = (p.chosen - n + offers) % offers
+		}
+		return
+	}
+	p.pastAt = max(min(p.pastAt+n, len(p.past)-1), -1)
+	t := ""
+	if p.pastAt >= 0 {
+		t = p.past[p.pastAt]
+	}
+	p.line.set(t, len(t))
+}
+
+func (p *prompt) pasted(_ *App, text string) tea.Cmd {
+	p.line.insert(text)
+	return nil
+}
+
+// draw puts the line over the two lowest lines, and completions above it.
+func (p *prompt) draw(a *App, f *frame) {
+	var g frame
+	g.th, g.mk = f.th, f.mk
+	g.reset(f.w, f.h)
+	os := p.offers()
+	if p.err == "" {
+		from, to := window(p.chosen, len(os), min(8, max(f.h/3, 1)))
+		iw := 0
+		for _, o := range os[from:to] {
+			iw = max(iw, width(o.Show))
+		}
+		for i := from; i < to; i++ {
+			look, lead := plain, "   "
+			if i == p.chosen {
+				look, lead = strong, " "+g.mk.cursor+" "
+			}
+			g.begin(plain)
+			g.styled(look, lead+padRight(model.Escape(os[i].Show), iw+3)+os[i].Hint)
+			g.pad(g.w)
+			g.end()
+		}
+	} else {
+		for _, l := range wrap(p.err, g.w-4) {
+			g.begin(plain)
+			g.styled(alarm, " "+l)
+			g.pad(g.w)
+			g.end()
+		}
+	}
+	lead := " " + p.head + ": "
+	if p.head == ":" {
+		lead = " :"
+	}
+	g.begin(plain)
+	g.styled(strong, lead)
+	y := f.h - 1 - g.y() - 1
+	writeEdit(&g, &p.line, g.w-width(lead)-2)
+	f.cursorX, f.cursorY, f.hasCursor = g.cursorX, f.h-2, true
+	g.pad(g.w)
+	g.end()
+	f.overlay(0, y, f.w, g.lines())
+	a.overHints(f, p.bindings())
+}
