@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 	left := watch(ctx, t, l, []string{
 		"[NEW] tcp SYN_SENT", "[UPDATE] tcp SYN_RECV", "[UPDATE] tcp ESTABLISHED", "[UPDATE] tcp FIN_WAIT",
 		"[UPDATE] tcp CLOSE_WAIT", "[UPDATE] tcp LAST_ACK", "[UPDATE] tcp TIME_WAIT", "[UPDATE] tcp CLOSE",
-		"[UPDATE] tcp SYN_SENT2", "[DESTROY] tcp", "[DESTROY] udp",
+		"[UPDATE] tcp SYN_SENT2",
 		"[NEW] udp zone=5", "[NEW] tcp zone=7", "tcp helper=ftp", "tcp mark=16", "udp mark=53", "udp [UNREPLIED]",
 		"udp [ASSURED]", "[NEW] icmp type=8", "[NEW] icmpv6 type=128", "[NEW] gre", "[NEW] sctp", "[NEW] udplite",
 		"tcp dst=203.0.113.80 src=203.0.113.7", "tcp dst=2001:db8:2::80 src=2001:db8:2::7", "tcp dst=192.0.2.1 src=203.0.113.7",
