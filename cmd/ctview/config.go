@@ -117,14 +117,15 @@ func ownedBy(path string, uid int) bool {
 	return ok && int(st.Uid) == uid
 }
 
-// loadConfig reads the configuration. A file that is not there is an empty one, unless --config named it.
+// loadConfig reads the configuration. A file that is not there, or is another user's secret (HOME may be), is an empty
+// one, unless --config named it.
 func (g *globals) loadConfig() (config, error) {
 	path, err := g.configPath()
 	if err != nil {
 		return config{}, nil // no home directory: no configuration
 	}
 	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) && g.config == "" {
+	if g.config == "" && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
 		return config{}, nil
 	}
 	if err != nil {

@@ -14,7 +14,6 @@ const asMain = "CTVIEW_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
-		os.Unsetenv(asMain)
 		if os.Getenv(asBlind) != "" {
 			if err := blind(); err != nil {
 				panic(err)
