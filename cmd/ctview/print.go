@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"ctview/model"
@@ -87,10 +86,7 @@ func jsonFormat(opt format.Options) lineFormat {
 			return append(format.AppendJSON(dst, ev, opt), '\n')
 		},
 		lost: func(dst []byte, now int64, n uint64) []byte {
-			dst = append(dst, `{"event":"lost","time":"`...)
-			dst = appendTime(dst, now)
-			dst = append(dst, `","lost":`...)
-			return append(strconv.AppendUint(dst, n, 10), "}\n"...)
+			return append(format.AppendLostJSON(dst, now, n), '\n')
 		},
 	}
 }
