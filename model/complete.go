@@ -237,7 +237,7 @@ func (c *completer) relations() {
 
 // values adds values of a field, and, where none is typed yet, the signs that can stand before one.
 func (c *completer) values(w *want) {
-	if w.hosts {
+	if w.hosts && w.rels {
 		c.add("port ", "port <port>", "")
 		c.add("net ", "net <prefix>", "")
 		c.add("host ", "host <address>", "")
@@ -277,10 +277,7 @@ func (c *completer) values(w *want) {
 	default:
 		c.names(w.field)
 	}
-	if c.word != "" {
-		return
-	}
-	if !w.rels {
+	if c.word != "" || !w.rels {
 		return
 	}
 	c.add("!= ", "", "not")

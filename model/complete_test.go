@@ -100,7 +100,21 @@ func TestCompleteReplacesTheWord(t *testing.T) {
 	}
 }
 
-// Every completion leads to a text that parses, or that can go on: never to a worse one.
+// Every completion leads to a text that is right as far as it goes.
+func TestCompletionsFit(t *testing.T) {
+	for _, tt := range accepted {
+		for cut := range len(tt.want) + 1 {
+			text := tt.want[:cut]
+			for _, c := range Complete(text, cut, testDynamic) {
+				next := text[:c.From] + c.Insert
+				if _, ok := wanted(next); !ok {
+					t.Fatalf("%q: %q is offered, and that is wrong", text, next)
+				}
+			}
+		}
+	}
+}
+
 func FuzzComplete(f *testing.F) {
 	for _, tt := range accepted {
 		f.Add(tt.text, len(tt.text)/2)

@@ -214,7 +214,7 @@ var rejected = []struct {
 	{"@", 0, 1, `"@" without a name: write the name of a saved filter behind it`},
 	{"@nosuch", 0, 7, `unknown saved filter "@nosuch"`},
 	{"@nois", 0, 5, `unknown saved filter "@nois": did you mean @noisy?`},
-	{"@me", 0, 3, "in @me: in @myself: @me refers to itself: @me → @myself → @me"},
+	{"@me", 0, 3, "in @myself: @me refers to itself: @me → @myself → @me"},
 	{"@empty", 0, 6, "@empty is empty and so matches everything: leave it out"},
 	{"@broken", 0, 7, `in @broken: unknown word "foo": to search for a text put it in double quotes`},
 	{"tcp and @broken", 8, 15, `in @broken: unknown word "foo": to search for a text put it in double quotes`},
@@ -303,5 +303,33 @@ func checkError(t *testing.T, text string, err error) {
 				t.Fatalf("ParseFilter(%q) suggests %q: %v", text, s, err)
 			}
 		}
+	}
+}
+
+// Texts that are large or deep end in an error or a filter, soon.
+func TestParseFilterLimits(t *testing.T) {
+	bomb := ParseOptions{Saved: map[string]string{"z": "tcp"}}
+	for c := 'y'; c >= 'a'; c-- {
+		bomb.Saved[string(c)] = "@" + string(c+1) + " or @" + string(c+1)
+	}
+	for _, tt := range []struct{ text, want string }{
+		{strings.Repeat("(", 150) + "tcp" + strings.Repeat(")", 150), ""},
+		{strings.Repeat("(", 100000) + "tcp", "too many parentheses in each other: take some out"},
+		{strings.Repeat("not ", 100001) + "tcp", ""},
+		{strings.Repeat("tcp or ", 10000) + "udp", ""},
+		{strings.Repeat("tcp or ", 30000) + "udp", "the filter is too large: name addresses and ports in sets: host {10.0.0.1, 10.0.0.2}"},
+		{"port {" + strings.Repeat("80,", 100000) + "443}", ""},
+		{"@y", ""},
+	} {
+		f, err := ParseFilter(tt.text, bomb)
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || err.Error() != tt.want):
+			t.Errorf("%.30s…: %v, want %q", tt.text, err, tt.want)
+		case f != nil:
+			f.Match(&Flow{}, nil, 0)
+		}
+	}
+	if _, err := ParseFilter("@a", bomb); err == nil || !strings.HasSuffix(err.Error(), "the filter is too large: use fewer saved filters in each other") {
+		t.Errorf("a filter of 2^25 conditions: %.200v", err)
 	}
 }

@@ -204,7 +204,11 @@ func (p *parser) not() (*node, *FilterError) {
 func (p *parser) primary() (*node, *FilterError) {
 	t := p.tok()
 	if *p.nodes++; *p.nodes > maxNodes {
-		return nil, p.fail(t, "the filter is too large", "use fewer saved filters in each other")
+		cure := "name addresses and ports in sets: host {10.0.0.1, 10.0.0.2}"
+		if len(p.saved) > 0 {
+			cure = "use fewer saved filters in each other"
+		}
+		return nil, p.fail(t, "the filter is too large", cure)
 	}
 	switch {
 	case t.is("("):
@@ -298,7 +302,10 @@ func (p *parser) savedFilter(t *token) (*node, *FilterError) {
 	inner := parser{text: text, opt: p.opt, nodes: p.nodes, saved: append(slices.Clone(p.saved), name)}
 	n, err := inner.parse()
 	if err != nil {
-		return nil, p.fail(t, "in @"+name+": "+err.Msg, err.Cure)
+		if !strings.HasPrefix(err.Msg, "in @") { // the innermost is the one to mend
+			err.Msg = "in @" + name + ": " + err.Msg
+		}
+		return nil, p.fail(t, err.Msg, err.Cure)
 	}
 	if n == nil {
 		return nil, p.fail(t, "@"+name+" is empty and so matches everything", "leave it out")
