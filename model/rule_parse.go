@@ -13,7 +13,7 @@ import (
 //	side  = address | prefix | "any" , [ ":" port | ":" port "-" port ]     (IPv6 with a port in brackets)
 //	option= "type" n | "id" n | "iif" name | "one-way"
 //
-// "->" is the same as ">". The error is always a *FilterError.
+// "->" and "to" are the same as ">", which can be left out between two addresses with ports. The error is always a *FilterError.
 func ParseRule(text string) (Rule, error) {
 	if isTuple(text) {
 		return parseTuple(text)
@@ -49,7 +49,7 @@ func ruleWords(text string) []ruleWord {
 func isTuple(text string) bool {
 	ws := ruleWords(text)
 	for i, w := range ws {
-		if w.s == "->" {
+		if w.s == "->" || w.s == "to" {
 			return true
 		}
 		if w.s == ">" && i > 0 {
@@ -57,8 +57,20 @@ func isTuple(text string) bool {
 			return prev == "any" || strings.ContainsAny(prev, ".:[") || i == 1 && isProtoWord(prev)
 		}
 	}
-	return false
+	return len(ws) >= 3 && isProtoWord(ws[0].s) && isEndpoint(ws[1].s) && isEndpoint(ws[2].s)
 }
+
+// isEndpoint reports whether s is an address with a port, which the filter language does not have.
+func isEndpoint(s string) bool {
+	addr, port, ok := splitSide(s)
+	if !ok || port == "" {
+		return false
+	}
+	_, err := ParsePrefix(addr)
+	return err == nil || addr == "any"
+}
+
+func isArrow(s string) bool { return s == ">" || s == "->" || s == "to" }
 
 func isProtoWord(s string) bool {
 	_, err := ParseProto(s)
@@ -94,8 +106,13 @@ func parseTuple(text string) (Rule, error) {
 	if err != nil {
 		return Rule{}, err
 	}
-	if w, ok := p.next(); !ok || w.s != ">" && w.s != "->" {
-		return Rule{}, p.fail(w, `expected ">" between source and destination`)
+	if w, ok := p.next(); !ok {
+		return Rule{}, p.fail(w, "the destination is missing")
+	} else if !isArrow(w.s) {
+		if !isEndpoint(w.s) {
+			return Rule{}, p.fail(w, `expected ">" or "to" between source and destination`)
+		}
+		p.i--
 	}
 	dst, err := p.side(&p.r.Dst, &p.r.Dport)
 	if err != nil {
@@ -136,7 +153,7 @@ func (p *tupleParser) head() error {
 		case "ip6":
 			p.r.Family = IPv6
 		case "any":
-			if p.i > 0 || p.i+1 < len(p.ws) && (p.ws[p.i+1].s == ">" || p.ws[p.i+1].s == "->") {
+			if p.i > 0 || p.i+1 < len(p.ws) && isArrow(p.ws[p.i+1].s) {
 				return nil // the source
 			}
 		default:

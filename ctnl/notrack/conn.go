@@ -60,13 +60,16 @@ type backend interface {
 	add(ctx context.Context, g *group) error
 	// extend gives rule id a new life from now on; 0 is for ever.
 	extend(ctx context.Context, id string, life time.Duration) error
-	// settle gives a rule the life that confirming means, and records keep with it.
 	remove(ctx context.Context, ids []string) error
 	list(ctx context.Context) ([]model.NotrackRule, error)
 	// commands returns g as commands that a person could have typed.
 	commands(g *group) []string
 	// sweep removes what is left of rules that have expired.
 	sweep(ctx context.Context) error
+	// beat gives more time to confirmed rules of the session that would otherwise expire.
+	beat(ctx context.Context) error
+	// sessionLife is the life that confirming gives a rule of the session: 0 where the kernel ties it to the process.
+	sessionLife() time.Duration
 	close() error
 }
 

@@ -88,10 +88,13 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 		switch {
 		case k == model.KeepSession && rules[i].Owner == 0:
 			return fmt.Errorf("notrack: %s is in the shared table and cannot be tied to a session: %w", id, ErrNotOurs)
-		case k <= 0:
+		case k == model.KeepSession:
+			return c.be.extend(ctx, id, c.be.sessionLife())
+		case k == model.KeepUntilRemoved:
 			return c.be.extend(ctx, id, 0)
 		}
-		return c.be.extend(ctx, id, time.Duration(k)*time.Second)
+		// An unconfirmed rule is known by having its trial time as time-out.
+		return c.be.extend(ctx, id, time.Duration(k)*time.Second+time.Millisecond)
 	}
 	return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 }

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"ctview/ctnl/notrack"
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+)
+
+func notrackList(g *globals, backend *string) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "ctview's rules with their counters and time left, and, read-only, those of others",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of notrack list are table and json"}
+			}
+			return runNotrackList(cmd.Context(), g, *backend, output == "json")
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
+	return cmd
+}
+
+func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool) error {
+	n, err := g.openNotrack(backend)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	rules, err := n.conn.List(ctx)
+	if err != nil {
+		return err
+	}
+	others, err := n.conn.Others(ctx)
+	if err != nil {
+		return err
+	}
+	show := appendRules
+	if asJSON {
+		show = appendRulesJSON
+	}
+	if _, err := g.out.Write(show(nil, rules, others)); err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+// leftWords says how long a rule will live and whether it is confirmed.
+func leftWords(r *model.NotrackRule) string {
+	switch {
+	case r.Pending:
+		return r.Left.Round(time.Second).String() + " unconfirmed"
+	case r.Limited:
+		return r.Left.Round(time.Second).String()
+	}
+	return r.Keep.String()
+}
+
+func appendRules(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
+	if len(rules) == 0 {
+		b = append(b, "no rule of ctview's\n"...)
+	} else {
+		b = fmt.Appendf(b, "%-6s  %10s %9s %6s  %-22s %-22s %s\n", "ID", "PACKETS", "BYTES", "LEAKED", "LEFT", "BY", "MATCH")
+	}
+	for i := range rules {
+		r := &rules[i]
+		leaked := "-"
+		if r.HasLeak {
+			leaked = strconv.FormatUint(r.Leaked, 10)
+		}
+		b = fmt.Appendf(b, "%-6s  %10d %9s %6s  %-22s %-22s %s", r.ID, r.Packets[0]+r.Packets[1],
+			model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1]), leaked, leftWords(r), r.Who+" "+r.When.Format("01-02 15:04:05"), model.Escape(r.Text()))
+		if r.Owner != 0 {
+			b = fmt.Appendf(b, "  (session of pid %d)", r.Owner)
+		}
+		if r.Backend != "nftables" {
+			b = fmt.Appendf(b, "  (%s)", r.Backend)
+		}
+		b = append(b, '\n')
+	}
+	if len(others) > 0 {
+		b = append(b, "\nNOTRACK rules of others (read only)\n"...)
+	}
+	for _, o := range others {
+		packets := "-"
+		if o.HasCounter {
+			packets = strconv.FormatUint(o.Packets, 10)
+		}
+		b = fmt.Appendf(b, "%-10s  %10s  %s: %s\n", o.Hook, packets, model.Escape(o.Place), model.Escape(o.Match))
+	}
+	return b
+}
+
+// A ruleJSON is a rule of ctview's, or of others where by_others is set, as a line of JSON.
+type ruleJSON struct {
+	ID        string   `json:"id,omitempty"`
+	Others    bool     `json:"by_others,omitempty"`
+	Match     []string `json:"match"`
+	Backend   string   `json:"backend,omitempty"`
+	Table     string   `json:"table,omitempty"`
+	Place     string   `json:"place,omitempty"`
+	Hooks     []string `json:"hooks,omitempty"`
+	Packets   *uint64  `json:"packets,omitempty"`
+	Bytes     *uint64  `json:"bytes,omitempty"`
+	Leaked    *uint64  `json:"leaked,omitempty"`
+	Left      *float64 `json:"left,omitempty"`
+	Confirmed *bool    `json:"confirmed,omitempty"`
+	Keep      string   `json:"keep,omitempty"`
+	Who       string   `json:"who,omitempty"`
+	When      string   `json:"when,omitempty"`
+	Session   uint32   `json:"session_pid,omitempty"`
+}
+
+func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
+	line := func(j *ruleJSON) {
+		text, err := json.Marshal(j)
+		if err == nil {
+			b = append(append(b, text...), '\n')
+		}
+	}
+	for i := range rules {
+		r := &rules[i]
+		packets, bytes, left, confirmed := r.Packets[0]+r.Packets[1], r.Bytes[0]+r.Bytes[1], r.Left.Seconds(), !r.Pending
+		j := &ruleJSON{ID: r.ID, Backend: r.Backend, Table: r.Table, Hooks: strings.Fields(r.Hooks), Packets: &packets, Bytes: &bytes,
+			Confirmed: &confirmed, Keep: r.Keep.String(), Who: r.Who, When: r.When.UTC().Format(time.RFC3339), Session: r.Owner}
+		for _, m := range r.Rules {
+			j.Match = append(j.Match, m.String())
+		}
+		if r.Limited {
+			j.Left = &left
+		}
+		if r.HasLeak {
+			j.Leaked = &r.Leaked
+		}
+		line(j)
+	}
+	for i := range others {
+		o := &others[i]
+		j := &ruleJSON{Others: true, Match: []string{model.Escape(o.Match)}, Place: model.Escape(o.Place), Hooks: strings.Fields(o.Hook)}
+		if o.HasCounter {
+			j.Packets, j.Bytes = &o.Packets, &o.Bytes
+		}
+		line(j)
+	}
+	return b
+}
+
+func notrackRemove(g *globals, backend *string) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "remove ID…",
+		Short: "take rules out; their traffic is tracked again from the next packet on",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 != all {
+				return usageError{"notrack remove: say which rules", `"ctview notrack list" shows their IDs; --all takes every rule of ctview's`}
+			}
+			return g.withNotrack(*backend, "notrack remove", func(n *notracker) error {
+				ids := args
+				if all {
+					rules, err := n.conn.List(cmd.Context())
+					if err != nil {
+						return err
+					}
+					for i := range rules {
+						if rules[i].Owner == 0 {
+							ids = append(ids, rules[i].ID)
+						}
+					}
+				}
+				if len(ids) == 0 {
+					g.summary("there is no rule to remove")
+					return nil
+				}
+				if err := n.conn.Remove(cmd.Context(), ids...); err != nil {
+					return err
+				}
+				g.summary("%d rule%s removed", len(ids), plural(len(ids)))
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every rule that outlives ctview; those of running sessions stay")
+	return cmd
+}
+
+// withNotrack runs fn where changes are allowed.
+func (g *globals) withNotrack(backend, what string, fn func(*notracker) error) error {
+	if err := g.allowed(what); err != nil {
+		return err
+	}
+	n, err := g.openNotrack(backend)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return known(fn(n))
+}
+
+func notrackConfirm(g *globals, backend *string) *cobra.Command {
+	var keep string
+	cmd := &cobra.Command{
+		Use:   "confirm [ID…]",
+		Short: "keep rules beyond their minute; without ID the one that waits for it",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var k *model.Keep
+			if keep != "" {
+				v, err := parseKeep(keep)
+				if err != nil {
+					return err
+				}
+				k = &v
+			}
+			return g.withNotrack(*backend, "notrack confirm", func(n *notracker) error {
+				ids, err := n.pending(cmd.Context(), args)
+				if err != nil {
+					return err
+				}
+				for _, id := range ids {
+					if err := n.conn.Confirm(cmd.Context(), id, k); err != nil {
+						return err
+					}
+					g.summary("rule %s confirmed", id)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&keep, "keep", "", "for another `TIME` than it was made for, or until removed")
+	return cmd
+}
+
+// pending returns the rules to confirm: those named, or the only one that waits.
+func (n *notracker) pending(ctx context.Context, ids []string) ([]string, error) {
+	if len(ids) > 0 {
+		return ids, nil
+	}
+	rules, err := n.conn.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rules {
+		if rules[i].Pending && rules[i].Owner == 0 {
+			ids = append(ids, rules[i].ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nil, failure{fmt.Errorf("notrack: no rule waits to be confirmed: %w", notrack.ErrNoRule)}
+	case 1:
+		return ids, nil
+	}
+	return nil, usageError{fmt.Sprintf("notrack confirm: %d rules wait: say which", len(ids)), "they are " + strings.Join(ids, ", ")}
+}
+
+func notrackUndo(g *globals, backend *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "undo",
+		Short: "remove the rule that was installed last",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.withNotrack(*backend, "notrack undo", func(n *notracker) error {
+				r, err := n.conn.Undo(cmd.Context())
+				if err != nil {
+					return err
+				}
+				g.summary("rule %s removed: %s", r.ID, model.Escape(r.Text()))
+				return nil
+			})
+		},
+	}
+}
+
+func notrackPrint(g *globals, backend *string) *cobra.Command {
+	var form string
+	cmd := &cobra.Command{
+		Use:   "print [ID…|TUPLE|FILTER]",
+		Short: "rules in a form for good: an nft snippet, an iptables-save fragment, an OpenWrt include",
+		Long: `print writes rules as text that you can put where your system keeps its firewall. It writes no system file. Without
+arguments it takes every rule of ctview's that is installed.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rules, err := g.rulesToPrint(cmd.Context(), *backend, args)
+			if err != nil {
+				return known(err)
+			}
+			text, err := notrack.Print(rules, notrack.Form(form))
+			if err != nil {
+				return usageError{err.Error(), "--form nft, --form iptables or --form openwrt"}
+			}
+			if _, err := g.out.Write([]byte(text)); err != nil {
+				return failure{err}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&form, "form", "nft", "`FORM`: nft, iptables or openwrt")
+	return cmd
+}
+
+// rulesToPrint returns the rules of IDs, of a text, or all.
+func (g *globals) rulesToPrint(ctx context.Context, backend string, args []string) ([]model.Rule, error) {
+	words := splitWords(args)
+	if len(words) > 0 && !isRuleID(words[0]) {
+		r, err := model.ParseRule(strings.Join(words, " "))
+		return []model.Rule{r}, err
+	}
+	n, err := g.openNotrack(backend)
+	if err != nil {
+		return nil, err
+	}
+	defer n.close()
+	have, err := n.conn.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []model.Rule
+	missing := map[string]bool{}
+	for _, w := range words {
+		missing[w] = true
+	}
+	for i := range have {
+		if len(words) == 0 || missing[have[i].ID] {
+			out = append(out, have[i].Rules...)
+			delete(missing, have[i].ID)
+		}
+	}
+	for id := range missing {
+		return nil, fmt.Errorf("notrack: %s: %w", id, notrack.ErrNoRule)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("notrack: nothing to print: %w", notrack.ErrNoRule)
+	}
+	return out, nil
+}
+
+// isRuleID reports whether a word has the form of a rule's name.
+func isRuleID(s string) bool {
+	return len(s) == 6 && strings.Trim(s, "0123456789abcdef") == ""
+}
