@@ -133,7 +133,7 @@ func TestRuleCovers(t *testing.T) {
 
 func FuzzParseRule(f *testing.F) {
 	for _, s := range []string{"tcp 10.0.0.1:1234 > 10.0.0.2:80", "udp [2001:db8::1]:1 > any:53-54 iif lan0 one-way",
-		"icmp 10.0.0.1 > 10.0.0.2 type 8 id 7", "any > 2001:db8::/32", "tcp [2001:db8::]/32:80 > any", "any any > any iif x one-way"} {
+		"icmp 10.0.0.1 > 10.0.0.2 type 8 id 7", "any > 2001:db8::/32", "tcp [2001:db8::]/32:80 > any", "any any > any iif x one-way", "src 10.0.0.0/8 and tcp and dport 25 and iif lan0", "zone 5 or not tcp"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
