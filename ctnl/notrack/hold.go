@@ -38,7 +38,7 @@ func (n *nft) sessionLife() time.Duration {
 	if n.s == nil || n.s.owned {
 		return 0
 	}
-	return lease + time.Millisecond // not the trial time, by which an unconfirmed rule is known
+	return lease + 4*jitter // not the trial time, by which an unconfirmed rule is known
 }
 
 // beat extends the confirmed rules of a session whose table has no owner.

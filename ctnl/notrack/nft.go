@@ -241,10 +241,13 @@ func (n *nft) extendOnce(id string, life time.Duration) error {
 	return wrap("extend", putElements(tgt, es, life, true))
 }
 
+// jitter is by how much a time-out read back can differ from what was written: the kernel keeps jiffies.
+const jitter = 50 * time.Millisecond
+
 // extended reports whether every element got the life asked for.
 func extended(es []elemAt, life time.Duration) bool {
 	for _, e := range es {
-		if life == 0 && e.timeout != 0 || life != 0 && (e.timeout != life || e.left < life-5*time.Second) {
+		if life == 0 && e.timeout != 0 || life != 0 && ((e.timeout-life).Abs() > jitter || e.left < life-5*time.Second) {
 			return false
 		}
 	}

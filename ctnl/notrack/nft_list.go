@@ -127,7 +127,7 @@ func ruleOf(t *nftTable, tg tag, e *nftElem) model.NotrackRule {
 		Keep: tg.keep, Who: tg.who, When: time.Unix(tg.when, 0)}
 	r.Left, r.Limited = e.left, e.hasTimeout && e.timeout > 0
 	trial := time.Duration(tg.trial) * time.Second
-	r.Pending = r.Limited && e.timeout == trial
+	r.Pending = r.Limited && (e.timeout-trial).Abs() <= jitter
 	if pid, _, _ := strings.Cut(strings.TrimPrefix(t.name, sessionPrefix), "."); pid != tableName {
 		n, _ := strconv.ParseUint(pid, 10, 32)
 		r.Owner = uint32(n)

@@ -94,7 +94,7 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 			return c.be.extend(ctx, id, 0)
 		}
 		// An unconfirmed rule is known by having its trial time as time-out.
-		return c.be.extend(ctx, id, time.Duration(k)*time.Second+time.Millisecond)
+		return c.be.extend(ctx, id, time.Duration(k)*time.Second+4*jitter)
 	}
 	return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 }
