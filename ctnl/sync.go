@@ -281,7 +281,7 @@ func (s *Syncer) clocks(ctx context.Context) error {
 			s.Resync()
 		case <-t.C:
 			now := time.Now()
-			if jumped(last, now) {
+			if jumped(now.Round(0).Sub(last.Round(0)), now.Sub(last)) { // Round takes the monotonic reading off
 				s.Resync()
 			}
 			last = now
@@ -289,8 +289,5 @@ func (s *Syncer) clocks(ctx context.Context) error {
 	}
 }
 
-// jumped reports whether the wall clock moved otherwise than the monotonic one between two readings.
-func jumped(last, now time.Time) bool {
-	wall := now.Round(0).Sub(last.Round(0)) // Round strips the monotonic reading
-	return (wall - now.Sub(last)).Abs() > clockJump
-}
+// jumped reports whether the wall clock moved otherwise than the monotonic one.
+func jumped(wall, monotonic time.Duration) bool { return (wall - monotonic).Abs() > clockJump }

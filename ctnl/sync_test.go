@@ -107,6 +107,7 @@ func shortly(cond func() bool) {
 }
 
 func TestSyncLoadsSilentFlows(t *testing.T) {
+	t.Parallel()
 	_, ns, k := newKernel(t)
 	if err := ns.SetSysctl("nf_conntrack_events", "0"); err != nil {
 		t.Fatal(err)
@@ -177,6 +178,7 @@ func churn(t *testing.T, k *ctnl.Kernel, rng *rand.Rand, n int) {
 
 // TestSyncExpires: flows without events end silently; asking for them finds out.
 func TestSyncExpires(t *testing.T) {
+	t.Parallel()
 	_, ns, k := newKernel(t)
 	if err := ns.SetSysctl("nf_conntrack_events", "0"); err != nil {
 		t.Fatal(err)
@@ -200,6 +202,7 @@ func TestSyncExpires(t *testing.T) {
 
 // TestSyncFinds: a flow made without events is found by the dumps on a budget, and its end too.
 func TestSyncFinds(t *testing.T) {
+	t.Parallel()
 	_, ns, k := newKernel(t)
 	if err := ns.SetSysctl("nf_conntrack_events", "0"); err != nil {
 		t.Fatal(err)
@@ -272,6 +275,7 @@ func TestReborn(t *testing.T) {
 
 // TestSyncNetnsGone: a namespace whose process ended is let go.
 func TestSyncNetnsGone(t *testing.T) {
+	t.Parallel()
 	name := "ctview-test-gone"
 	addNetns(t, name)
 	ns, err := ctnl.OpenNetns(name)

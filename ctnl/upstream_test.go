@@ -20,6 +20,7 @@ import (
 // TestUpstream reproduces the faults of docs/upstream.md that ctnl works around. A subtest that fails means that a
 // library was mended: take the workaround out.
 func TestUpstream(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		run  func(t *testing.T)
@@ -37,7 +38,10 @@ func TestUpstream(t *testing.T) {
 		{"stats-panic", upstreamStatsPanic},
 		{"listen-ends", upstreamListenEnds},
 	} {
-		t.Run(tt.name, tt.run)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t)
+		})
 	}
 }
 

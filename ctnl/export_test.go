@@ -1,0 +1,30 @@
+package ctnl
+
+import (
+	"context"
+
+	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/netfilter"
+)
+
+// WithoutMemInfo makes the Watcher do as on a kernel without SO_MEMINFO.
+func (w *Watcher) WithoutMemInfo() error {
+	w.exact = false
+	return w.s.conn.SetOption(netlink.NoENOBUFS, false)
+}
+
+// CutAt makes the Watcher's reads so short that events are cut.
+func (w *Watcher) CutAt(n int) {
+	for i := range w.in.iovs {
+		w.in.iovs[i].SetLen(n)
+	}
+}
+
+// ProbeSubsystem asks a subsystem other than conntrack's, as if the kernel had none.
+func (k *Kernel) ProbeSubsystem(ctx context.Context, id netfilter.SubsystemID) error {
+	_, err := k.cpuStats(ctx, id, 0)
+	return err
+}
+
+// Jumped is jumped.
+var Jumped = jumped

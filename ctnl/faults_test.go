@@ -1,0 +1,178 @@
+package ctnl_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWithoutMemInfo: where the kernel does not count what it drops, ENOBUFS tells of it, and the Watcher reads on.
+func TestWithoutMemInfo(t *testing.T) {
+	_, ns, k := newKernel(t)
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{RcvBuf: 16 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WithoutMemInfo(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, k, 500)
+	told := 0
+	r := &recorder{}
+	r.onLost = func(n uint64) {
+		told++
+		if n != 0 {
+			t.Errorf("Lost(%d): nobody can know", n)
+		}
+	}
+	runWatch(t, w, r)
+	got := 0
+	r.until(t, "the loss", func() bool { got = len(r.evs); return told > 0 && got > 0 })
+	eventually(t, "an event after the loss", func() bool {
+		_ = k.Create(testContext(t), spec(nth(1000)))
+		_ = k.Delete(testContext(t), nth(1000), 0)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.evs) > got
+	})
+}
+
+// TestCut: an event that did not fit is refused, and lost.
+func TestCut(t *testing.T) {
+	_, ns, k := newKernel(t)
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.CutAt(64)
+	r := &recorder{}
+	runWatch(t, w, r)
+	fill(t, k, 3)
+	r.until(t, "three cut events", func() bool { return r.malformed == 3 && r.lost == 3 && len(r.evs) == 0 })
+}
+
+func TestNoConntrack(t *testing.T) {
+	_, _, k := newKernel(t)
+	if err := k.ProbeSubsystem(testContext(t), 12); !errors.Is(err, ctnl.ErrNoConntrack) {
+		t.Errorf("a subsystem that is not there: %v", err)
+	}
+	if err := k.Probe(testContext(t)); err != nil {
+		t.Errorf("one that is: %v", err)
+	}
+}
+
+func TestJumped(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		wall, mono time.Duration
+		want       bool
+	}{
+		{"a second passed", time.Second, time.Second, false},
+		{"adjusted by ntp", time.Second + 500*time.Microsecond, time.Second, false},
+		{"suspended for an hour", time.Hour, time.Second, true},
+		{"set back", -time.Hour, time.Second, true},
+		{"stopped for an hour", time.Hour, time.Hour, false},
+	} {
+		if got := ctnl.Jumped(tt.wall, tt.mono); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// TestContinued: after SIGCONT the table is read again.
+func TestContinued(t *testing.T) {
+	_, ns := newNS(t)
+	dumps := make(chan ctnl.DumpReport, 10)
+	startSync(t, ns, model.NewTable(), ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
+	<-dumps
+	if err := unix.Kill(os.Getpid(), unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-dumps:
+	case <-time.After(10 * time.Second):
+		t.Error("no dump after SIGCONT")
+	}
+}
+
+// TestDumpRefused takes away the descriptors that a dump needs: the table stays as it is and is read again later.
+func TestDumpRefused(t *testing.T) {
+	_, ns, k := newKernel(t)
+	fill(t, k, 10)
+	dumps := make(chan ctnl.DumpReport, 10)
+	tab := model.NewTable()
+	s, _ := startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
+	<-dumps
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	s.Resync()
+	r := <-dumps
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(r.Err, unix.EMFILE) || r.Next.IsZero() {
+		t.Errorf("dump without descriptors: %+v", r)
+	}
+	if n := tab.Stats().Flows; n != 10 {
+		t.Errorf("%d flows after a refused dump, want 10", n)
+	}
+	if r := <-dumps; r.Err != nil || r.Info.Rows != 10 {
+		t.Errorf("the next dump: %+v", r)
+	}
+}
+
+// inUserNS is set for the process that TestUserNamespace starts.
+const inUserNS = "CTVIEW_TEST_IN_USERNS"
+
+// TestUserNamespace runs itself without privileges on the host, in a user and network namespace of its own: all but
+// the large receive buffer works on that namespace's table.
+func TestUserNamespace(t *testing.T) {
+	if os.Getenv(inUserNS) == "" {
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe, "-test.run", "^TestUserNamespace$", "-test.v")
+		cmd.Env = append(os.Environ(), inUserNS+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "PASS: TestUserNamespace") {
+			t.Fatalf("in a user namespace: %v\n%s", err, out)
+		}
+		return
+	}
+	ns, err := ctnl.OpenNetns("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := startWatch(t, ns, ctnl.WatchOptions{})
+	if n, forced := w.RcvBuf(); forced || n <= 0 {
+		t.Errorf("receive buffer %d, forced %v", n, forced)
+	}
+	k := ctnl.NewKernel(ns)
+	fill(t, k, 100)
+	rows := dump(t, ns, model.KernelFilter{})
+	if len(rows) != 100 {
+		t.Errorf("%d rows", len(rows))
+	}
+	if err := k.Delete(testContext(t), rows[0].Flow.Key, rows[0].Flow.ID); err != nil {
+		t.Error(err)
+	}
+	r.until(t, "101 events, lost ones counted", func() bool { return len(r.evs)+int(r.lost) == 101 })
+}
