@@ -226,7 +226,7 @@ func (g *grouping) order(t *Table, q *GroupQuery) {
 	}
 	g.items = slices.Grow(g.items[:0], len(g.accs))
 	for n := range g.accs {
-		g.items = append(g.items, item{g.sorter.key(uint32(n), 0), uint32(n)})
+		g.items = append(g.items, newItem(g.sorter.key(uint32(n), 0), uint32(n)))
 	}
 }
 

@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // scan is what the last View gathered. Another that asks for the same order of an unchanged table uses it again: to
 // page through a million flows, or to draw them once more, costs no new pass.
 type scan struct {
@@ -14,8 +16,13 @@ type scan struct {
 	a, b    int // window that is in place
 }
 
-// scanAge is how long an answer may be used again where a filter may hang on the time (age, timeout).
+// scanAge is how long an answer may be used again where the filter hangs on the time.
 const scanAge = second / 2
+
+// timed reports whether the answer changes with nothing but the time.
+func (f *Filter) timed() bool {
+	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout })
+}
 
 // View answers q: a window of the flows that match, in order, copied out. It holds the table for one pass over its
 // flows, and at depth for a few over their keys: see doc.go for what that costs. Only if the table has not changed
@@ -66,7 +73,7 @@ func (t *Table) rows(items []item, dst []Row) []Row {
 func (t *Table) gather(q *Query) {
 	s := &t.scan
 	if s.valid && s.version == t.version && s.filter == q.Filter && s.column == q.Sort && s.sorter.desc == q.Desc &&
-		(q.Filter == nil || q.Now-s.now < scanAge && q.Now >= s.now) {
+		(!q.Filter.timed() || q.Now-s.now < scanAge && q.Now >= s.now) {
 		return
 	}
 	items := s.items[:0]
@@ -107,7 +114,7 @@ func (s *scan) all(flows *slab) {
 		for i := range used {
 			if f := &used[i]; f.Family != 0 {
 				slot := uint32(c*chunkFlows + i)
-				items = append(items, item{key(f, slot), slot})
+				items = append(items, newItem(key(f, slot), slot))
 			}
 		}
 	}
@@ -124,7 +131,7 @@ func (s *scan) matching(t *Table, q *Query) {
 			f := &used[i]
 			slot := uint32(c*chunkFlows + i)
 			if f.Family != 0 && m.match(f, slot) {
-				items = append(items, item{key(f, slot), slot})
+				items = append(items, newItem(key(f, slot), slot))
 			}
 		}
 	}

@@ -5,11 +5,18 @@ import (
 	"slices"
 )
 
-// An item stands for a flow while its place is sought.
+// An item stands for a flow while its place is sought. The key is in two halves to make it 12 bytes: of a million
+// flows that is 4 MB less.
 type item struct {
-	key  uint64
-	slot uint32
+	hi, lo uint32
+	slot   uint32
 }
+
+func newItem(key uint64, slot uint32) item { return item{uint32(key >> 32), uint32(key), slot} }
+
+func (x item) key() uint64 { return uint64(x.hi)<<32 | uint64(x.lo) }
+
+func (x *item) setKey(key uint64) { x.hi, x.lo = uint32(key>>32), uint32(key) }
 
 // A sorter puts the items of a window in their places and leaves the others where they fall: a screen of a million
 // rows needs a few passes, not a sort. Items whose keys agree are told apart by the next key, in the end by slot, so
@@ -61,10 +68,10 @@ func (o *sorter) window(items []item, a, b, level int) {
 
 // sort sorts all items and what of [a, b) is tied.
 func (o *sorter) sort(items []item, a, b, level int) {
-	slices.SortFunc(items, func(x, y item) int { return cmp.Compare(x.key, y.key) })
+	slices.SortFunc(items, func(x, y item) int { return cmp.Compare(x.key(), y.key()) })
 	for i := 0; i < b; {
 		j := i + 1
-		for j < len(items) && items[j].key == items[i].key {
+		for j < len(items) && items[j].key() == items[i].key() {
 			j++
 		}
 		if j > a {
@@ -79,13 +86,13 @@ func (o *sorter) ties(items []item, a, b, level int) {
 	if len(items) < 2 || level >= len(o.keys) {
 		return
 	}
-	tied := items[0].key
+	tied := items[0].key()
 	for i := range items {
-		items[i].key = o.key(items[i].slot, level+1)
+		items[i].setKey(o.key(items[i].slot, level+1))
 	}
 	o.window(items, a, b, level+1)
 	for i := range items {
-		items[i].key = tied
+		items[i].setKey(tied)
 	}
 }
 
@@ -100,7 +107,7 @@ func pivot(items []item, a, b int) uint64 {
 	}
 	var sample [most]uint64
 	for i := range count {
-		sample[i] = items[i*(n/count)+i%(n/count)].key
+		sample[i] = items[i*(n/count)+i%(n/count)].key()
 	}
 	s := sample[:count]
 	slices.Sort(s)
@@ -116,12 +123,13 @@ func pivot(items []item, a, b int) uint64 {
 func partition(items []item, p uint64) (i, j int) {
 	j = len(items)
 	for k := 0; k < j; {
-		switch x := items[k]; {
-		case x.key < p:
+		x := items[k]
+		switch key := x.key(); {
+		case key < p:
 			items[i], items[k] = x, items[i]
 			i++
 			k++
-		case x.key > p:
+		case key > p:
 			j--
 			items[k], items[j] = items[j], x
 		default:
@@ -135,10 +143,11 @@ func partition(items []item, p uint64) (i, j int) {
 func (o *sorter) place(items []item, slot uint32) int {
 	n, key := 0, o.key(slot, 0)
 	for i := range items {
-		switch x := &items[i]; {
-		case x.key < key:
+		x := items[i]
+		switch k := x.key(); {
+		case k < key:
 			n++
-		case x.key == key && x.slot != slot && o.before(x.slot, slot):
+		case k == key && x.slot != slot && o.before(x.slot, slot):
 			n++
 		}
 	}
