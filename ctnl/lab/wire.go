@@ -134,7 +134,13 @@ func (n *NS) attach(link string, addrs []netip.Prefix, routes ...route) error {
 	if err := h.LinkSetUp(dev); err != nil {
 		return fmt.Errorf("lab: %s: link %s: %w", n.name, link, err)
 	}
-	for _, a := range addrs {
+	// The kernel makes a link-local address when it learns, up to a second later, that there is a carrier; until then
+	// packets of other hosts wait for neighbours that cannot be asked for.
+	linkLocal := "fe80::2/64"
+	if n.name == "router" {
+		linkLocal = "fe80::1/64"
+	}
+	for _, a := range append(prefixes(linkLocal), addrs...) {
 		// NODAD: an IPv6 address is usable at once; nobody else can have it here.
 		err := h.AddrAdd(dev, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD})
 		if err != nil {
