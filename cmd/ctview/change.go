@@ -119,6 +119,9 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 	if len(words) == 0 {
 		return usageError{"update: say which flows", tupleHelp}
 	}
+	if err := s.check(); err != nil {
+		return err
+	}
 	sel, err := g.selection(words)
 	if err != nil {
 		return err

@@ -117,6 +117,18 @@ func ownedBy(path string, uid int) bool {
 	return ok && int(st.Uid) == uid
 }
 
+// settings returns the configuration, which is read once.
+func (g *globals) settings() (config, error) {
+	if g.loaded == nil {
+		c, err := g.loadConfig()
+		if err != nil {
+			return c, err
+		}
+		g.loaded = &c
+	}
+	return *g.loaded, nil
+}
+
 // loadConfig reads the configuration. A file that is not there, or is another user's secret (HOME may be), is an empty
 // one, unless --config named it.
 func (g *globals) loadConfig() (config, error) {

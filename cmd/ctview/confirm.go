@@ -19,7 +19,11 @@ type change struct {
 
 // allowed refuses where --read-only forbids changes.
 func (g *globals) allowed(what string) error {
-	if g.readOnly {
+	c, err := g.settings()
+	if err != nil {
+		return err
+	}
+	if g.readOnly || c.ReadOnly {
 		return usageError{what + ": --read-only forbids changes", "leave --read-only (or read_only in the configuration) out"}
 	}
 	return nil

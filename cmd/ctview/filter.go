@@ -9,7 +9,11 @@ import (
 
 // parseFilter compiles text with the names that this user has saved and those of connlabel.conf.
 func (g *globals) parseFilter(text string) (*model.Filter, error) {
-	return model.ParseFilter(text, model.ParseOptions{Labels: systemLabels().Bit})
+	c, err := g.settings()
+	if err != nil {
+		return nil, err
+	}
+	return model.ParseFilter(text, model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit})
 }
 
 // now is the time that a filter's ages and a row's timeouts are measured against.
@@ -20,7 +24,7 @@ func (g *globals) noteUnknown(n int) {
 	if n == 0 || g.quiet {
 		return
 	}
-	fmt.Fprintf(g.err, "ctview: %d flow%s lack a value that the filter compares; counted as not matching\n", n, plural(n))
+	fmt.Fprintf(g.err, "ctview: %d flow%s without a value that the filter compares: they count as not matching\n", n, plural(n))
 	fmt.Fprintln(g.err, "hint: bytes and packets need net.netfilter.nf_conntrack_acct=1, age needs nf_conntrack_timestamp=1, when the flow begins")
 }
 

@@ -19,6 +19,7 @@ type globals struct {
 	quiet    bool
 	verbose  bool
 	config   string
+	loaded   *config // once read
 }
 
 // newRoot builds the command tree of cli.md.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -67,6 +68,12 @@ func (s *flowSettings) apply(spec *ctnl.Spec) error {
 		}
 	}
 	return nil
+}
+
+// check reports what is wrong whatever the flow is.
+func (s *flowSettings) check() error {
+	var spec ctnl.Spec
+	return cmp.Or(s.setMark(&spec), s.setStatus(&spec), s.setLabels(&spec))
 }
 
 func (s *flowSettings) setState(spec *ctnl.Spec) error {

@@ -96,7 +96,7 @@ func ended(ctx context.Context, err error) error {
 
 // screenOptions merges configuration, flags and environment; flags win.
 func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, budget float64, err error) {
-	c, err := g.loadConfig()
+	c, err := g.settings()
 	if err != nil {
 		return opt, 0, err
 	}
