@@ -100,7 +100,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.flows = fl
-	a.screens = []mode{fl, newGroups(), newEvents(), newStats()}
+	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects()}
 	a.frame.th, a.frame.mk = &a.theme, &a.marks
 	return a, nil
 }

@@ -102,7 +102,7 @@ func (d *detail) body(a *App, f *frame) []piece {
 	ls = append(ls, words(""))
 	ls = append(ls, d.past(a, wide)...)
 	ls = append(ls, words(""))
-	return append(ls, d.elsewhere(f.w, wide)...)
+	return append(ls, d.elsewhere(f.w)...)
 }
 
 // identity says what the flow is.

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"strings"
 	"time"
 
 	"ctview/model"
@@ -82,15 +81,13 @@ func stamp(t int64, loc *time.Location, ms bool) string {
 }
 
 // elsewhere shows the flow in the words of other programs.
-func (d *detail) elsewhere(w int, wide bool) []piece {
+func (d *detail) elsewhere(w int) []piece {
 	out := []piece{func(f *frame) { f.styled(strong, "same in other tools   (1 to 4 copies the line, y offers more)") }}
 	for i, t := range d.tools() {
 		lead := string(rune('1'+i)) + "  "
-		for _, l := range wrapKeep(lead+t, w-2) {
-			if !strings.HasPrefix(l, lead) {
-				l = "     " + l
-			}
-			out = append(out, words(l))
+		for _, l := range wrapKeep(t, w-6) {
+			out = append(out, words(lead+l))
+			lead = "     "
 		}
 	}
 	return out

@@ -62,7 +62,7 @@ func (s *events) draw(a *App, f *frame) {
 	first, rows := f.y(), max(s.hasRows(a)-extra, 1)
 	from := max(len(s.view.Rows)-rows, 0)
 	at := s.at()
-	if at < from {
+	if at >= 0 && at < from {
 		from = at
 	}
 	if len(s.view.Rows) == 0 {

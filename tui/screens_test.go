@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -216,4 +217,24 @@ func TestGroupsScreen(t *testing.T) {
 	atSizes(t, "groups", func(g *rig) { withFlood(g); g.keys("2", "j", "k") }, func(o *Options) { o.Filter = "zone 5" })
 	atSizes(t, "groups-two", func(g *rig) { withFlood(g); g.keys("b", "B", "ctrl+u", "dst,dp", "tab", "enter", "s", "j", "enter") }, nil)
 	atSizes(t, "prompt", func(g *rig) { withFlood(g); g.keys("2", "B", "ctrl+u", "s") }, nil)
+}
+
+func TestExpectScreen(t *testing.T) {
+	atSizes(t, "expect", func(g *rig) {
+		rows := mockFlows()
+		x := model.Expect{Helper: "ftp", Zone: 5, ID: 7, Timeout: 298, HasTimeout: true, Class: 0,
+			Tuple: model.Tuple{Src: rows[8].Flow.Dst, Dst: rows[8].Flow.Src, Dport: 50211, Proto: model.ProtoTCP, Family: model.IPv4},
+			Mask: model.Tuple{Src: model.AddrBytes(netip.MustParseAddr("255.255.255.255")), Dst: model.AddrBytes(netip.MustParseAddr("255.255.255.255")),
+				Dport: 65535, Proto: model.ProtoTCP, Family: model.IPv4},
+			Master: rows[8].Flow.Orig()}
+		y := x
+		y.Tuple.Dport, y.ID, y.Flags = 50212, 8, model.ExpectPermanent
+		g.kernel.expects = []model.Expect{y, x}
+		for i := range 3 {
+			r := rows[8]
+			r.Flow.Helper, r.Flow.Sport = 0, uint16(40000+i)
+			g.store.rows = append(g.store.rows, r)
+		}
+		g.keys("5", "j", "k")
+	}, nil)
 }

@@ -1,0 +1,244 @@
+package tui
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// expects is the screen of expectations and helpers.
+type expects struct {
+	got     bool
+	err     error
+	list    []model.Expect // by master
+	helpers []model.HelperFlows
+	missing []missingHelper
+	at      time.Time
+
+	rows   []expectRow
+	chosen int
+	top    int
+}
+
+// A missingHelper counts flows to the port of a protocol that needs a helper, which have none.
+type missingHelper struct {
+	proto model.Proto
+	port  uint16
+	name  string
+	flows int
+}
+
+// helperPorts are the ports of protocols that open further connections (modules nf_conntrack_*).
+var helperPorts = []missingHelper{
+	{proto: model.ProtoTCP, port: 21, name: "ftp"}, {proto: model.ProtoUDP, port: 69, name: "tftp"},
+	{proto: model.ProtoTCP, port: 1720, name: "Q.931"}, {proto: model.ProtoUDP, port: 1719, name: "RAS"},
+	{proto: model.ProtoTCP, port: 1723, name: "pptp"}, {proto: model.ProtoUDP, port: 5060, name: "sip"},
+	{proto: model.ProtoTCP, port: 5060, name: "sip"}, {proto: model.ProtoTCP, port: 6566, name: "sane"},
+	{proto: model.ProtoTCP, port: 6667, name: "irc"}, {proto: model.ProtoUDP, port: 10080, name: "amanda"},
+	{proto: model.ProtoUDP, port: 137, name: "netbios-ns"},
+}
+
+// An expectRow is a line that j and k stop at: an expectation, a helper, or flows without one.
+type expectRow struct {
+	id     string
+	expect *model.Expect
+	filter string
+	line   int
+	about  string
+}
+
+func newExpects() *expects { return &expects{} }
+
+func (s *expects) name() string            { return "Expect" }
+func (s *expects) bindings() []binding     { return expectBindings }
+func (s *expects) alsoBindings() []binding { return viewBindings }
+
+var expectBindings = []binding{
+	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook},
+	{id: "down", keys: []string{"j", "down"}, help: "next row", group: groupMove},
+	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+d"}, help: "further down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, writes: true},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+}
+
+func (s *expects) do(a *App, id string) tea.Cmd {
+	last := max(len(s.rows)-1, 0)
+	switch id {
+	case "down":
+		s.chosen = min(s.chosen+1, last)
+	case "up":
+		s.chosen = max(s.chosen-1, 0)
+	case "pagedown":
+		s.chosen = min(s.chosen+a.h/2, last)
+	case "pageup":
+		s.chosen = max(s.chosen-a.h/2, 0)
+	case "pause":
+		return a.pause()
+	case "master":
+		return s.enter(a)
+	case "delete":
+		return s.askDelete(a)
+	}
+	return nil
+}
+
+func (s *expects) row() *expectRow {
+	if s.chosen < 0 || s.chosen >= len(s.rows) {
+		return nil
+	}
+	return &s.rows[s.chosen]
+}
+
+// enter goes to the master of an expectation, or to the flows of another row.
+func (s *expects) enter(a *App) tea.Cmd {
+	r := s.row()
+	switch {
+	case r == nil:
+	case r.expect != nil:
+		m := r.expect.Master
+		return a.openFlow(model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Proto: m.Proto, Family: m.Family, Zone: r.expect.Zone}, nil)
+	case r.filter != "":
+		f, err := model.ParseFilter(r.filter, a.opt.Parse)
+		if err != nil {
+			a.fail(err.Error())
+			return nil
+		}
+		a.current = 0
+		return a.setFilter(f, r.filter)
+	}
+	return nil
+}
+
+func (s *expects) askDelete(a *App) tea.Cmd {
+	r := s.row()
+	if r == nil || r.expect == nil {
+		a.say("choose an expectation first: helpers are taken off by rules, not here")
+		return nil
+	}
+	x := *r.expect
+	insp, ctx := a.opt.Inspector, a.ctx
+	a.push(&confirm{head: "Delete this expectation?", lines: []string{expectText(&x)}, key: "y", verb: "delete",
+		yes: func(a *App) tea.Cmd {
+			return func() tea.Msg {
+				err := insp.DeleteExpect(ctx, x)
+				return doneMsg{func(a *App) tea.Cmd {
+					switch {
+					case errors.Is(err, ErrGone):
+						a.say("that expectation had ended already")
+					case err != nil:
+						a.fail(err.Error())
+					default:
+						a.say("deleted; the helper makes it again if the connection asks for it again")
+					}
+					return a.ask(true)
+				}}
+			}
+		}})
+	return nil
+}
+
+func expectText(x *model.Expect) string {
+	return dash(model.Escape(x.Helper)) + " " + x.Tuple.Proto.String() + " " + expectEnd(x, true) + " > " + expectEnd(x, false) + fmt.Sprintf(" zone %d", x.Zone)
+}
+
+// expectEnd is one end of what is expected; what the mask leaves open is "*".
+func expectEnd(x *model.Expect, src bool) string {
+	addr, port, ma, mp := x.Tuple.DstAddr(), x.Tuple.Dport, x.Mask.Dst, x.Mask.Dport
+	if src {
+		addr, port, ma, mp = x.Tuple.SrcAddr(), x.Tuple.Sport, x.Mask.Src, x.Mask.Sport
+	}
+	a := addr.String()
+	if src && ma == [16]byte{} || addr.IsUnspecified() {
+		a = "*"
+	}
+	if x.Mask.Family == model.IPv4 && src && bytes.Equal(ma[12:], make([]byte, 4)) {
+		a = "*"
+	}
+	if !x.Tuple.Proto.HasPorts() {
+		return a
+	}
+	if port == 0 && mp == 0 {
+		return a + ":*"
+	}
+	return a + fmt.Sprintf(":%d", port)
+}
+
+type expectsAnswer struct {
+	list    []model.Expect
+	err     error
+	helpers []model.HelperFlows
+	missing []missingHelper
+	at      time.Time
+}
+
+func (s *expects) ask(a *App, _ bool) func(context.Context) any {
+	store, insp, now := a.opt.Store, a.opt.Inspector, a.opt.Now
+	return func(ctx context.Context) any {
+		n := &expectsAnswer{}
+		if insp != nil {
+			n.list, n.err = insp.Expects(ctx)
+		} else {
+			n.err = errors.New("nothing here can list expectations")
+		}
+		slices.SortStableFunc(n.list, func(x, y model.Expect) int {
+			return cmp.Or(bytes.Compare(x.Master.Src[:], y.Master.Src[:]), cmp.Compare(x.Master.Sport, y.Master.Sport),
+				bytes.Compare(x.Master.Dst[:], y.Master.Dst[:]), cmp.Compare(x.Tuple.Dport, y.Tuple.Dport), cmp.Compare(x.ID, y.ID))
+		})
+		var b model.Breakdown
+		store.Breakdown(&b)
+		n.helpers = slices.DeleteFunc(b.Helpers, func(h model.HelperFlows) bool { return h.Helper == 0 })
+		n.missing = findMissing(store)
+		n.at = now()
+		return n
+	}
+}
+
+// findMissing counts the flows to ports of helpers that have none. It reads the whole table.
+func findMissing(store Store) []missingHelper {
+	all := slices.Clone(helperPorts)
+	store.Each(func(f *model.Flow, _ *model.Extra) bool {
+		if f.Helper != 0 || f.Status&model.StatusHelper != 0 || f.Phase() == model.Closed {
+			return true
+		}
+		for i := range all {
+			if all[i].port == f.Dport && all[i].proto == f.Proto {
+				all[i].flows++
+				break
+			}
+		}
+		return true
+	})
+	return slices.DeleteFunc(all, func(m missingHelper) bool { return m.flows == 0 })
+}
+
+func (s *expects) take(_ *App, answer any) tea.Cmd {
+	if n, ok := answer.(*expectsAnswer); ok {
+		s.got, s.list, s.err, s.helpers, s.missing, s.at = true, n.list, n.err, n.helpers, n.missing, n.at
+	}
+	return nil
+}
+
+// expectFlags are the letters of an expectation's flags.
+func expectFlags(f model.ExpectFlags) string {
+	var out []string
+	for _, x := range []struct {
+		f model.ExpectFlags
+		s string
+	}{{model.ExpectPermanent, "permanent"}, {model.ExpectInactive, "inactive"}, {model.ExpectUserspace, "userspace"}} {
+		if f&x.f != 0 {
+			out = append(out, x.s)
+		}
+	}
+	return dash(strings.Join(out, ","))
+}
