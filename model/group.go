@@ -89,8 +89,8 @@ type GroupRow struct {
 	Filter string   // the filter text that the group's flows match and no others
 	GroupSum
 
-	// TopDport is the destination port that most of the group's flows have in common, TopProto its protocol;
-	// TopFlows is how many have it. 0 where no port has more than half of them, or the groups are by port.
+	// TopDport is the destination port that more than half of the group's flows go to, TopFlows how many do. Both are 0
+	// where there is none such, or where the groups are by destination port.
 	TopDport uint16
 	TopFlows int
 }

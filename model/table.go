@@ -180,7 +180,9 @@ func (t *Table) insert(now int64, e *Event, h uint64) uint32 {
 	f := t.flows.at(slot)
 	f.Key = e.Flow.Key
 	t.index.insert(h, slot)
-	t.stats.Flows++
+	if t.stats.Flows++; t.stats.Flows > t.stats.Peak {
+		t.stats.Peak, t.stats.PeakAt = t.stats.Flows, now
+	}
 	t.fill(now, slot, e)
 	t.totals.add(f.Proto, f.Zone, classOf(f), 1)
 	t.watches.began(slot, &f.Key)

@@ -41,6 +41,8 @@ type View struct {
 // Stats are the totals that a Table keeps. Counters only grow.
 type Stats struct {
 	Flows               int
+	Peak                int    // the most flows there ever were at a time
+	PeakAt              int64  // when, Unix nanoseconds
 	New, Updates, Ended uint64 // events applied
 	Forged              uint64 // messages refused because the kernel did not send them
 	Malformed           uint64 // messages refused because they were broken

@@ -215,6 +215,15 @@ func checkView(t *Table, q *Query, v *View) error {
 	if v.Matched != len(all) || v.Total != t.Stats().Flows {
 		return fmt.Errorf("matched %d of %d, want %d", v.Matched, v.Total, len(all))
 	}
+	unknown := 0
+	t.Each(func(f *Flow, x *Extra) bool {
+		_, u := q.Filter.MatchKnown(f, x, q.Now)
+		unknown += b2i(u)
+		return true
+	})
+	if v.Unknown != unknown {
+		return fmt.Errorf("%d unknown, want %d", v.Unknown, unknown)
+	}
 	at := -1
 	if q.HasAnchor {
 		at = slices.IndexFunc(all, func(r Row) bool { return r.Flow.Key == q.Anchor })
@@ -242,10 +251,26 @@ func checkView(t *Table, q *Query, v *View) error {
 	return nil
 }
 
+var viewFilters = []*Filter{
+	viewFilter("tcp"), viewFilter("zone 2 and not tcp"), viewFilter("bytes > 20"), viewFilter("not timeout < 20s"),
+	viewFilter("label 8 or age > 30s"), viewFilter("mark 9"),
+}
+
+func viewFilter(text string) *Filter {
+	f, err := ParseFilter(text, ParseOptions{})
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
 func randomQuery(rng *rand.Rand, t *Table, n int) *Query {
-	q := &Query{Sort: Column(rng.IntN(int(numColumns))), Desc: rng.IntN(2) == 0, Now: 2e18, Limit: rng.IntN(60)}
+	q := &Query{Sort: Column(rng.IntN(int(numColumns))), Desc: rng.IntN(2) == 0, Now: 1e18 + 9e9, Limit: rng.IntN(60)}
 	if rng.IntN(3) > 0 && n > 0 {
 		q.Offset = rng.IntN(n)
+	}
+	if rng.IntN(2) == 0 {
+		q.Filter = viewFilters[rng.IntN(len(viewFilters))]
 	}
 	if rng.IntN(2) == 0 {
 		q.HasAnchor, q.Follow, q.AnchorRow = true, rng.IntN(2) == 0, rng.IntN(30)
