@@ -130,7 +130,8 @@ func (c *completer) fill(w *want) {
 			c.add("}", "", "close the set")
 		}
 	case wantCt:
-		for _, f := range []string{"state", "mark", "status", "zone", "helper", "label", "bytes", "packets", "avgpkt", "expiration", "id"} {
+		for _, f := range []string{"state", "mark", "status", "zone", "helper", "label", "bytes", "packets",
+			"avgpkt", "expiration", "id"} {
 			c.add(f+" ", "", ctHints[f])
 		}
 		c.add("original ", "", "of the original side")

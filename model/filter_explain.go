@@ -6,10 +6,10 @@ import (
 )
 
 // Explain returns what "ctview explain" prints: the filter as it was understood, what of it the kernel does, and notes
-// on what its words mean where people may expect something else. Lines end in a newline.
+// on what its words mean where people may expect something else. The last line has no newline.
 func (f *Filter) Explain() string {
 	if f == nil {
-		return "filter  none: every flow matches\nkernel  sends everything\n"
+		return "filter  none: every flow matches\nkernel  sends everything"
 	}
 	var b strings.Builder
 	b.WriteString("filter  " + Escape(f.String()) + "\n")
@@ -22,7 +22,7 @@ func (f *Filter) Explain() string {
 	for _, n := range f.Notes() {
 		b.WriteString("note    " + n + "\n")
 	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Notes says what words of f mean where people may expect something else, and what the kernel must be told to tell.
@@ -49,11 +49,13 @@ func (p *pred) note() string {
 	case fieldCtState:
 		return p.ctStateNote()
 	case fieldBytes, fieldPackets, fieldAvgPkt:
-		return "a flow has a " + fieldInfos[p.field].noun + " only if net.netfilter.nf_conntrack_acct was 1 when it began; others never match"
+		return "a flow has a " + fieldInfos[p.field].noun +
+			" only if net.netfilter.nf_conntrack_acct was 1 when it began; others never match"
 	case fieldRate, fieldPPS:
 		return "a rate needs two readings of the counters, some time apart; a single listing has none"
 	case fieldAge:
-		return "the kernel tells a flow's age only with net.netfilter.nf_conntrack_timestamp=1; without, what ctview has seen of it counts"
+		return "the kernel tells a flow's age only with net.netfilter.nf_conntrack_timestamp=1; " +
+			"without, what ctview has seen of it counts"
 	case fieldTimeout:
 		return "offloaded flows have no timeout and never match"
 	case fieldZone:

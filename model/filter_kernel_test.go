@@ -75,16 +75,14 @@ func TestKernel(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
-		{"", "filter  none: every flow matches\nkernel  sends everything\n"},
-		{"tcp dport https", "filter  (tcp and dport 443)\nkernel  sends everything; ctview filters\n"},
+		{"", "filter  none: every flow matches\nkernel  sends everything"},
+		{"tcp dport https", "filter  (tcp and dport 443)\nkernel  sends everything; ctview filters"},
 		{"state established and zone 5 and helper ftp", `filter  (state established and zone 5 and helper ftp)
 kernel  sends only what is zone 5; ctview filters the rest and checks this again
-note    state established is what the STATE column shows, so tcp, sctp only; nft's meaning, a reply was seen, is "ct state established"
-`},
+note    state established is what the STATE column shows, so tcp, sctp only; nft's meaning, a reply was seen, is "ct state established"`},
 		{"ct state related,invalid", `filter  ctstate {related, invalid}
 kernel  sends only what is expected, not seen_reply; ctview filters the rest and checks this again
-note    ct state as nft means it; related: expected by another flow, no reply yet; invalid: packets only, no flow is that
-`},
+note    ct state as nft means it; related: expected by another flow, no reply yet; invalid: packets only, no flow is that`},
 	} {
 		f, err := ParseFilter(tt.text, testOptions)
 		if err != nil {

@@ -55,7 +55,8 @@ func (p *parser) sided(s *subject, sd side) (*node, *FilterError) {
 	f, ok := fieldWords[w]
 	switch {
 	case word.kind != tokAtom || isReserved(w):
-		return nil, p.fail(t, quote(t.text)+" wants a field", "write for example "+foldWord(t.text)+" src 10.0.0.1 or "+foldWord(t.text)+" bytes > 1M")
+		sw := foldWord(t.text)
+		return nil, p.fail(t, quote(t.text)+" wants a field", "write for example "+sw+" src 10.0.0.1 or "+sw+" bytes > 1M")
 	case !ok:
 		return nil, p.unknownAfter(t.text, word)
 	case s.fam != 0 && f != fieldAddr:
