@@ -32,6 +32,7 @@ type follow struct {
 // follow starts a -E command line both ways.
 func (w *world) follow(line string) *follow {
 	w.t.Helper()
+	w.guard()
 	f := &follow{line: line, done: make(chan struct{})}
 	f.cmd = exec.Command("conntrack", split(line)...)
 	f.cmd.Stdout, f.cmd.Stderr = &f.out[0], &f.errs[0]
@@ -137,7 +138,7 @@ var (
 	when      = regexp.MustCompile(`<when>.*?</when>`)
 	userspace = regexp.MustCompile(`(?m) \[USERSPACE\].*$`)
 	saveNote  = regexp.MustCompile(`(?m)^#.*\n`)
-	saveMore  = regexp.MustCompile(` (-m|--label-add|--helper) \S+`)
+	saveMore  = regexp.MustCompile(` (?:-m|--label-add|--helper) (?:"[^"]*"|\S+)`)
 	saveFlags = regexp.MustCompile(`-u \S+ `)
 )
 
@@ -258,6 +259,7 @@ func traffic(t *testing.T, l *lab.Lab) {
 // ownChanges makes events that a program caused, this one: its socket stays open, so that it can be named.
 func (w *world) ownChanges() {
 	w.t.Helper()
+	w.guard()
 	k := ctnl.NewKernel(w.ns)
 	w.t.Cleanup(func() { _ = k.Close() })
 	for _, line := range []string{

@@ -32,10 +32,29 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A world is a network and mount namespace of a test's own, on a thread that is never given back.
+// A world is a network and mount namespace of a test's own, on a thread that is never given back. Its methods are for
+// the test's goroutine alone; what runs in another, a subtest included, is outside.
 type world struct {
-	t  *testing.T
-	ns *ctnl.Netns
+	t     *testing.T
+	ns    *ctnl.Netns
+	inode uint64 // of the network namespace
+}
+
+// guard fails the test if it is not in its namespace: what comes next might empty a table that is not ours.
+func (w *world) guard() {
+	w.t.Helper()
+	if n := netnsInode(w.t); n != w.inode {
+		w.t.Fatalf("in network namespace %d, not in the test's own, %d", n, w.inode)
+	}
+}
+
+func netnsInode(t *testing.T) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
 }
 
 const connlabels = "# bit name\n0 eth0-in\n1 eth0-out\n2 customer\n3 two words\n0x10 hex\n100 far\n5 bad_name\n6\n"
@@ -76,7 +95,11 @@ func hereWorld(t *testing.T) *world {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatalf("private mounts: %v", err)
 	}
-	w := &world{t: t}
+	w := &world{t: t, inode: netnsInode(t)}
+	var first unix.Stat_t
+	if err := unix.Stat("/proc/1/ns/net", &first); err == nil && first.Ino == w.inode {
+		t.Fatal("still in the machine's network namespace")
+	}
 	w.coverEtc()
 	w.sysctl("nf_conntrack_acct", "1")
 	w.sysctl("nf_conntrack_timestamp", "1")
@@ -129,6 +152,7 @@ type result struct {
 // real runs conntrack(8).
 func (w *world) real(stdin string, args ...string) result {
 	w.t.Helper()
+	w.guard()
 	cmd := exec.Command("conntrack", args...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
@@ -143,6 +167,7 @@ func (w *world) real(stdin string, args ...string) result {
 // ours runs Main.
 func (w *world) ours(stdin string, args ...string) result {
 	w.t.Helper()
+	w.guard()
 	var out, errs bytes.Buffer
 	code := Main(args, Env{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Context: context.Background(),
 		Netns: w.ns, Version: "0.0.0"})
@@ -299,13 +324,16 @@ func (w *world) seed(lines []string) {
 }
 
 var (
-	icmpXML  = regexp.MustCompile(`(<layer4 protonum="(?:1|58)" protoname="icmp(?:v6)?">)<type>\d+</type><code>\d+</code>(?:<id>\d+</id>|id)`)
-	stateXML = regexp.MustCompile(`<state>\w+</state>`)
+	icmpXML    = regexp.MustCompile(`(<layer4 protonum="(?:1|58)" protoname="icmp(?:v6)?">)<type>\d+</type><code>\d+</code>(?:<id>\d+</id>|id)`)
+	stateXML   = regexp.MustCompile(`<state>\w+</state>`)
+	natPorts   = regexp.MustCompile(`(-[ng] )(?:\[([0-9a-f:]+)\]:\d+|([0-9.]+):\d+) `)
+	replyPorts = regexp.MustCompile(`--reply-port-src \d+ --reply-port-dst \d+`)
 )
 
 // run runs a program in the world's namespaces.
 func (w *world) run(name string, args ...string) {
 	w.t.Helper()
+	w.guard()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		w.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
