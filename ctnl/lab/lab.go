@@ -70,14 +70,11 @@ func (l *Lab) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := l.settings(); err != nil {
-		return err
-	}
-	if err := l.wire(); err != nil {
-		return err
-	}
-	if err := l.rules(); err != nil {
-		return err
+	// The rules first: they make the kernel load what conntrack is made of, and with that its settings appear.
+	for _, step := range []func() error{l.rules, l.settings, l.wire} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	if err := l.openRaw(); err != nil {
 		return err

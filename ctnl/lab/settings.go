@@ -1,5 +1,10 @@
 package lab
 
+import (
+	"errors"
+	"io/fs"
+)
+
 // settings writes the sysctls of the three namespaces. The router's timeouts are short where a state would otherwise
 // stand still for minutes: the demo is to show life.
 func (l *Lab) settings() error {
@@ -36,7 +41,8 @@ func (l *Lab) settings() error {
 			set = append(set, router...)
 		}
 		for _, s := range set {
-			if err := n.Sysctl(s.name, s.value); err != nil {
+			// A kernel that does not have the setting does not need it, or shows its states for longer.
+			if err := n.Sysctl(s.name, s.value); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

@@ -13,10 +13,7 @@ import (
 // state of packets (inet table "lab", hooks prerouting and output). It also switches on accounting, timestamps and
 // events, so that flows have all that the kernel can say of them.
 func (n *NS) EnableTracking() error {
-	if err := n.trackEverything(); err != nil {
-		return err
-	}
-	return n.nft(func(c *nftables.Conn) error {
+	err := n.nft(func(c *nftables.Conn) error {
 		t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "lab"})
 		for _, hook := range []*nftables.ChainHook{nftables.ChainHookPrerouting, nftables.ChainHookOutput} {
 			ch := c.AddChain(&nftables.Chain{
@@ -27,9 +24,14 @@ func (n *NS) EnableTracking() error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return n.trackEverything()
 }
 
-// trackEverything writes the settings that decide what a flow carries. They must be set before the flow is made.
+// trackEverything writes the settings that decide what a flow carries. They must be set before the flow is made, and
+// exist only once something in the kernel uses conntrack.
 func (n *NS) trackEverything() error {
 	for _, name := range []string{"acct", "timestamp", "events"} {
 		if err := n.Sysctl("net/netfilter/nf_conntrack_"+name, "1"); err != nil {
