@@ -73,7 +73,7 @@ func (t *Table) Gone(now int64, keys []Key) {
 		f := t.flows.at(slot)
 		t.stats.LastEnded = now
 		if t.dump.running {
-			t.bury(now, h, f.ID)
+			t.bury(now, h, f.ID, f.gen)
 		}
 		t.noteGone(now, f)
 		t.remove(h, slot)

@@ -72,8 +72,8 @@ type Flow struct {
 	Rate, PacketRate       [2]float32 // bytes and packets per second between the last two readings
 }
 
-// Generation counts the lives of the flow's key while the table held it, modulo 256: a tuple that ends and begins
-// again keeps its key, and mostly its ID, but is another flow.
+// Generation tells apart the lives of one key: a tuple that ends and begins again keeps its key, and mostly its ID, but
+// is another flow. A new life has another number than the one before it; lives further apart may share one.
 func (f *Flow) Generation() uint8 { return f.gen }
 
 // Orig returns the original tuple.

@@ -13,6 +13,7 @@ type grave struct {
 	at   int64  // when the DESTROY came
 	id   uint32 // CTA_ID, 0 if not told
 	dump uint32 // number of the dump that ran, 0 if none
+	gen  uint8  // Generation
 }
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 // bury remembers an end.
-func (t *Table) bury(now int64, h uint64, id uint32) {
+func (t *Table) bury(now int64, h uint64, id uint32, gen uint8) {
 	g := &t.graves
 	number := uint32(0)
 	if t.dump.running {
@@ -33,7 +34,7 @@ func (t *Table) bury(now int64, h uint64, id uint32) {
 	if g.cur == nil {
 		g.turn(now)
 	}
-	g.cur[h] = grave{now, id, number}
+	g.cur[h] = grave{now, id, number, gen}
 	delete(g.prev, h)
 }
 

@@ -27,6 +27,7 @@ type Table struct {
 	groups  grouping
 	version uint64 // grows with every change that a View could show
 	overdue int    // chunk that Overdue looks at next
+	births  uint8  // generation of the next flow that is new to the table
 }
 
 const (
@@ -84,7 +85,6 @@ func (t *Table) applyBatch(now int64, evs []Event) {
 func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
 	t.stats.New++
 	t.history.now().New++
-	t.graves.open(h)
 	var was Flow
 	if slot != 0 {
 		was = *t.flows.at(slot)
@@ -97,6 +97,7 @@ func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
 	default:
 		t.replace(now, slot, e)
 	}
+	t.graves.open(h)
 	f := t.flows.at(slot)
 	f.Known |= KnownWhole | KnownEvents
 	f.heard = uint8(now / second)
@@ -116,10 +117,10 @@ func (t *Table) applyUpdate(now int64, e *Event, h uint64, slot uint32) {
 	case echo && !t.dump.doubts(&t.stats):
 		return
 	case slot == 0:
+		slot = t.insert(now, e, h)
 		if !echo {
 			t.graves.open(h)
 		}
-		slot = t.insert(now, e, h)
 	default:
 		was = *t.flows.at(slot)
 		if sameID(&was, e) {
@@ -147,12 +148,13 @@ func (t *Table) applyDestroy(now int64, e *Event, h uint64, slot uint32) {
 	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
 		return
 	}
-	t.bury(now, h, e.Flow.ID)
 	if slot == 0 {
+		t.bury(now, h, e.Flow.ID, 0)
 		t.note(now, e, &Flow{}, &e.Flow)
 		return
 	}
 	f := t.flows.at(slot)
+	t.bury(now, h, e.Flow.ID, f.gen)
 	t.readCounters(now, slot, e)
 	last := *f
 	last.Status |= e.Flow.Status // DYING
@@ -179,6 +181,11 @@ func (t *Table) insert(now int64, e *Event, h uint64) uint32 {
 	slot := t.flows.alloc()
 	f := t.flows.at(slot)
 	f.Key = e.Flow.Key
+	f.gen = t.births
+	if v, ok := t.graves.find(h); ok && v.gen == f.gen {
+		f.gen++
+	}
+	t.births++
 	t.index.insert(h, slot)
 	if t.stats.Flows++; t.stats.Flows > t.stats.Peak {
 		t.stats.Peak, t.stats.PeakAt = t.stats.Flows, now
