@@ -1,6 +1,6 @@
 package model
 
-// keepChanges is how many changes the log keeps; a change is about 250 bytes.
+// keepChanges is how many changes the log keeps; a change is 256 bytes.
 const (
 	keepChanges = 20000
 	logChunk    = 500
