@@ -207,7 +207,7 @@ func (c *config) check() error {
 	if err := checkShape("", c.Columns, c.Sort); err != nil {
 		return err
 	}
-	opt := model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit}
+	opt := c.parseOptions()
 	for name, text := range c.Filters {
 		if _, err := model.ParseFilter(text, opt); err != nil {
 			return fmt.Errorf("filters.%s: %w", name, err)

@@ -13,7 +13,20 @@ func (g *globals) parseFilter(text string) (*model.Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return model.ParseFilter(text, model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit})
+	return model.ParseFilter(text, c.parseOptions())
+}
+
+// parseOptions are the names that a filter may use: saved filters and labels.
+func (c *config) parseOptions() model.ParseOptions {
+	labels := systemLabels()
+	return model.ParseOptions{
+		Saved:  c.Filters,
+		Labels: labels.Bit,
+		LabelName: func(bit int) (string, bool) {
+			name := labels.Name(bit)
+			return name, name != ""
+		},
+	}
 }
 
 // now is the time that a filter's ages and a row's timeouts are measured against.

@@ -20,6 +20,7 @@ type listOptions struct {
 	noHeader bool
 	sort     string
 	limit    int
+	groupBy  string
 	exitCode bool
 }
 
@@ -38,6 +39,7 @@ with the table.`,
 	addFormatFlags(cmd, &o)
 	f.StringVar(&o.sort, "sort", "", "sort by `COLUMN[:desc]`")
 	f.IntVar(&o.limit, "limit", 0, "print at most `N` flows (0: all)")
+	f.StringVar(&o.groupBy, "group-by", "", "totals by `KEY[,KEY]`: src, dport, zone, src/24, …; sorted by key, flows, unreplied, bytes")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	return cmd
 }
@@ -55,12 +57,15 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if err != nil {
 		return err
 	}
+	if o.limit < 0 {
+		return usageError{"--limit must not be negative", "0 means all"}
+	}
+	if o.groupBy != "" {
+		return runGroups(ctx, g, f, o)
+	}
 	lf, err := g.newLineFormat(o, false)
 	if err != nil {
 		return err
-	}
-	if o.limit < 0 {
-		return usageError{"--limit must not be negative", "0 means all"}
 	}
 	order, err := parseSort(o.sort)
 	if err != nil {

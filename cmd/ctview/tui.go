@@ -100,7 +100,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	if err != nil {
 		return opt, 0, err
 	}
-	parse := model.ParseOptions{Saved: c.Filters, Labels: systemLabels().Bit}
+	parse := c.parseOptions()
 	if _, err := model.ParseFilter(text, parse); err != nil {
 		return opt, 0, err
 	}

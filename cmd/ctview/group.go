@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// runGroups is list --group-by: one dump into a table, its groups printed.
+func runGroups(ctx context.Context, g *globals, f *model.Filter, o listOptions) error {
+	keys, err := model.ParseGroupKeys(o.groupBy)
+	if err != nil {
+		return usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
+	}
+	q := model.GroupQuery{Filter: f, Keys: keys, Limit: o.limit, Desc: true}
+	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
+		return err
+	}
+	write, err := groupWriter(g, o, keys)
+	if err != nil {
+		return err
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	table := model.NewTable()
+	table.BeginDump(g.now())
+	err = ctnl.DumpTo(ctx, ns, f.Kernel(), func(evs []model.Event) error {
+		table.Apply(g.now(), evs)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	q.Now = g.now()
+	table.EndDump(q.Now, true)
+	if q.Limit == 0 {
+		q.Limit = table.Stats().Flows // there are no more groups than flows
+	}
+	var v model.GroupView
+	table.Group(&q, &v)
+	g.noteUnknown(v.Unknown)
+	if err := write(&v); err != nil {
+		return err
+	}
+	if v.Matched == 0 && o.exitCode {
+		return errNoMatch
+	}
+	return nil
+}
+
+// parseGroupSort reads --sort of groups: the most flows first where nothing is said.
+func parseGroupSort(s string) (c model.GroupColumn, desc bool, err error) {
+	name, dir, ok := strings.Cut(s, ":")
+	if s == "" {
+		name, dir, ok = "flows", "desc", true
+	}
+	c, err = model.ParseGroupColumn(name)
+	switch {
+	case err != nil:
+		return c, false, usageError{"--sort: " + err.Error(), ""}
+	case !ok || dir == "asc":
+		return c, false, nil
+	case dir == "desc":
+		return c, true, nil
+	}
+	return c, false, usageError{"--sort: unknown direction " + dir, "write " + name + ":asc or " + name + ":desc"}
+}
+
+// groupWriter returns what prints groups in the form that o names.
+func groupWriter(g *globals, o listOptions, keys []model.GroupKey) (func(*model.GroupView) error, error) {
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.String())
+	}
+	switch o.output {
+	case "table", "wide":
+		return func(v *model.GroupView) error { return groupTable(g, o, names, v) }, nil
+	case "json":
+		return func(v *model.GroupView) error { return groupJSON(g, names, v) }, nil
+	case "csv":
+		return func(v *model.GroupView) error { return groupCSV(g, o, names, v) }, nil
+	}
+	return nil, usageError{fmt.Sprintf("--group-by: -o %s has no form for groups", o.output), "table, json and csv have"}
+}
+
+// groupTable prints groups in columns. All rows are there, so widths fit.
+func groupTable(g *globals, o listOptions, names []string, v *model.GroupView) error {
+	widths := make([]int, len(names))
+	for i, n := range names {
+		widths[i] = len(n)
+		for r := range v.Rows {
+			widths[i] = max(widths[i], len(v.Rows[r].Values[i]))
+		}
+	}
+	out := newFlusher(g.out)
+	if !o.noHeader {
+		for i, n := range names {
+			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], strings.ToUpper(n))
+		}
+		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s\n", "FLOWS", "%", "UNREPLIED", "BYTES")
+	}
+	for r := range v.Rows {
+		row := &v.Rows[r]
+		for i := range names {
+			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], row.Values[i])
+		}
+		bytes := "-"
+		if row.KnownBytes > 0 {
+			bytes = string(model.AppendBytes(nil, row.Bytes))
+		}
+		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s\n", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
+		if err := out.spill(); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+// groupJSON prints an object a group; bytes and packets only where the kernel counts them.
+func groupJSON(g *globals, names []string, v *model.GroupView) error {
+	out := newFlusher(g.out)
+	for r := range v.Rows {
+		row := &v.Rows[r]
+		keys := map[string]string{}
+		for i, n := range names {
+			keys[n] = row.Values[i]
+		}
+		obj := struct {
+			Group     map[string]string `json:"group"`
+			Filter    string            `json:"filter"`
+			Flows     int               `json:"flows"`
+			Unreplied int               `json:"unreplied"`
+			Bytes     *uint64           `json:"bytes,omitempty"`
+		}{keys, row.Filter, row.Flows, row.Unreplied, nil}
+		if row.KnownBytes > 0 {
+			obj.Bytes = &row.Bytes
+		}
+		b, err := json.Marshal(obj)
+		if err != nil {
+			return failure{err}
+		}
+		out.buf = append(append(out.buf, b...), '\n')
+		if err := out.spill(); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+func groupCSV(g *globals, o listOptions, names []string, v *model.GroupView) error {
+	w := csv.NewWriter(g.out)
+	if !o.noHeader {
+		w.Write(append(append([]string{}, names...), "flows", "unreplied", "bytes"))
+	}
+	for r := range v.Rows {
+		row := &v.Rows[r]
+		bytes := ""
+		if row.KnownBytes > 0 {
+			bytes = strconv.FormatUint(row.Bytes, 10)
+		}
+		w.Write(append(append([]string{}, row.Values...), strconv.Itoa(row.Flows), strconv.Itoa(row.Unreplied), bytes))
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return failure{err}
+	}
+	return nil
+}
