@@ -27,7 +27,8 @@ func active(rs *ruleset, ns Namespace) bool {
 		}
 		for j := range c.rules {
 			for _, x := range c.rules[j].exprs {
-				if trackingExprs[x.name] || (x.name == "match" || x.name == "target") && trackingXT[xtName(x)] {
+				xt := (x.name == "match" || x.name == "target") && trackingXT[xtName(x)]
+				if trackingExprs[x.name] || xt && !(xtName(x) == "CT" && xtNotrack(&x)) {
 					return true
 				}
 			}

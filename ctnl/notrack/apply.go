@@ -51,8 +51,8 @@ func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOpti
 			return res, err
 		}
 	}
-	if opt.Verify < 0 || !res.Rule.HasLeak {
-		return res, nil
+	if opt.Verify < 0 || !res.Rule.HasLeak && (c.be.name() == "nftables" || !c.tracking()) {
+		return res, nil // where nothing is tracked there is nothing to verify
 	}
 	if opt.Verify == 0 {
 		opt.Verify = DefaultVerify
@@ -134,6 +134,16 @@ func (c *Conn) verify(ctx context.Context, q *Request, flows Flows, opt ApplyOpt
 			return err
 		}
 	}
+}
+
+// tracking reports whether connection tracking is active in the namespace.
+func (c *Conn) tracking() bool {
+	s, err := newSurvey(c.ns)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	return s.active
 }
 
 // blame reports whether a leak is rule r's. Exact rules of one table share their leak counters; with another one beside,

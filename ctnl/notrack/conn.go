@@ -56,6 +56,8 @@ type Conn struct {
 // A backend keeps groups of rules in the kernel. Calls are serialised by Conn.
 type backend interface {
 	name() string
+	// check refuses rules that the backend cannot express.
+	check(rules []model.Rule) error
 	// add installs g for its trial time. Nothing is changed where it fails.
 	add(ctx context.Context, g *group) error
 	// extend gives rule id a new life from now on; 0 is for ever.

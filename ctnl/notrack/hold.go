@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"ctview/model"
 )
 
 // beat is how often rules of a session that the kernel does not tie to the process are given more time, and lease for
@@ -33,6 +35,8 @@ func (c *Conn) Hold(ctx context.Context) error {
 		}
 	}
 }
+
+func (n *nft) check([]model.Rule) error { return nil }
 
 func (n *nft) sessionLife() time.Duration {
 	if n.s == nil || n.s.owned {

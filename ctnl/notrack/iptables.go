@@ -1,10 +1,369 @@
 package notrack
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
 
-// xtTag begins the comment of every iptables rule of ctview's.
-const xtTag = "ctview "
+	"ctview/model"
+)
 
+// iptables keeps rules in the raw table with "-j CT --notrack". Comments carry what set elements carry in nftables;
+// "-m time --datestop" makes a rule stop matching by itself, to the second, by the wall clock.
+type iptables struct {
+	ns      Namespace
+	variant string // "iptables-nft" or "iptables-legacy"
+	prog    string // "iptables", "iptables-nft", …: what -restore and -save are appended to
+}
+
+// pickIptables finds the programs. Asking for their version touches no table.
 func pickIptables(ns Namespace, want string) (backend, string, error) {
-	return nil, "", errors.New("not yet")
+	b := &iptables{ns: ns, prog: want, variant: want}
+	out, err := run(context.Background(), ns, nil, want+"-restore", "-V")
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, "", fmt.Errorf("notrack: %w: %s-restore is not installed", ErrNoBackend, want)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("notrack: %w", err)
+	}
+	if want == "iptables" {
+		b.variant = "iptables-legacy"
+		if strings.Contains(string(out), "nf_tables") {
+			b.variant = "iptables-nft"
+		}
+	}
+	return b, "asked for", nil
+}
+
+func (b *iptables) name() string { return b.variant }
+
+// tool names a program of a family: iptables-restore, ip6tables-legacy-save, …
+func (b *iptables) tool(f model.Family, what string) string {
+	p := b.prog
+	if f == model.IPv6 {
+		p = "ip6" + strings.TrimPrefix(p, "ip")
+	}
+	return p + "-" + what
+}
+
+// check refuses what iptables cannot say.
+func (b *iptables) check(rules []model.Rule) error {
+	for i := range rules {
+		if rules[i].ICMP.HasID {
+			return fmt.Errorf("notrack: iptables cannot match an ICMP identifier (%s): leave \"id\" out", rules[i])
+		}
+	}
+	return nil
+}
+
+// expiry is the last second in which a rule matches.
+func expiry(life time.Duration) time.Time { return time.Now().Add(life).UTC().Truncate(time.Second) }
+
+const stampForm = "2006-01-02T15:04:05"
+
+// extra writes the options that every rule of ctview's has; life 0 is for ever.
+func extra(t tag, life time.Duration) string {
+	s := ""
+	if life > 0 {
+		s = " -m time --datestop " + expiry(life).Format(stampForm)
+	}
+	return s + fmt.Sprintf(" -m comment --comment %q", t)
+}
+
+// lines writes the "-A" lines of a group for one family, in the raw table.
+func (b *iptables) lines(g *group, f model.Family, life time.Duration) []string {
+	var out []string
+	for _, r := range g.rules {
+		for dir, d := range directions(&r) {
+			d.OneWay = true
+			x := extra(tag{id: g.id, dir: dir, rule: r.String(), meta: g.meta}, life)
+			for _, l := range xtLines(&d, f, x) {
+				if strings.HasPrefix(l, "-A PREROUTING") && d.Iface == "" {
+					// What comes from the loopback interface went through OUTPUT before.
+					l = strings.Replace(l, "-A PREROUTING", "-A PREROUTING ! -i lo", 1)
+				}
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+func (b *iptables) commands(g *group) []string {
+	var out []string
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		for _, l := range b.lines(g, f, time.Duration(g.trial)*time.Second) {
+			out = append(out, strings.TrimSuffix(b.tool(f, ""), "-")+" -t raw -I"+strings.TrimPrefix(l, "-A"))
+		}
+	}
+	return out
+}
+
+// restore changes the raw table of one family in one transaction.
+func (b *iptables) restore(ctx context.Context, f model.Family, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	args := []string{"--noflush"}
+	if b.variant == "iptables-legacy" {
+		args = append(args, "-w", "5")
+	}
+	_, err := run(ctx, b.ns, []byte("*raw\n"+strings.Join(lines, "\n")+"\nCOMMIT\n"), b.tool(f, "restore"), args...)
+	if err != nil {
+		return fmt.Errorf("notrack: %w", err)
+	}
+	return nil
+}
+
+// insert turns "-A CHAIN" lines into insertions at the head: the first CT target that a packet meets decides.
+func insert(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		w := strings.SplitN(l, " ", 3)
+		out[i] = "-I " + w[1] + " 1 " + w[2]
+	}
+	return out
+}
+
+func (b *iptables) add(ctx context.Context, g *group) error {
+	have, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	if r := have.find(g.id); r != nil {
+		return fmt.Errorf("notrack: rule %s (%s): %w", g.id, r.Text(), ErrExists)
+	}
+	done := []model.Family{}
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		lines := b.lines(g, f, time.Duration(g.trial)*time.Second)
+		if err := b.restore(ctx, f, insert(lines)); err != nil {
+			for _, f := range done { // the two families are two transactions: take the first one back
+				_ = b.drop(ctx, f, g.id)
+			}
+			return err
+		}
+		done = append(done, f)
+	}
+	return nil
+}
+
+// drop deletes the rules of an id in one family.
+func (b *iptables) drop(ctx context.Context, f model.Family, id string) error {
+	have, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	return b.restore(ctx, f, deletions(have.lines[id][f]))
+}
+
+// deletions turns lines of iptables-save into deletions by exact specification.
+func deletions(rules []xtRule) []string {
+	var out []string
+	for i := range rules {
+		out = append(out, "-D"+strings.TrimPrefix(rules[i].line, "-A"))
+	}
+	return out
+}
+
+// xtInstalled is what stands in the raw tables.
+type xtInstalled struct {
+	rules []model.NotrackRule
+	lines map[string]map[model.Family][]xtRule // by id
+	tags  map[string]tag
+	dead  map[model.Family][]xtRule // expired
+}
+
+func (in *xtInstalled) find(id string) *model.NotrackRule {
+	for i := range in.rules {
+		if in.rules[i].ID == id {
+			return &in.rules[i]
+		}
+	}
+	return nil
+}
+
+// read lists ctview's rules. The legacy programs are run only where a raw table exists: they would create it.
+func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
+	in := &xtInstalled{lines: map[string]map[model.Family][]xtRule{}, tags: map[string]tag{}, dead: map[model.Family][]xtRule{}}
+	at := map[string]int{}
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		if b.variant == "iptables-legacy" && !slices.Contains(legacyTables(b.ns, f == model.IPv6), "raw") {
+			continue
+		}
+		out, err := run(ctx, b.ns, nil, b.tool(f, "save"), "-c", "-t", "raw")
+		if err != nil {
+			return nil, fmt.Errorf("notrack: %w", err)
+		}
+		rules, _ := parseSave(string(out), f == model.IPv6)
+		for _, r := range rules {
+			b.readRule(in, at, f, r)
+		}
+	}
+	slices.SortStableFunc(in.rules, func(x, y model.NotrackRule) int { return x.When.Compare(y.When) })
+	return in, nil
+}
+
+func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, r xtRule) {
+	t, ok := parseTag(r.option("--comment"))
+	if !ok || !r.notrack() {
+		return
+	}
+	var left time.Duration
+	stop := r.option("--datestop")
+	if end, err := time.Parse(stampForm, stop); stop != "" && err == nil {
+		if left = time.Until(end.Add(time.Second)); left <= 0 {
+			in.dead[f] = append(in.dead[f], r)
+			return
+		}
+	}
+	i, ok := at[t.id]
+	if !ok {
+		i = len(in.rules)
+		at[t.id] = i
+		in.rules = append(in.rules, model.NotrackRule{ID: t.id, Backend: b.variant, Table: "raw", Hooks: "prerouting output",
+			Keep: t.keep, Who: t.who, When: time.Unix(t.when, 0), Limited: stop != "", Left: left, Pending: t.trial != 0,
+			Owner: uint32(t.owner), Mine: t.owner == os.Getpid()})
+		in.lines[t.id] = map[model.Family][]xtRule{}
+		in.tags[t.id] = t
+	}
+	in.lines[t.id][f] = append(in.lines[t.id][f], r)
+	x := &in.rules[i]
+	x.Packets[t.dir] += r.pk
+	x.Bytes[t.dir] += r.by
+	if m, err := model.ParseRule(t.rule); err == nil && !slices.Contains(x.Rules, m) {
+		x.Rules = append(x.Rules, m)
+	}
+}
+
+// option returns the word after an option, "" if it is not there.
+func (r *xtRule) option(name string) string {
+	if i := slices.Index(r.args, name); i >= 0 && i+1 < len(r.args) {
+		return r.args[i+1]
+	}
+	return ""
+}
+
+func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {
+	in, err := b.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return in.rules, nil
+}
+
+// extend replaces the rules of an id by the same with another end; their counters begin anew.
+func (b *iptables) extend(ctx context.Context, id string, life time.Duration) error {
+	in, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	r := in.find(id)
+	if r == nil {
+		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+	}
+	t := in.tags[id]
+	g := &group{id: id, rules: r.Rules, meta: t.meta}
+	g.trial = 0 // confirmed
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		lines := append(insert(b.lines(g, f, life)), deletions(in.lines[id][f])...)
+		if len(in.lines[id][f]) == 0 {
+			continue
+		}
+		if err := b.restore(ctx, f, lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *iptables) remove(ctx context.Context, ids []string) error {
+	in, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		r := in.find(id)
+		switch {
+		case r == nil:
+			return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+		case r.Owner != 0 && !r.Mine && pidAlive(r.Owner):
+			return fmt.Errorf("notrack: %s belongs to another ctview (pid %d): %w", id, r.Owner, ErrNotOurs)
+		}
+	}
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		var lines []string
+		for _, id := range ids {
+			lines = append(lines, deletions(in.lines[id][f])...)
+		}
+		if err := b.restore(ctx, f, lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pidAlive reports whether a process of that PID exists, as far as this PID namespace shows.
+func pidAlive(pid uint32) bool {
+	_, err := os.Stat(fmt.Sprint("/proc/", pid))
+	return err == nil
+}
+
+// sweep deletes rules that have expired.
+func (b *iptables) sweep(ctx context.Context) error {
+	in, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	for f, rules := range in.dead {
+		if err := b.restore(ctx, f, deletions(rules)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *iptables) sessionLife() time.Duration { return lease }
+
+// beat extends the confirmed rules of this process's session.
+func (b *iptables) beat(ctx context.Context) error {
+	return b.mine(ctx, func(id string) error { return b.extend(ctx, id, lease) })
+}
+
+func (b *iptables) mine(ctx context.Context, fn func(id string) error) error {
+	in, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range in.rules {
+		if in.rules[i].Mine && in.rules[i].Owner != 0 && (!in.rules[i].Pending) {
+			if err := fn(in.rules[i].ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// close removes the session's rules, confirmed or not.
+func (b *iptables) close() error {
+	ctx := context.Background()
+	in, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for i := range in.rules {
+		if in.rules[i].Mine && in.rules[i].Owner != 0 {
+			ids = append(ids, in.rules[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return b.remove(ctx, ids)
 }

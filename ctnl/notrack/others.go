@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ctview/model"
 )
 
@@ -26,7 +28,7 @@ func (c *Conn) Others(context.Context) ([]model.ForeignRule, error) {
 		out = othersNft(rs)
 	}
 	for _, r := range legacyRules(c.ns) {
-		if !r.notrack() || strings.Contains(r.line, xtTag) {
+		if _, mine := parseTag(r.option("--comment")); mine || !r.notrack() {
 			continue
 		}
 		prog := "iptables-legacy "
@@ -60,7 +62,7 @@ func othersNft(rs *ruleset) []model.ForeignRule {
 			if !r.untracks() {
 				continue
 			}
-			if strings.HasPrefix(r.comment, xtTag) {
+			if _, ok := parseTag(r.said()); ok {
 				continue // ctview's own, through iptables-nft
 			}
 			f := model.ForeignRule{Place: r.place(), Match: ruleText(rs, r)}
@@ -72,6 +74,16 @@ func othersNft(rs *ruleset) []model.ForeignRule {
 		}
 	}
 	return out
+}
+
+// said returns the comment of a rule, which iptables-nft keeps as an xtables match.
+func (r *nftRule) said() string {
+	for i := range r.exprs {
+		if x := &r.exprs[i]; x.name == "match" && xtName(*x) == "comment" {
+			return cstr(attr(x.data, unix.NFTA_MATCH_INFO))
+		}
+	}
+	return r.comment
 }
 
 // untracks reports whether the rule has a notrack statement or the xtables target that does the same.

@@ -28,6 +28,9 @@ func (c *Conn) group(q *Request) (*group, error) {
 			return nil, fmt.Errorf("notrack: %w", err)
 		}
 	}
+	if err := c.be.check(q.Rules); err != nil {
+		return nil, err
+	}
 	trial := q.Trial
 	if trial == 0 {
 		trial = DefaultTrial

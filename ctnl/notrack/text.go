@@ -79,9 +79,17 @@ func (w *ruleWriter) expr(x *nftExpr) {
 		}
 		w.add("%s", strings.TrimSpace(kind+" to "+w.regs[at(be32(attr(x.data, unix.NFTA_NAT_REG_ADDR_MIN)))]))
 	case "match":
-		w.add("-m %s", xtName(*x))
+		if n := xtName(*x); n == "comment" {
+			w.add("/* %s */", cstr(attr(x.data, unix.NFTA_MATCH_INFO)))
+		} else {
+			w.add("-m %s", n)
+		}
 	case "target":
-		w.add("-j %s", xtName(*x))
+		if xtName(*x) == "CT" && xtNotrack(x) {
+			w.add("-j CT --notrack")
+		} else {
+			w.add("-j %s", xtName(*x))
+		}
 	case "log", "limit", "reject", "quota", "queue":
 		w.add("%s", x.name)
 	default:
@@ -117,6 +125,8 @@ func (w *ruleWriter) field(x *nftExpr) string {
 		return "ip protocol"
 	case base == unix.NFT_PAYLOAD_TRANSPORT_HEADER && n == 2 && (off == 0 || off == 2):
 		return map[uint32]string{0: "th sport", 2: "th dport"}[off]
+	case base == unix.NFT_PAYLOAD_TRANSPORT_HEADER && n == 4 && off == 0:
+		return "th ports" // both at once, as iptables-nft compares them
 	}
 	return fmt.Sprintf("@%s,%d,%d", map[uint32]string{0: "ll", 1: "nh", 2: "th"}[base], off*8, n*8)
 }
@@ -157,6 +167,9 @@ func (w *ruleWriter) compare(name string, op uint32, v []byte) {
 			return
 		}
 		w.add("%s & 0x%s %s0x%s", name, mask, map[bool]string{true: "== ", false: cmpOps[op]}[op == unix.NFT_CMP_EQ], hex.EncodeToString(v))
+	case name == "th ports" && len(v) == 4:
+		w.add("%s %s%s", w.th("th sport"), cmpOps[op], value("th sport", v[:2]))
+		w.add("%s %s%s", w.th("th dport"), cmpOps[op], value("th dport", v[2:]))
 	case (name == "ip saddr" || name == "ip daddr") && len(v) < 4:
 		w.add("%s %s%s/%d", name, cmpOps[op], value(name, append(append([]byte{}, v...), make([]byte, 4-len(v))...)), len(v)*8)
 	default:
