@@ -172,10 +172,10 @@ type NotrackResult struct {
 	TakenBack string
 }
 
-// A NotrackLoss tells that rules of ctview's were removed by another program.
+// A NotrackLoss tells that rules of ctview's were removed by another program, before their time.
 type NotrackLoss struct {
-	Table string
-	PID   uint32
-	Name  string // of the program, unescaped
+	Rules []NotrackRule // as they stood when last seen
+	PID   uint32        // of the program, 0 where the kernel does not tell
+	Name  string        // of the program, unescaped
 	At    time.Time
 }

@@ -12,6 +12,7 @@ import (
 
 // TestApplyPaths takes running connections out of tracking on all four paths through a host, and back.
 func TestApplyPaths(t *testing.T) {
+	t.Parallel()
 	n := newTriple(t)
 	port := 5000
 	kinds := map[string][]string{"tcp4": {"exact"}, "udp4": {"exact", "wide"}, "tcp6": {"exact", "wide"}, "udp6": {"exact"}}
@@ -103,6 +104,7 @@ func underway(t *testing.T, ns *lab.NS, p *pingPong, r model.Rule, fam, port str
 
 // TestApplyZone shows that a zone rule defeats NOTRACK, that the leak is found and the rule taken back with the reason.
 func TestApplyZone(t *testing.T) {
+	t.Parallel()
 	for _, prio := range []string{"-320", "-300"} {
 		ns := testNS(t)
 		nftRules(t, ns, ctState+`table inet zones { chain z { type filter hook output priority `+prio+`; udp dport 5000 ct zone set 5; }

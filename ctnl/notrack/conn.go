@@ -51,6 +51,8 @@ type Conn struct {
 	mu  sync.Mutex // one change at a time
 	be  backend
 	why string
+	// taken are the rules that this Conn removed while somebody watches for losses; bounded.
+	taken []string
 }
 
 // A backend keeps groups of rules in the kernel. Calls are serialised by Conn.

@@ -12,8 +12,10 @@ import (
 
 // TestIptables does with both iptables what TestNftLife does with nftables.
 func TestIptables(t *testing.T) {
+	t.Parallel()
 	for _, variant := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
 			n := newTriple(t)
 			tool(t, n.router, variant, "-A", "FORWARD", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
 			tool(t, n.router, "ip6tables"+strings.TrimPrefix(variant, "iptables"), "-A", "FORWARD", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
@@ -96,6 +98,7 @@ func expires(t *testing.T, n *triple, c *Conn) {
 
 // TestDetectCreatesNothing opens every backend and lists, and shows that no table came into being.
 func TestDetectCreatesNothing(t *testing.T) {
+	t.Parallel()
 	for _, be := range []string{"", "iptables", "iptables-nft", "iptables-legacy"} {
 		ns := testNS(t)
 		c := open(t, ns, be)

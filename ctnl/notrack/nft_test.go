@@ -10,6 +10,7 @@ import (
 )
 
 func TestNftLife(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	nftRules(t, ns, ctState)
 	c := open(t, ns, "nftables")
@@ -58,6 +59,7 @@ func TestNftLife(t *testing.T) {
 }
 
 func TestNftWide(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	nftRules(t, ns, ctState)
 	c := open(t, ns, "nftables")
@@ -102,6 +104,7 @@ func TestNftWide(t *testing.T) {
 
 // TestNftExpiry lets a wide and an exact rule run out and shows that tracking is back and that nothing stays.
 func TestNftExpiry(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	nftRules(t, ns, ctState)
 	c := open(t, ns, "nftables")
@@ -132,6 +135,7 @@ func TestNftExpiry(t *testing.T) {
 // TestNftSession shows that a session's table belongs to the process, that others leave it alone, and that it goes with
 // the socket.
 func TestNftSession(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	nftRules(t, ns, ctState)
 	a, b := open(t, ns, "nftables"), open(t, ns, "nftables")
@@ -173,6 +177,7 @@ func TestNftSession(t *testing.T) {
 
 // TestNftMany installs 3,000 tuples in one transaction.
 func TestNftMany(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	c := open(t, ns, "nftables")
 	var rules []model.Rule

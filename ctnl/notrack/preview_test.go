@@ -49,6 +49,7 @@ const (
 // TestPreviewWarnings makes the situation of each refusal and warning on a router and lets a real connection run through
 // it; for those that are not refused it then shows that the warning tells the truth.
 func TestPreviewWarnings(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, rules string
 		kind        model.NotrackWarningKind
@@ -105,6 +106,7 @@ func TestPreviewWarnings(t *testing.T) {
 
 // TestPreviewWithoutFlow finds NAT rules that would concern connections that are not there yet.
 func TestPreviewWithoutFlow(t *testing.T) {
+	t.Parallel()
 	n := newTriple(t)
 	nftRules(t, n.router, snatRules)
 	c := open(t, n.router, "nftables")
@@ -129,6 +131,7 @@ func TestPreviewWithoutFlow(t *testing.T) {
 
 // TestPreviewSession warns of the operator's own connection.
 func TestPreviewSession(t *testing.T) {
+	t.Parallel()
 	ns := testNS(t)
 	c := open(t, ns, "nftables")
 	ssh := rule(t, "tcp 192.0.2.9:50514 > 192.0.2.1:22")
@@ -158,6 +161,7 @@ func uncounted(s string) string {
 
 // TestPrintForms loads what is printed with the programs that it is for.
 func TestPrintForms(t *testing.T) {
+	t.Parallel()
 	rules := []model.Rule{rule(t, "tcp 10.0.0.1:1 > 10.0.0.2:2"), rule(t, "udp 10.0.1.0/24 > any:53-54 iif lan0"),
 		rule(t, "tcp ip6 any > any:80 one-way"), rule(t, "gre 10.0.0.1 > 10.0.0.2"), rule(t, "icmpv6 fd00::1 > fd00::2 type 128"),
 		rule(t, "udplite any > any:9"), rule(t, "any any > any iif eth9 one-way")}

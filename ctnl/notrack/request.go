@@ -113,6 +113,8 @@ func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error 
 func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.taken = append(c.taken, ids...)
+	c.taken = c.taken[max(0, len(c.taken)-1000):]
 	if err := c.be.remove(ctx, ids); err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package notrack
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"testing"
+	"time"
+
+	"ctview/ctnl/lab"
+	"ctview/model"
+)
+
+// asHolder, set to a backend, makes the test binary be a ctview that installs two rules, says so and waits.
+const asHolder = "NOTRACK_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	be := os.Getenv(asHolder)
+	if be == "" {
+		flag.Parse()
+		_ = flag.Set("test.parallel", "8") // they wait for time-outs, not for processors
+		os.Exit(m.Run())
+	}
+	if err := holdRules(be); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// holdRules installs a rule of the session, confirmed, and one that waits to be confirmed for two seconds.
+func holdRules(be string) error {
+	c, err := Open(nil, Options{Backend: be})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	a, err := model.ParseRule("udp any > any:5001")
+	if err != nil {
+		return err
+	}
+	b, err := model.ParseRule("udp 127.0.0.1:4002 > 127.0.0.1:5002")
+	if err != nil {
+		return err
+	}
+	r, err := c.Add(ctx, &Request{Rules: []model.Rule{a}, Keep: model.KeepSession, Trial: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	if be == "nftables" { // an iptables rule of a session lives a minute once confirmed
+		if err := c.Confirm(ctx, r.ID, nil); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Add(ctx, &Request{Rules: []model.Rule{b}, Trial: 2 * time.Second}); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	<-ctx.Done()
+	return nil
+}
+
+// TestKilled shows that tracking is back after SIGKILL: at once for the session, at its time for what was not confirmed.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	for _, be := range []string{"nftables", "iptables-nft", "iptables-legacy"} {
+		for _, sig := range []os.Signal{os.Kill, os.Interrupt} {
+			t.Run(fmt.Sprint(be, " ", sig), func(t *testing.T) {
+				t.Parallel()
+				ns := testNS(t)
+				nftRules(t, ns, ctState)
+				cmd := holder(t, ns, be)
+				a := traffic(t, ns, ns, "udp4", "127.0.0.1:4001", "127.0.0.1:5001")
+				b := traffic(t, ns, ns, "udp4", "127.0.0.1:4002", "127.0.0.1:5002")
+				a.exchange(2)
+				b.exchange(2)
+				if es := append(entries(t, ns, "ipv4", "5001"), entries(t, ns, "ipv4", "5002")...); len(es) != 0 {
+					t.Fatalf("tracked: %q", es)
+				}
+				must(t, cmd.Process.Signal(sig))
+				_ = cmd.Wait()
+				eventually(t, "tracking is back", func() bool {
+					a.exchange(1)
+					b.exchange(1)
+					return len(entries(t, ns, "ipv4", "5001")) == 1 && len(entries(t, ns, "ipv4", "5002")) == 1
+				})
+				c := open(t, ns, be)
+				if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {
+					t.Errorf("left: %+v %v", rs, err)
+				}
+				must(t, c.be.sweep(ctx(t)))
+			})
+		}
+	}
+}
+
+// holder starts a ctview that holds rules, and waits until it has them.
+func holder(t *testing.T, ns *lab.NS, be string) *lab.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	must(t, err)
+	cmd := ns.Command(exe)
+	cmd.Env = append(os.Environ(), asHolder+"="+be)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if line != "ready\n" {
+		t.Fatalf("holder: %q %v", line, err)
+	}
+	return cmd
+}
