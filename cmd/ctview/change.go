@@ -64,18 +64,13 @@ func runAdd(ctx context.Context, g *globals, words []string, s flowSettings, c c
 		g.summary("1 flow would be made")
 		return nil
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	if err := k.Create(ctx, &spec); err != nil {
-		return refused(err)
-	}
-	g.summary("1 flow made")
-	return nil
+	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+		if err := k.Create(ctx, &spec); err != nil {
+			return refused(err)
+		}
+		g.summary("1 flow made")
+		return nil
+	})
 }
 
 // refused makes a failure (exit code 1) of what the kernel refuses though the request was possible.
@@ -126,33 +121,28 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	specs, err := s.specs(ctx, g, ns, k, sel, c.dryRun)
-	if err != nil {
-		return err
-	}
-	if c.dryRun {
-		g.summary("%d flow%s would be updated", len(specs), plural(len(specs)))
-		return nil
-	}
-	if len(specs) == 0 {
-		g.summary("no flow matches; nothing updated")
-		return nil
-	}
-	if err := g.confirm(c, fmt.Sprintf("update: %d flow%s?", len(specs), plural(len(specs))), len(specs)); err != nil {
-		return err
-	}
-	failed, err := k.UpdateMany(ctx, len(specs), func(i int, spec *ctnl.Spec) { *spec = specs[i] })
-	if err != nil {
-		return err
-	}
-	return g.updated(len(specs), failed)
+	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		specs, err := s.specs(ctx, g, ns, k, sel, c.dryRun)
+		if err != nil {
+			return err
+		}
+		if c.dryRun {
+			g.summary("%d flow%s would be updated", len(specs), plural(len(specs)))
+			return nil
+		}
+		if len(specs) == 0 {
+			g.summary("no flow matches; nothing updated")
+			return nil
+		}
+		if err := g.confirm(c, fmt.Sprintf("update: %d flow%s?", len(specs), plural(len(specs))), len(specs)); err != nil {
+			return err
+		}
+		failed, err := k.UpdateMany(ctx, len(specs), func(i int, spec *ctnl.Spec) { *spec = specs[i] })
+		if err != nil {
+			return err
+		}
+		return g.updated(len(specs), failed)
+	})
 }
 
 // updated tells how an update went. A flow that ended meanwhile is no failure.

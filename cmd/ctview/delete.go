@@ -72,44 +72,39 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	targets, mine, err := s.targets(ctx, g, ns, k, c.dryRun)
-	if err != nil {
-		return err
-	}
-	if c.dryRun {
-		g.summary("%d flow%s would be deleted", len(targets), plural(len(targets)))
-		return nil
-	}
-	if len(targets) == 0 {
-		g.summary("no flow matches; nothing deleted")
-		return nil
-	}
-	if mine {
-		fmt.Fprintln(g.err, "ctview: this includes your own ssh session")
-	}
-	q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
-	if err := g.confirm(c, q, len(targets)); err != nil {
-		return err
-	}
-	p := g.progress("deleted", len(targets))
-	res, err := k.DeleteMany(ctx, targets, p.at)
-	p.clear()
-	if err != nil {
-		return err
-	}
-	gone := ""
-	if res.Gone > 0 {
-		gone = fmt.Sprintf(", %d had ended", res.Gone)
-	}
-	g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
-	return g.failures("deleted", res.Failed)
+	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		targets, mine, err := s.targets(ctx, g, ns, k, c.dryRun)
+		if err != nil {
+			return err
+		}
+		if c.dryRun {
+			g.summary("%d flow%s would be deleted", len(targets), plural(len(targets)))
+			return nil
+		}
+		if len(targets) == 0 {
+			g.summary("no flow matches; nothing deleted")
+			return nil
+		}
+		if mine {
+			fmt.Fprintln(g.err, "ctview: this includes your own ssh session")
+		}
+		q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
+		if err := g.confirm(c, q, len(targets)); err != nil {
+			return err
+		}
+		p := g.progress("deleted", len(targets))
+		res, err := k.DeleteMany(ctx, targets, p.at)
+		p.clear()
+		if err != nil {
+			return err
+		}
+		gone := ""
+		if res.Gone > 0 {
+			gone = fmt.Sprintf(", %d had ended", res.Gone)
+		}
+		g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
+		return g.failures("deleted", res.Failed)
+	})
 }
 
 // failures tells of what the kernel refused: the number and the first reason.
@@ -209,33 +204,28 @@ func runFlush(ctx context.Context, g *globals, family string, c change) error {
 	default:
 		return usageError{fmt.Sprintf("--family: unknown family %q", family), "write ipv4 or ipv6"}
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	entries, _, err := k.Count(ctx)
-	if err != nil {
-		return err
-	}
-	what := fmt.Sprintf("all %d flows", entries)
-	if fam != 0 {
-		what = fmt.Sprintf("all %s flows of %d", fam, entries)
-	}
-	if c.dryRun {
-		g.summary("%s would be deleted", what)
+	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+		entries, _, err := k.Count(ctx)
+		if err != nil {
+			return err
+		}
+		what := fmt.Sprintf("all %d flows", entries)
+		if fam != 0 {
+			what = fmt.Sprintf("all %s flows of %d", fam, entries)
+		}
+		if c.dryRun {
+			g.summary("%s would be deleted", what)
+			return nil
+		}
+		if err := g.confirm(c, "flush: delete "+what+"?", int(entries)); err != nil {
+			return err
+		}
+		if err := k.Flush(ctx, fam); err != nil {
+			return err
+		}
+		g.summary("%s deleted", what)
 		return nil
-	}
-	if err := g.confirm(c, "flush: delete "+what+"?", int(entries)); err != nil {
-		return err
-	}
-	if err := k.Flush(ctx, fam); err != nil {
-		return err
-	}
-	g.summary("%s deleted", what)
-	return nil
+	})
 }
 
 // summary tells on stderr what was done, unless -q.

@@ -32,23 +32,18 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	ev, err := k.Get(ctx, key)
-	if errors.Is(err, ctnl.ErrGone) {
-		return failure{err}
-	}
-	if err != nil {
-		return err
-	}
-	out := newFlusher(g.out)
-	out.buf = append(out.buf, lf.head...)
-	out.buf = lf.line(out.buf, &ev, g.now())
-	out.buf = append(out.buf, lf.foot...)
-	return out.flush()
+	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+		ev, err := k.Get(ctx, key)
+		if errors.Is(err, ctnl.ErrGone) {
+			return failure{err}
+		}
+		if err != nil {
+			return err
+		}
+		out := newFlusher(g.out)
+		out.buf = append(out.buf, lf.head...)
+		out.buf = lf.line(out.buf, &ev, g.now())
+		out.buf = append(out.buf, lf.foot...)
+		return out.flush()
+	})
 }

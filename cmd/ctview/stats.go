@@ -87,36 +87,31 @@ func readStats(ctx context.Context, k *ctnl.Kernel) (r statsReading, err error) 
 }
 
 func runStats(ctx context.Context, g *globals, json, watch bool, every time.Duration) error {
-	ns, err := ctnl.OpenNetns(g.netns)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	k := ctnl.NewKernel(ns)
-	defer k.Close()
-	show := appendStatsTable
-	if json {
-		show = appendStatsJSON
-	}
-	var last *statsReading
-	for {
-		r, err := readStats(ctx, k)
-		if err != nil {
-			return err
+	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+		show := appendStatsTable
+		if json {
+			show = appendStatsJSON
 		}
-		if _, err := g.out.Write(show(nil, &r, last)); err != nil {
-			return failure{err}
+		var last *statsReading
+		for {
+			r, err := readStats(ctx, k)
+			if err != nil {
+				return err
+			}
+			if _, err := g.out.Write(show(nil, &r, last)); err != nil {
+				return failure{err}
+			}
+			if !watch {
+				return nil
+			}
+			last = &r
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(every):
+			}
 		}
-		if !watch {
-			return nil
-		}
-		last = &r
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(every):
-		}
-	}
+	})
 }
 
 // perSecond returns how fast counter n grew between two readings.
