@@ -93,7 +93,6 @@ var createLines = strings.Split(strings.TrimSpace(`
 -p tcp --sport 5 --dport 6 --state LISTEN -u SEEN_REPLY
 -p tcp --sport 5 --dport 6 --state NONE -u UNSET
 -p tcp --sport 5 --dport 6 --state ESTABLISHED -u EXPECTED
--p tcp --sport 5 --dport 6 --state ESTABLISHED -u OFFLOAD
 -p tcp --sport 5 --dport 6 --state ESTABLISHED -u SRC_NAT
 -p tcp --sport 5 --dport 6 --state ESTABLISHED -m 5
 -p tcp --sport 5 --dport 6 --state ESTABLISHED -m 5/1

@@ -44,7 +44,8 @@ func (c *command) checkMasks() error {
 		if c.table != tableConntrack {
 			break
 		}
-		if c.opts.has(optComparison) && c.opts.has(optZero) {
+		// conntrack lets NAT options pass, and zeroes the counters of all flows while it shows some.
+		if c.opts.has(optComparison|optSrcNAT|optDstNAT|optAnyNAT) && c.opts.has(optZero) {
 			return usageErrorf("Can't use -z with filtering parameters")
 		}
 		fallthrough
@@ -63,6 +64,10 @@ func (c *command) checkMasks() error {
 func (c *command) checkSafe() error {
 	if c.opts.has(optSecmark) && (c.op == opList || c.op == opEvent) {
 		return usageErrorf("`--secmark' can't filter: kernels since 2.6.37 tell no secmarks, and conntrack(8) showed every entry")
+	}
+	sets := c.op == opCreate || c.op == opAdd || c.op == opUpdate
+	if sets && c.t.status&(model.StatusOffload|model.StatusHWOffload) != 0 {
+		return usageErrorf("`--status' can't set OFFLOAD: only the kernel does, and it ignored conntrack(8)")
 	}
 	if c.op != opDelete {
 		return nil

@@ -13,7 +13,7 @@ import (
 func expectations(t *testing.T, l *lab.Lab) (end func()) {
 	t.Helper()
 	var sessions []*lab.FTP
-	for _, from := range []lab.From{{}, {V6: true}, {Zone: 5}} {
+	for _, from := range []lab.From{{}, {}, {V6: true}, {Zone: 5}} {
 		s, err := l.FTP(t.Context(), from)
 		if err != nil {
 			t.Fatal(err)

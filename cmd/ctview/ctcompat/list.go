@@ -2,6 +2,7 @@ package ctcompat
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -67,12 +68,18 @@ func (p *printer) flow(e *model.Event) {
 // expect prints one expectation.
 func (p *printer) expect(x *model.Expect) {
 	p.begin()
-	p.opt.Now = time.Now().UnixNano()
+	now := time.Now()
+	p.opt.Now = now.UnixNano()
 	p.buf = p.buf[:0]
 	if p.out.xml {
 		p.buf = format.AppendExpectXML(p.buf, x, p.opt)
 	} else {
-		p.buf = format.AppendExpect(p.buf, x, p.opt)
+		if p.out.timestamp { // conntrack pads with blanks behind the microseconds, so that .013850 reads .13850
+			p.buf = fmt.Appendf(p.buf, "[%d.%06d]\t", now.Unix(), now.Nanosecond()/1000)
+		}
+		opt := p.opt
+		opt.Timestamp = false
+		p.buf = format.AppendExpect(p.buf, x, opt)
 	}
 	p.line()
 }
