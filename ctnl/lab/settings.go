@@ -15,9 +15,8 @@ func (l *Lab) settings() error {
 	all := []setting{
 		// Crafted packets come from hosts that the routes do not name; nobody spoofs here but the lab itself.
 		{"net/ipv4/conf/all/rp_filter", "0"}, {"net/ipv4/conf/default/rp_filter", "0"},
-		{"net/ipv4/tcp_early_retrans", "0"},          // no tail loss probes; see attach
-		{"net/ipv6/conf/default/addr_gen_mode", "1"}, // no link-local address of the kernel's; see attach
-		{"net/ipv6/conf/default/router_solicitations", "0"},
+		{"net/ipv4/tcp_early_retrans", "0"}, // no tail loss probes; see attach
+		{"net/ipv6/conf/default/accept_dad", "0"}, {"net/ipv6/conf/default/router_solicitations", "0"},
 		{"net/ipv6/conf/all/disable_ipv6", "0"}, {"net/ipv6/conf/default/disable_ipv6", "0"},
 	}
 	router := []setting{

@@ -2,12 +2,9 @@ package lab
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // The addresses of the servers and of what stands for them.
@@ -61,6 +58,55 @@ func insideNets() []network {
 
 // wire makes the two veth pairs, the addresses and the routes.
 func (l *Lab) wire() error {
+	if err := l.pairs(); err != nil {
+		return err
+	}
+	var inside, gateways []netip.Prefix
+	for _, n := range insideNets() {
+		for i := range n.hosts {
+			inside = append(inside, netip.PrefixFrom(n.host(i), n.prefix.Bits()))
+		}
+		gateways = append(gateways, netip.PrefixFrom(n.gateway(), n.prefix.Bits()))
+	}
+	outside := prefixes("192.0.2.53/24", "198.51.100.7/32", "198.51.100.80/32", "203.0.113.7/32", "203.0.113.21/32",
+		"2001:db8:2::7/64", "2001:db8:2::21/64", "2001:db8:2::53/64")
+	uplink := prefixes("192.0.2.1/24", "2001:db8:2::1/64")
+
+	ends := []struct {
+		ns     *NS
+		link   string
+		addrs  []netip.Prefix
+		routes []route
+	}{
+		{l.client, "lan", inside, []route{
+			{anywhere[0], homeNets[0].gateway()}, {anywhere[1], homeNets[1].gateway()},
+			{ghostNets[0], nowhere}, {ghostNets[1], nowhere},
+		}},
+		{l.router, "lan", gateways, []route{
+			{ghostNets[0], homeNets[0].host(0)}, {ghostNets[1], homeNets[1].host(0)},
+		}},
+		{l.router, "wan", uplink, []route{
+			{netip.MustParsePrefix("198.51.100.0/24"), dnsAddr[0]}, {netip.MustParsePrefix("203.0.113.0/24"), dnsAddr[0]},
+			{deadNets[1], dnsAddr[1]},
+		}},
+		{l.server, "wan", outside, []route{
+			{anywhere[0], uplink[0].Addr()}, {anywhere[1], uplink[1].Addr()},
+			{deadNets[0], nowhere}, {deadNets[1], nowhere},
+		}},
+	}
+	for _, e := range ends {
+		if err := e.ns.attach(e.link, e.addrs, e.routes); err != nil {
+			return err
+		}
+	}
+	if err := introduce("lan", l.router, gateways, l.client, inside); err != nil {
+		return err
+	}
+	return introduce("wan", l.router, uplink, l.server, outside)
+}
+
+// pairs makes the veth pairs.
+func (l *Lab) pairs() error {
 	r, err := l.router.handle()
 	if err != nil {
 		return err
@@ -74,107 +120,5 @@ func (l *Lab) wire() error {
 			return fmt.Errorf("lab: link %s: %w", name, err)
 		}
 	}
-	var inside, gateways []netip.Prefix
-	for _, n := range insideNets() {
-		for i := range n.hosts {
-			inside = append(inside, netip.PrefixFrom(n.host(i), n.prefix.Bits()))
-		}
-		gateways = append(gateways, netip.PrefixFrom(n.gateway(), n.prefix.Bits()))
-	}
-	if err := l.router.attach("lan", gateways,
-		route{ghostNets[0], homeNets[0].host(0)}, route{ghostNets[1], homeNets[1].host(0)}); err != nil {
-		return err
-	}
-	if err := l.router.attach("wan", prefixes("192.0.2.1/24", "2001:db8:2::1/64"),
-		route{netip.MustParsePrefix("198.51.100.0/24"), dnsAddr[0]}, route{netip.MustParsePrefix("203.0.113.0/24"), dnsAddr[0]},
-		route{deadNets[1], dnsAddr[1]}); err != nil {
-		return err
-	}
-	if err := l.client.attach("lan", inside,
-		route{anywhere[0], homeNets[0].gateway()}, route{anywhere[1], homeNets[1].gateway()},
-		route{ghostNets[0], nowhere}, route{ghostNets[1], nowhere}); err != nil {
-		return err
-	}
-	return l.server.attach("wan", prefixes("192.0.2.53/24", "198.51.100.7/32", "198.51.100.80/32", "203.0.113.7/32",
-		"203.0.113.21/32", "2001:db8:2::7/64", "2001:db8:2::21/64", "2001:db8:2::53/64"),
-		route{anywhere[0], addr("192.0.2.1")}, route{anywhere[1], addr("2001:db8:2::1")},
-		route{deadNets[0], nowhere}, route{deadNets[1], nowhere})
-}
-
-// A route sends to through via; via nowhere makes it a black hole, which drops without an answer.
-type route struct {
-	to  netip.Prefix
-	via netip.Addr
-}
-
-var (
-	nowhere  netip.Addr
-	anywhere = [2]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-)
-
-func prefixes(s ...string) []netip.Prefix {
-	p := make([]netip.Prefix, len(s))
-	for i := range s {
-		p[i] = netip.MustParsePrefix(s[i])
-	}
-	return p
-}
-
-// attach gives link its addresses, brings it up, and adds the routes.
-func (n *NS) attach(link string, addrs []netip.Prefix, routes ...route) error {
-	h, err := n.handle()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	dev, err := h.LinkByName(link)
-	if err != nil {
-		return fmt.Errorf("lab: %s: link %s: %w", n.name, link, err)
-	}
-	if err := h.LinkSetUp(dev); err != nil {
-		return fmt.Errorf("lab: %s: link %s: %w", n.name, link, err)
-	}
-	// The kernel makes a link-local address when it learns, up to a second later, that there is a carrier; until then
-	// packets of other hosts wait for neighbours that cannot be asked for.
-	linkLocal := "fe80::2/64"
-	if n.name == "router" {
-		linkLocal = "fe80::1/64"
-	}
-	for _, a := range append(prefixes(linkLocal), addrs...) {
-		// NODAD: an IPv6 address is usable at once; nobody else can have it here.
-		err := h.AddrAdd(dev, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD})
-		if err != nil {
-			return fmt.Errorf("lab: %s: address %s: %w", n.name, a, err)
-		}
-	}
-	for _, r := range routes {
-		// A FIN that is sent again moves conntrack on, to LAST_ACK and TIME_WAIT, though the other half is open. On
-		// a loaded machine an answer may take longer than the usual 200 ms: wait for a second.
-		nr := &netlink.Route{Dst: ipNet(r.to), Gw: r.via.AsSlice(), LinkIndex: dev.Attrs().Index, RtoMin: 1000}
-		if r.via == nowhere {
-			nr = &netlink.Route{Dst: ipNet(r.to), Type: unix.RTN_BLACKHOLE}
-		}
-		if err := h.RouteAdd(nr); err != nil {
-			return fmt.Errorf("lab: %s: route to %s: %w", n.name, r.to, err)
-		}
-	}
 	return nil
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
-// handle returns a route netlink socket inside the namespace.
-func (n *NS) handle() (*netlink.Handle, error) {
-	fd, err := n.dup()
-	if err != nil {
-		return nil, err
-	}
-	defer fd.Close()
-	h, err := netlink.NewHandleAt(netns.NsHandle(fd), unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("lab: %s: netlink: %w", n.name, err)
-	}
-	return h, nil
 }
