@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -59,7 +60,7 @@ func (l *Lab) flow(k model.Key) (f model.Flow, err error) {
 		return err
 	})
 	if err != nil {
-		return f, fmt.Errorf("lab: router: flow %v: %w", k.OrigTuple(), err)
+		return f, fmt.Errorf("lab: router: flow %s: %w", show(k), err)
 	}
 	return f, nil
 }
@@ -180,10 +181,17 @@ func (l *Lab) await(ctx context.Context, k model.Key, ok func(*model.Flow) bool)
 		select {
 		case <-ctx.Done():
 			if err == nil {
-				err = fmt.Errorf("lab: router: flow %v is %s, %v", k.OrigTuple(), f.StateText(), f.Status)
+				err = fmt.Errorf("lab: router: flow %s is %s, %v", show(k), f.StateText(), f.Status)
 			}
 			return f, errors.Join(ctx.Err(), err)
 		case <-time.After(pause):
 		}
 	}
+}
+
+// show returns a key for error texts.
+func show(k model.Key) string {
+	t := k.OrigTuple()
+	src, dst := netip.AddrPortFrom(t.SrcAddr(), t.Sport), netip.AddrPortFrom(t.DstAddr(), t.Dport)
+	return fmt.Sprintf("%s %s > %s zone %d", k.Proto, src, dst, k.Zone)
 }
