@@ -66,6 +66,11 @@ type App struct {
 	waiting []string
 	noticed map[string]bool
 
+	names        directory
+	namespaces   []Namespace
+	pastCommands []string
+	dyn          model.Dynamic // what filters can name beside the language's words, as last looked up
+
 	err error // what Run returns
 }
 
@@ -101,6 +106,9 @@ func New(o Options) (*App, error) {
 	}
 	a.flows = fl
 	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects()}
+	if o.Names && (o.Lookup != nil || o.ServiceName != nil) {
+		a.names.on, fl.c.names = true, a.endName
+	}
 	a.frame.th, a.frame.mk = &a.theme, &a.marks
 	return a, nil
 }
@@ -200,7 +208,7 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		}
 		return m.do(a, b.id)
 	}
-	if len(a.stack) == 0 {
+	if a.atScreen() {
 		if b := find(rebind(viewBindings, a.opt.Keys), k.String()); b != nil {
 			return a.doView(b.id)
 		}
@@ -213,6 +221,11 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		return a.act(b.id)
 	}
 	return nil
+}
+
+// atScreen reports whether no pop-up is open: a screen, or what covers it, has the keys.
+func (a *App) atScreen() bool {
+	return len(a.stack) == 0 || a.bottom() == len(a.stack)-1
 }
 
 // act carries out an action of the bindings that always work.

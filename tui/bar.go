@@ -110,7 +110,7 @@ func (a *App) openBar() tea.Cmd {
 			d.Saved = append(d.Saved, n)
 		}
 		return doneMsg{func(a *App) tea.Cmd {
-			b.dyn = d
+			b.dyn, a.dyn = d, d
 			b.offer()
 			return nil
 		}}

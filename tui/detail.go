@@ -22,6 +22,7 @@ type detail struct {
 	evErr    error
 	history  []model.Change
 	readings []model.Reading
+	about    []string // what Options.About tells
 
 	at, matched int // place among the flows that match, at -1 if it is not among them
 	next, prev  *model.Key
@@ -146,12 +147,13 @@ type detailAnswer struct {
 	asked       bool
 	history     []model.Change
 	readings    []model.Reading
+	about       []string
 	at, matched int
 	next, prev  *model.Key
 }
 
 func (d *detail) ask(a *App, full bool) func(context.Context) any {
-	key, store, kernel, now, at := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at
+	key, store, kernel, now, at, tell := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at, a.opt.About
 	q := model.Query{Filter: a.active(), Desc: d.fl.desc, Limit: 3, Anchor: key, HasAnchor: true, Follow: true, AnchorRow: 1,
 		Offset: max(at-1, 0)}
 	q.Sort, _ = sortColumn(d.fl.sort, d.fl.c.dir)
@@ -164,6 +166,9 @@ func (d *detail) ask(a *App, full bool) func(context.Context) any {
 			n.ev, n.evErr = kernel.Detail(ctx, key)
 		}
 		n.row, n.found = store.Get(key)
+		if full && tell != nil && n.found {
+			n.about = tell(ctx, &n.row)
+		}
 		n.history = store.History(key, nil)
 		n.readings = store.Readings(key, nil)
 		q.Now = now().UnixNano()
@@ -199,7 +204,7 @@ func (d *detail) take(_ *App, answer any) tea.Cmd {
 		d.gone = true
 	}
 	if n.asked {
-		d.evErr = n.evErr
+		d.evErr, d.about = n.evErr, n.about
 		if n.evErr == nil {
 			d.ev, d.hasEv = n.ev, true
 		} else if !errors.Is(n.evErr, ErrGone) {
@@ -212,6 +217,9 @@ func (d *detail) take(_ *App, answer any) tea.Cmd {
 	}
 	return nil
 }
+
+// alsoBindings are listed in the help of this screen, too.
+func (d *detail) alsoBindings() []binding { return viewBindings[6:] }
 
 // tools are commands of other programs that show or end the same flow.
 func (d *detail) tools() [4]string {

@@ -319,6 +319,13 @@ func (d *detail) facts(a *App) []piece {
 	if d.hasEv && d.ev.Has.Has(model.HasUse) {
 		out = append(out, labelled("used by", strconv.Itoa(int(d.ev.Use))+" references", a.w)...)
 	}
+	for _, l := range d.about {
+		name, text, ok := strings.Cut(model.Escape(l), ": ")
+		if !ok {
+			name, text = "", name
+		}
+		out = append(out, labelled(name, text, a.w)...)
+	}
 	if d.evErr != nil && !d.gone {
 		out = append(out, labelled("kernel", model.Escape(d.evErr.Error()), a.w)...)
 	}

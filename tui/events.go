@@ -55,7 +55,6 @@ var eventsBindings = []binding{
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
 	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook},
 	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
-	{id: "write", keys: []string{"w"}, help: "write to a file", hint: "write", group: groupAway},
 	{id: "down", keys: []string{"j", "down"}, help: "one row down", group: groupMove},
 	{id: "up", keys: []string{"k", "up"}, help: "one row up", group: groupMove},
 	{id: "halfdown", keys: []string{"ctrl+d"}, help: "half a page down", group: groupMove},
@@ -105,8 +104,6 @@ func (s *events) do(a *App, id string) tea.Cmd {
 		if c := s.current(); c != nil && c.Kind != 0 {
 			a.pushCopy(&model.Row{Flow: c.Flow})
 		}
-	case "write":
-		return a.openWrite(s)
 	case "pause":
 		return a.pause()
 	case "resync":

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -54,28 +52,16 @@ func newFlows(a *App) (*flows, error) {
 	o := &a.opt
 	s := &flows{view: &model.View{}, spare: &model.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
 	s.c.more = a.marks.ellipsis
-	for i := range flowColumns {
-		if !flowColumns[i].off {
-			s.cols = append(s.cols, &flowColumns[i])
-		}
-	}
-	if len(o.Columns) > 0 {
-		s.cols = s.cols[:0]
-		for _, n := range o.Columns {
-			c := columnNamed(n)
-			if c == nil {
-				return nil, fmt.Errorf("unknown column %q", n)
-			}
-			s.cols = append(s.cols, c)
-		}
+	var err error
+	if s.cols, err = columnsFor(o.Columns); err != nil {
+		return nil, err
 	}
 	if o.Sort != "" {
-		name, desc := strings.CutPrefix(o.Sort, "-")
-		if _, ok := sortColumn(name, 0); !ok {
-			return nil, fmt.Errorf("unknown column %q to sort by", name)
+		if s.sort, s.desc, err = parseSort(o.Sort); err != nil {
+			return nil, err
 		}
-		s.sort, s.desc = name, desc
 	}
+	s.c.bits = o.Bits
 	return s, nil
 }
 

@@ -145,7 +145,7 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 	s.learn()
 	s.rebuild(a)
 	s.settle()
-	return nil
+	return a.lookVisible()
 }
 
 // learn remembers whether there is more than one zone, and any helper: the layout keeps those columns longer.

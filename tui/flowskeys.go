@@ -32,8 +32,6 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
 	{id: "follow", keys: []string{"F"}, help: "follow flow", group: groupTime},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
-	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, writes: true},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
 })
@@ -119,8 +117,6 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 		}
 	case "resync":
 		return a.resync()
-	case "slower", "faster":
-		return a.changePace(id == "slower")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -30,10 +31,11 @@ type helpLine struct {
 // newHelp returns the help of m.
 func newHelp(a *App, m mode) *help {
 	h := &help{about: m.name()}
-	all := append(rebind(m.bindings(), a.opt.Keys), a.always...)
+	all := rebind(m.bindings(), a.opt.Keys)
 	if p, ok := m.(interface{ alsoBindings() []binding }); ok {
-		all = append(all, p.alsoBindings()...)
+		all = slices.Concat(all, rebind(p.alsoBindings(), a.opt.Keys))
 	}
+	all = slices.Concat(all, a.always)
 	for _, g := range []string{groupMove, groupLook, groupTime, groupAct, groupAway, groupProgram} {
 		b := helpBlock{head: g}
 		for _, k := range all {

@@ -110,6 +110,9 @@ func (a *App) hints(f *frame, bs []binding) {
 	tail := a.tailHints(narrow)
 	room := f.w - width(tail) - 2
 	f.text(" ")
+	if !narrow && a.atScreen() {
+		bs = append(bs[:len(bs):len(bs)], binding{keys: []string{keyOf(viewBindings, "command")}, hint: "cmd"})
+	}
 	for _, b := range bs {
 		if b.hint == "" || len(b.keys) == 0 || b.writes && a.opt.ReadOnly {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"ctview/model"
@@ -87,7 +88,7 @@ type Options struct {
 
 	Filter  string             // filter text in force at the start; must parse
 	Parse   model.ParseOptions // saved filters and label names
-	Sort    string             // column name, "-" before it for descending; "" is "-rate"
+	Sort    string             // column name, then :asc or :desc; "" is "rate:desc"
 	Columns []string           // names of the columns to show, in order; nil is the default set
 	Refresh time.Duration      // between two refreshes; 0 is one second
 
@@ -110,6 +111,28 @@ type Options struct {
 
 	// LabelName returns the name of a label bit (connlabel.conf), "" for none. nil: numbers only.
 	LabelName func(bit int) string
+
+	// Views are the saved views, SaveView keeps another; nil: none can be kept. Called from a goroutine of its own.
+	Views    map[string]SavedView
+	SaveView func(name string, v SavedView) error
+
+	// Lookup returns the host name of an address (reverse DNS), ServiceName the name of a port ("" for none). nil: numbers.
+	// Names starts with names on, Bits with rates in bits.
+	Lookup      func(ctx context.Context, addr netip.Addr) (string, error)
+	ServiceName func(proto model.Proto, port uint16) string
+	Names, Bits bool
+
+	// About tells more of a flow, as "name: text": local process, place and network of the addresses. nil: nothing more.
+	About func(ctx context.Context, r *model.Row) []string
+
+	// Namespaces lists and opens other network namespaces. nil: this one only.
+	Namespaces Namespaces
+
+	// Rules are the NOTRACK rules. nil: no such screen.
+	Rules Rules
+
+	// Create makes the file that a view is written to. nil: os.OpenFile with O_EXCL.
+	Create func(name string) (io.WriteCloser, error)
 
 	// SaveFilter keeps a filter as @name in the config. nil: it cannot be kept. Called from a goroutine of its own.
 	SaveFilter func(name, text string) error

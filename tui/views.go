@@ -16,6 +16,13 @@ var viewBindings = []binding{
 	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupLook},
 	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
 	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
+	{id: "savedviews", keys: []string{"v"}, help: "saved views", group: groupLook},
+	{id: "names", keys: []string{"r"}, help: "names or numbers", group: groupLook},
+	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
+	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
+	{id: "write", keys: []string{"w"}, help: "write view to a file", group: groupAway},
+	{id: "netns", keys: []string{"ctrl+n"}, help: "other namespaces", group: groupProgram},
+	{id: "command", keys: []string{":"}, help: "command line (Tab completes)", group: groupProgram},
 }
 
 // show chooses view i.
@@ -33,6 +40,20 @@ func (a *App) show(i int) tea.Cmd {
 func (a *App) doView(id string) tea.Cmd {
 	n := len(a.screens)
 	switch id {
+	case "command":
+		a.openCommand("")
+		return nil
+	case "savedviews":
+		a.viewsMenu()
+		return nil
+	case "write":
+		return a.openWrite(a.top())
+	case "names":
+		return a.setNames(!a.names.on)
+	case "netns":
+		return a.listNetns()
+	case "slower", "faster":
+		return a.changePace(id == "slower")
 	case "nextview":
 		return a.show((a.current + 1) % n)
 	case "prevview":

@@ -1,5 +1,286 @@
 package tui
 
-import tea "charm.land/bubbletea/v2"
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
 
-func (a *App) openWrite(m mode) tea.Cmd { return nil }
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+	"ctview/model/format"
+)
+
+// A writable is a screen that can be written to a file. export returns a function that runs off the loop, writes in a
+// format (csv, json, txt) and returns the number of lines.
+type writable interface {
+	export(a *App, form string) func(w *bufio.Writer) (int, error)
+}
+
+// openWrite asks for a file to write what m shows to.
+func (a *App) openWrite(m mode) tea.Cmd {
+	if _, ok := m.(writable); !ok {
+		a.say("this screen cannot be written to a file")
+		return nil
+	}
+	name := "ctview-" + strings.ToLower(m.name()) + a.opt.Now().Format("-20060102-150405") + ".csv"
+	a.push(newPrompt("write to (.csv .json .txt)", name, nil, func(a *App, text string) (tea.Cmd, error) {
+		return a.write(m, text)
+	}))
+	return nil
+}
+
+func runWrite(a *App, arg string) (tea.Cmd, error) {
+	if arg == "" {
+		return a.openWrite(a.top()), nil
+	}
+	return a.write(a.top(), arg)
+}
+
+// formOf returns the format that a file's name asks for.
+func formOf(name string) (string, error) {
+	switch i := strings.LastIndexByte(name, '.'); strings.ToLower(name[i+1:]) {
+	case "csv":
+		return "csv", nil
+	case "json", "jsonl", "ndjson":
+		return "json", nil
+	case "txt", "conntrack":
+		return "txt", nil
+	}
+	return "", fmt.Errorf("the name ends in .csv, .json (lines) or .txt (as conntrack prints)")
+}
+
+// write writes what m shows to a new file.
+func (a *App) write(m mode, name string) (tea.Cmd, error) {
+	x, ok := m.(writable)
+	if !ok {
+		return nil, fmt.Errorf("this screen cannot be written to a file")
+	}
+	form, err := formOf(name)
+	if err != nil {
+		return nil, err
+	}
+	work := x.export(a, form)
+	create := a.opt.Create
+	if create == nil {
+		create = func(name string) (io.WriteCloser, error) {
+			return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		}
+	}
+	a.say("writing " + model.Escape(name) + " " + a.marks.ellipsis)
+	return func() tea.Msg {
+		n, err := writeFile(create, name, work)
+		return doneMsg{func(a *App) tea.Cmd {
+			switch {
+			case errors.Is(err, fs.ErrExist):
+				a.fail(name + " is there already; nothing was written")
+			case err != nil:
+				a.fail("not written: " + err.Error())
+			default:
+				a.say(fmt.Sprintf("%d lines written to %s", n, model.Escape(name)))
+			}
+			return nil
+		}}
+	}, nil
+}
+
+func writeFile(create func(string) (io.WriteCloser, error), name string, work func(*bufio.Writer) (int, error)) (n int, err error) {
+	f, err := create(name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 64<<10)
+	if n, err = work(w); err != nil {
+		return n, err
+	}
+	return n, w.Flush()
+}
+
+// sortedUpTo is how many flows are written in the order of the screen; more come as the table has them.
+const sortedUpTo = 50000
+
+// export writes every flow that matches.
+func (s *flows) export(a *App, form string) func(*bufio.Writer) (int, error) {
+	store, now := a.opt.Store, a.opt.Now().UnixNano()
+	q := model.Query{Filter: a.filter, Desc: s.desc, Limit: sortedUpTo, Now: now}
+	q.Sort, _ = sortColumn(s.sort, s.c.dir)
+	cols := s.modelColumns(form)
+	sorted := s.view.Matched <= sortedUpTo
+	return func(w *bufio.Writer) (int, error) {
+		out := exporter{w: w, form: form, cols: cols, o: format.Options{Now: now}}
+		out.header(false)
+		if sorted {
+			var v model.View
+			store.View(&q, &v)
+			for i := range v.Rows {
+				out.flow(&v.Rows[i].Flow, &v.Rows[i].Extra)
+			}
+			return out.n, out.err
+		}
+		store.Each(func(f *model.Flow, x *model.Extra) bool {
+			if q.Filter.Match(f, x, now) {
+				out.flow(f, x)
+			}
+			return out.err == nil
+		})
+		return out.n, out.err
+	}
+}
+
+// modelColumns are the columns of the CSV: those on the screen where they were chosen, else everything.
+func (s *flows) modelColumns(string) []model.Column {
+	usual, _ := columnsFor(nil)
+	same := len(usual) == len(s.cols)
+	for i := range s.cols {
+		same = same && usual[i] == s.cols[i]
+	}
+	if same {
+		return format.CSVColumns()
+	}
+	var out []model.Column
+	for _, c := range s.cols {
+		if m, err := model.ParseColumn(c.name); err == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// An exporter writes flows and events in one format.
+type exporter struct {
+	w    *bufio.Writer
+	form string
+	cols []model.Column
+	o    format.Options
+	buf  []byte
+	ev   model.Event
+	n    int
+	err  error
+}
+
+func (x *exporter) header(events bool) {
+	if x.form == "csv" {
+		x.buf = append(format.AppendCSVHeader(x.buf[:0], x.cols, events), '\n')
+		_, x.err = x.w.Write(x.buf)
+	}
+}
+
+func (x *exporter) flow(f *model.Flow, e *model.Extra) {
+	b := x.buf[:0]
+	switch x.form {
+	case "csv":
+		b = format.AppendCSV(b, x.cols, f, e, x.o)
+	default:
+		format.FillEvent(&x.ev, f, e, x.o.Now)
+		if x.form == "json" {
+			b = format.AppendJSON(b, &x.ev, x.o)
+		} else {
+			b = format.AppendConntrack(b, &x.ev, x.o)
+		}
+	}
+	x.line(b)
+}
+
+// line writes b as a line.
+func (x *exporter) line(b []byte) {
+	if len(b) == 0 || b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	x.buf = b
+	if x.err == nil {
+		_, x.err = x.w.Write(b)
+		x.n++
+	}
+}
+
+// export writes every event that is kept and matches. What was lost is no event: CSV and JSON leave it out.
+func (s *events) export(a *App, form string) func(*bufio.Writer) (int, error) {
+	q := s.query(a)
+	q.Limit, q.Offset = 1<<20, 0
+	store := a.opt.Store
+	return func(w *bufio.Writer) (int, error) {
+		var v model.ChangeView
+		store.Changes(&q, &v)
+		out := exporter{w: w, form: form, cols: format.CSVColumns(), o: format.Options{Now: q.Now, Timestamp: true}}
+		out.header(true)
+		for i := range v.Rows {
+			c := &v.Rows[i]
+			if c.Kind == 0 || c.Note == model.NoteExpect {
+				continue
+			}
+			format.FillEvent(&out.ev, &c.Flow, nil, c.Time)
+			out.ev.Kind, out.ev.Time, out.ev.PortID = c.Kind, c.Time, c.PortID
+			out.ev.Has |= model.HasTime
+			switch form {
+			case "csv":
+				out.line(format.AppendCSVEvent(out.buf[:0], out.cols, &out.ev, out.o))
+			case "json":
+				out.line(format.AppendJSON(out.buf[:0], &out.ev, out.o))
+			default:
+				out.line(format.AppendConntrack(out.buf[:0], &out.ev, out.o))
+			}
+		}
+		return out.n, out.err
+	}
+}
+
+// export writes every group.
+func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
+	q := model.GroupQuery{Filter: a.filter, Keys: s.keys, Sort: s.sort, Desc: s.desc, Limit: 1 << 20, Now: a.opt.Now().UnixNano()}
+	store := a.opt.Store
+	return func(w *bufio.Writer) (int, error) {
+		var v model.GroupView
+		store.Group(&q, &v)
+		if form == "csv" {
+			for _, k := range q.Keys {
+				fmt.Fprintf(w, "%s,", k)
+			}
+			fmt.Fprintln(w, "flows,unreplied,new_per_s,rate,bytes,packets,filter")
+		}
+		for i := range v.Rows {
+			if err := writeGroup(w, form, q.Keys, &v.Rows[i]); err != nil {
+				return i, err
+			}
+		}
+		return len(v.Rows), nil
+	}
+}
+
+// writeGroup writes one group: values, sums, and the filter of its flows.
+func writeGroup(w *bufio.Writer, form string, keys []model.GroupKey, r *model.GroupRow) error {
+	var err error
+	switch form {
+	case "csv":
+		for _, v := range r.Values {
+			fmt.Fprintf(w, "%s,", csvField(v))
+		}
+		_, err = fmt.Fprintf(w, "%d,%d,%.2f,%.0f,%d,%d,%s\n", r.Flows, r.Unreplied, r.NewPerSec, r.Rate, r.Bytes, r.Packets, csvField(r.Filter))
+	case "json":
+		fmt.Fprint(w, "{")
+		for i, v := range r.Values {
+			fmt.Fprintf(w, "%s:%s,", jsonString(keys[i].String()), jsonString(v))
+		}
+		_, err = fmt.Fprintf(w, `"flows":%d,"unreplied":%d,"new_per_s":%.2f,"rate":%.0f,"bytes":%d,"packets":%d,"filter":%s}`+"\n",
+			r.Flows, r.Unreplied, r.NewPerSec, r.Rate, r.Bytes, r.Packets, jsonString(r.Filter))
+	default:
+		_, err = fmt.Fprintf(w, "%-40s %8d flows %8d unreplied %10.0f B/s %12d bytes\n", strings.Join(r.Values, " "), r.Flows, r.Unreplied, r.Rate, r.Bytes)
+	}
+	return err
+}
+
+func csvField(s string) string {
+	if strings.ContainsAny(s, ",\"\n") {
+		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	}
+	return s
+}
+
+// jsonString quotes s, which model has escaped: no control characters are left in it.
+func jsonString(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}

@@ -1,0 +1,135 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A Namespace is a network namespace that can be watched.
+type Namespace struct {
+	Name  string // as --netns takes it
+	About string // e.g. "container web, pid 812"; unescaped
+}
+
+// A Session is a namespace being watched.
+type Session struct {
+	Store     Store
+	Kernel    Kernel
+	Inspector Inspector
+	Rules     Rules
+	Netns     string
+}
+
+// Namespaces lists and opens network namespaces. Switch ends the watch of the one before, once the new one stands.
+type Namespaces interface {
+	List(ctx context.Context) ([]Namespace, error)
+	Switch(ctx context.Context, name string) (Session, error)
+}
+
+func offerNetns(a *App, arg string) []model.Completion {
+	var names []string
+	for _, n := range a.namespaces {
+		names = append(names, n.Name)
+	}
+	return offerWords(arg, names, func(s string) string {
+		for _, n := range a.namespaces {
+			if n.Name == s {
+				return model.Escape(n.About)
+			}
+		}
+		return ""
+	})
+}
+
+// runNetns watches another namespace; without a name it lists them.
+func runNetns(a *App, arg string) (tea.Cmd, error) {
+	ns := a.opt.Namespaces
+	if ns == nil {
+		return nil, fmt.Errorf("the namespace cannot be changed here")
+	}
+	if arg == "" {
+		return a.listNetns(), nil
+	}
+	return a.switchNetns(arg), nil
+}
+
+// listNetns offers the namespaces in a menu.
+func (a *App) listNetns() tea.Cmd {
+	ns, ctx := a.opt.Namespaces, a.ctx
+	if ns == nil {
+		a.fail("the namespace cannot be changed here")
+		return nil
+	}
+	return func() tea.Msg {
+		list, err := ns.List(ctx)
+		return doneMsg{func(a *App) tea.Cmd {
+			if err != nil {
+				a.fail(err.Error())
+				return nil
+			}
+			a.namespaces = list
+			m := &menu{head: "network namespaces"}
+			for _, n := range list {
+				m.choices = append(m.choices, choice{text: padRight(model.Escape(n.Name), 24) + " " + model.Escape(n.About)})
+			}
+			m.pick = func(a *App, i int, _ string) tea.Cmd {
+				a.pop()
+				return a.switchNetns(list[i].Name)
+			}
+			a.push(m)
+			return nil
+		}}
+	}
+}
+
+// switchNetns watches the namespace called name from now on. Nothing changes if it cannot be opened.
+func (a *App) switchNetns(name string) tea.Cmd {
+	ns, ctx := a.opt.Namespaces, a.ctx
+	a.say("opening namespace " + model.Escape(name) + " " + a.marks.ellipsis)
+	return func() tea.Msg {
+		s, err := ns.Switch(ctx, name)
+		return doneMsg{func(a *App) tea.Cmd {
+			if err != nil {
+				a.fail(err.Error())
+				return nil
+			}
+			return a.enter(s)
+		}}
+	}
+}
+
+// enter shows another session. The filter, columns and order stay.
+func (a *App) enter(s Session) tea.Cmd {
+	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.Netns
+	a.stack = a.stack[:0]
+	a.paused, a.hasSys = false, false
+	a.stats, a.sys = model.Stats{}, model.System{}
+	a.events, a.eventRate = 0, 0
+	a.tallied = time.Time{}
+	clear(a.noticed)
+	a.waiting = nil
+	f := a.flows
+	f.view, f.spare, f.items, f.ghosts, f.got = &model.View{}, &model.View{}, nil, nil, false
+	clear(f.marks)
+	f.seen = demand{}
+	for i, m := range a.screens {
+		switch m.(type) {
+		case *groups:
+			a.screens[i] = newGroups()
+		case *events:
+			a.screens[i] = newEvents()
+		case *stats:
+			a.screens[i] = newStats()
+		case *expects:
+			a.screens[i] = newExpects()
+		}
+	}
+	a.say("now watching " + model.Escape(strings.TrimSpace(dash(s.Netns))))
+	return tea.Batch(a.refilter(), a.ask(true))
+}
