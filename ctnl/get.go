@@ -88,26 +88,29 @@ type Refresher interface {
 // Refresh asks for the flows named by keys and gives the answers to t: counters, timeouts and marks of those that
 // exist, the names of those that do not.
 func (k *Kernel) Refresh(ctx context.Context, keys []model.Key, t Refresher) error {
-	var evs []model.Event
-	var gone []model.Key
-	now := time.Now().UnixNano()
-	err := k.GetMany(ctx, keys, func(i int, e *model.Event, err error) {
-		switch {
-		case e != nil:
-			evs = append(evs, *e)
-		case errors.Is(err, ErrGone):
-			gone = append(gone, keys[i])
-		}
-		if len(evs) == batchSize {
+	return k.with(ctx, "get", func(x *exchange) error {
+		var e model.Event
+		var evs []model.Event
+		var gone []model.Key
+		for len(keys) > 0 {
+			n := min(x.window, len(keys))
+			evs, gone = evs[:0], gone[:0]
+			now := time.Now().UnixNano()
+			err := x.getWindow(ctx, keys[:n], 0, &e, func(i int, e *model.Event, err error) {
+				switch {
+				case e != nil:
+					evs = append(evs, *e)
+				case errors.Is(err, ErrGone):
+					gone = append(gone, keys[i])
+				}
+			})
 			t.Refresh(now, evs)
-			evs = evs[:0]
+			t.Gone(now, gone)
+			if err != nil {
+				return err
+			}
+			keys = keys[n:]
 		}
+		return nil
 	})
-	if len(evs) > 0 {
-		t.Refresh(now, evs)
-	}
-	if len(gone) > 0 {
-		t.Gone(now, gone)
-	}
-	return err
 }
