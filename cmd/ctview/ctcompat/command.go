@@ -14,6 +14,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // an operation failed, or it found nothing to do
 	exitUsage  = 2 // a bad command line
+
+	exitInterrupted = 130 // by a signal; -E ends with exitOK instead
 )
 
 // A table is the operand of a command. dying and unconfirmed are listed as flows are.

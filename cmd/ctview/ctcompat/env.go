@@ -63,7 +63,10 @@ func Main(args []string, env Env) int {
 	if r.ns != nil && env.Netns == nil {
 		_ = r.ns.Close()
 	}
-	if err != nil {
+	switch {
+	case err != nil && r.ctx.Err() != nil && errors.Is(err, r.ctx.Err()):
+		return exitInterrupted
+	case err != nil:
 		return report(r.Stderr, err)
 	}
 	return code
@@ -167,6 +170,9 @@ func failed(c *command, err error) error {
 	var exit *exitError
 	if errors.As(err, &exit) {
 		return exit
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
 	return failf("Operation failed: %s", err)
 }

@@ -91,8 +91,9 @@ func (c *command) groups() []netfilter.NetlinkGroup {
 // end closes the document and prints the summary.
 func (f *follower) end(ctx context.Context, err error) error {
 	f.p.end()
-	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause // the output cannot be written
+	var unwritten *exitError
+	if err == nil && errors.As(context.Cause(ctx), &unwritten) {
+		return unwritten
 	}
 	if err != nil {
 		return failf("failed to received netlink event: %s", errorText(err))

@@ -3,6 +3,7 @@ package ctcompat
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,7 +26,7 @@ type follow struct {
 	cmd       *exec.Cmd
 	out, errs [2]bytes.Buffer // 0 is conntrack's, 1 ours
 	code      int
-	cancel    context.CancelFunc
+	cancel    func()
 	done      chan struct{}
 }
 
@@ -39,8 +40,8 @@ func (w *world) follow(line string) *follow {
 	if err := f.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	f.cancel = cancel
+	ctx, cancel := context.WithCancelCause(context.Background())
+	f.cancel = func() { cancel(errors.New("interrupt")) } // as a signal ends it
 	// Other goroutines see the machine's /etc; conntrack's process sees ours.
 	labels := fmt.Sprintf("/proc/%d/root%s", f.cmd.Process.Pid, connlabelConf)
 	go func() {

@@ -19,7 +19,7 @@ func (r *run) expects(c *command) error {
 		return nil
 	})
 	p.end()
-	if c.op == expCount {
+	if c.op == expCount && r.ctx.Err() == nil {
 		fmt.Fprintf(r.out, "%d\n", n)
 	}
 	r.shown = n

@@ -1,6 +1,7 @@
 package ctcompat
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -97,6 +98,19 @@ func TestPrefixMask(t *testing.T) {
 	} {
 		if got := tt.f.Addr(prefixMask(tt.f, tt.bits)).String(); got != tt.want {
 			t.Errorf("prefixMask(%v, %d) = %s, want %s", tt.f, tt.bits, got, tt.want)
+		}
+	}
+}
+
+// TestInterrupted: what a signal ends says nothing and has a shell's exit code.
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, line := range []string{"-L", "-D -p tcp", "-U -m 5", "-F -f ipv6", "-C expect"} {
+		var out, errs strings.Builder
+		if code := Main(split(line), Env{Stdout: &out, Stderr: &errs, Context: ctx, Netns: w.ns}); code != exitInterrupted || out.String()+errs.String() != "" {
+			t.Errorf("%s: code %d, stdout %q, stderr %q", line, code, out.String(), errs.String())
 		}
 	}
 }
