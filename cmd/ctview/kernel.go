@@ -62,3 +62,32 @@ func (k *kernel) System(ctx context.Context) (model.System, error) {
 
 // Resync implements tui.Kernel.
 func (k *kernel) Resync() { k.sync.Resync() }
+
+// CPUStats implements tui.Inspector.
+func (k *kernel) CPUStats(ctx context.Context) ([]model.CPUStats, error) {
+	return k.sync.Kernel().CPUStats(ctx)
+}
+
+// Expects implements tui.Inspector.
+func (k *kernel) Expects(ctx context.Context) ([]model.Expect, error) {
+	var xs []model.Expect
+	err := k.sync.Kernel().Expects(ctx, 0, func(x *model.Expect) error {
+		xs = append(xs, *x)
+		return nil
+	})
+	return xs, err
+}
+
+// DeleteExpect implements tui.Inspector.
+func (k *kernel) DeleteExpect(ctx context.Context, x model.Expect) error {
+	err := k.sync.Kernel().DeleteExpect(ctx, x.Tuple, x.Zone, x.ID)
+	if errors.Is(err, ctnl.ErrGone) {
+		err = tui.ErrGone
+	}
+	return err
+}
+
+// SetSysctl implements tui.Inspector.
+func (k *kernel) SetSysctl(_ context.Context, name, value string) error {
+	return k.ns.SetSysctl(name, value)
+}

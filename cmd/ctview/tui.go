@@ -57,13 +57,19 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	}
 	defer ns.Close()
 	table := model.NewTable()
-	syncer, err := ctnl.NewSyncer(ns, table, ctnl.SyncOptions{Budget: budget})
+	syncer, err := ctnl.NewSyncer(ns, table, ctnl.SyncOptions{Budget: budget, Watch: ctnl.WatchOptions{
+		Expect: func(now int64, xs []model.Expect) {
+			for i := range xs {
+				table.ApplyExpect(now, &xs[i])
+			}
+		},
+	}})
 	if err != nil {
 		return err
 	}
 	defer syncer.Close()
-	opt.Store = table
-	opt.Kernel = &kernel{ns: ns, sync: syncer, table: table, name: opt.Netns}
+	k := &kernel{ns: ns, sync: syncer, table: table, name: opt.Netns}
+	opt.Store, opt.Kernel, opt.Inspector = table, k, k
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
