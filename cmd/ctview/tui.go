@@ -123,6 +123,14 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
 		NoMouse: o.noMouse || c.Mouse != nil && !*c.Mouse,
 		Session: ownSession(),
+		Names:   c.Names, Bits: c.Bits,
+		LabelName:  systemLabels().Name,
+		SaveFilter: g.saveFilter,
+		Views:      map[string]tui.SavedView{},
+		SaveView:   func(name string, v tui.SavedView) error { return g.saveView(name, view(v)) },
+	}
+	for name, v := range c.Views {
+		opt.Views[name] = tui.SavedView(v)
 	}
 	opt.Config, _ = g.configPath()
 	opt.Refresh, _ = c.refresh()
