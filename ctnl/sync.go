@@ -31,6 +31,13 @@ const (
 	clockJump  = 2 * time.Second
 )
 
+// calm is for how long nothing may have been lost for a backoff to end early. It doubles after calmTries dumps in a row
+// that did not help: then it is perhaps the dumps that cause the loss.
+const (
+	calm      = 500 * time.Millisecond
+	calmTries = 3
+)
+
 // backoff is how long to wait before a dump is tried again that failed, or during which events were lost again.
 var backoff = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
 
@@ -176,7 +183,7 @@ func (s *Syncer) dumps(ctx context.Context) error {
 		if s.opt.Dumped != nil {
 			s.opt.Dumped(r)
 		}
-		if !s.waitForDump(ctx, wait, again > 0) {
+		if !s.waitForDump(ctx, wait, again, r.Lossy) {
 			return nil
 		}
 	}
@@ -190,25 +197,39 @@ func (s *Syncer) pace(cpu time.Duration) time.Duration {
 	return max(minDumpGap, time.Duration(float64(cpu)/s.opt.Budget))
 }
 
-// waitForDump waits until the next dump is due, asked for, or, but in backoff, needed because events were lost; false:
-// ctx has ended.
-func (s *Syncer) waitForDump(ctx context.Context, wait time.Duration, inBackoff bool) bool {
-	var due <-chan time.Time
+// waitForDump waits until the next dump is due, asked for, or needed because events were lost; false: ctx has ended.
+// After dumps that did not help, again of them, a loss alone is no reason; but where it was for losses (lossy) the end
+// of these is one.
+func (s *Syncer) waitForDump(ctx context.Context, wait time.Duration, again int, lossy bool) bool {
+	var due, calmed <-chan time.Time
 	if wait >= 0 {
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		due = t.C
 	}
-	lost := s.lost
-	if inBackoff {
-		lost = nil
+	quiet := calm << max(0, min(again-calmTries, 6))
+	var t *time.Timer
+	if lossy {
+		t = time.NewTimer(quiet)
+		defer t.Stop()
+		calmed = t.C
 	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.want:
-	case <-lost:
-	case <-due:
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.lost:
+			if again > 0 {
+				if lossy {
+					t.Reset(quiet)
+				}
+				continue
+			}
+		case <-s.want:
+		case <-due:
+		case <-calmed:
+		}
+		break
 	}
 	for _, c := range []chan struct{}{s.want, s.lost} { // one dump answers all that came before it
 		select {
