@@ -66,6 +66,9 @@ type App struct {
 	waiting []string
 	noticed map[string]bool
 
+	installed bool // NOTRACK rules were installed in this session
+	quitAsked bool // what becomes of them is being asked: another Ctrl-c quits at once
+
 	names        directory
 	namespaces   []Namespace
 	pastCommands []string
@@ -105,7 +108,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.flows = fl
-	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects()}
+	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects(), newNotrack()}
 	if o.Names && (o.Lookup != nil || o.ServiceName != nil) {
 		a.names.on, fl.c.names = true, a.endName
 	}
@@ -225,7 +228,11 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 
 // atScreen reports whether no pop-up is open: a screen, or what covers it, has the keys.
 func (a *App) atScreen() bool {
-	return len(a.stack) == 0 || a.bottom() == len(a.stack)-1
+	if len(a.stack) == 0 {
+		return true
+	}
+	_, types := a.top().(typist)
+	return !types && a.bottom() == len(a.stack)-1
 }
 
 // act carries out an action of the bindings that always work.
@@ -238,7 +245,7 @@ func (a *App) act(id string) tea.Cmd {
 	case "redraw":
 		return tea.ClearScreen
 	case "quit":
-		return tea.Quit
+		return a.quitting()
 	}
 	return nil
 }

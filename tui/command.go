@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,6 +20,8 @@ type command struct {
 	run              func(a *App, arg string) (tea.Cmd, error)
 }
 
+var errReadOnly = errors.New("read-only: started with --read-only")
+
 // commands returns the words of the : line beside the actions of the bindings.
 func commands() []command {
 	return []command{
@@ -32,11 +35,18 @@ func commands() []command {
 		{"save", "NAME or @NAME", "keep the view, or its filter as @NAME", nil, runSave},
 		{"write", "FILE", "write what the screen shows: .csv .json .txt", nil, runWrite},
 		{"delete", "FILTER", "delete the flows that match; asks", offerFilter, runDelete},
+		{"notrack", "FILTER", "keep packets out of tracking; asks", offerFilter, runNotrack},
+		{"undo", "", "undo the last NOTRACK rule", nil, func(a *App, _ string) (tea.Cmd, error) {
+			if a.opt.ReadOnly {
+				return nil, errReadOnly
+			}
+			return a.undoRule(), nil
+		}},
 		{"netns", "NAME", "watch another network namespace", offerNetns, runNetns},
 		{"set", "KEY VALUE", "refresh, theme, bits, names, mouse", offerSettings, runSet},
 		{"copy", "", "copy menu", nil, func(a *App, _ string) (tea.Cmd, error) { return runAction(a, "copy") }},
-		{"quit", "", "quit", nil, func(*App, string) (tea.Cmd, error) { return tea.Quit, nil }},
-		{"q", "", "quit", nil, func(*App, string) (tea.Cmd, error) { return tea.Quit, nil }},
+		{"quit", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
+		{"q", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
 		{"help", "", "help", nil, func(a *App, _ string) (tea.Cmd, error) { a.pop(); return a.act("help"), nil }},
 	}
 }
@@ -89,7 +99,7 @@ func runAction(a *App, id string) (tea.Cmd, error) {
 			continue
 		}
 		if b.writes && a.opt.ReadOnly {
-			return nil, fmt.Errorf("read-only: started with --read-only")
+			return nil, errReadOnly
 		}
 		return m.do(a, id), nil
 	}
@@ -314,7 +324,7 @@ func runView(a *App, arg string) (tea.Cmd, error) {
 
 func runDelete(a *App, arg string) (tea.Cmd, error) {
 	if a.opt.ReadOnly {
-		return nil, fmt.Errorf("read-only: started with --read-only")
+		return nil, errReadOnly
 	}
 	if arg == "" {
 		return runAction(a, "delete")
@@ -323,6 +333,21 @@ func runDelete(a *App, arg string) (tea.Cmd, error) {
 		return nil, err
 	}
 	return a.askDeleteFilter(arg), nil
+}
+
+func runNotrack(a *App, arg string) (tea.Cmd, error) {
+	if a.opt.ReadOnly {
+		return nil, errReadOnly
+	}
+	if arg == "" {
+		a.askRuleText(a.text)
+		return nil, nil
+	}
+	r, err := model.ParseRule(arg)
+	if err != nil {
+		return nil, err
+	}
+	return a.openRule([]model.Rule{r}), nil
 }
 
 // settings are the keys of :set and their values.

@@ -68,6 +68,7 @@ var detailBindings = []binding{
 	{id: "pause", keys: []string{"p"}, help: "pause the screen", group: groupTime},
 	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the flow", hint: "delete", narrow: "delete", group: groupAct, writes: true},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", group: groupAct, writes: true},
 }
 
 func (d *detail) bindings() []binding { return detailBindings }
@@ -103,6 +104,10 @@ func (d *detail) do(a *App, id string) tea.Cmd {
 		return a.pause()
 	case "units":
 		d.fl.c.bits = !d.fl.c.bits
+	case "notrack":
+		if d.got {
+			return a.openRule([]model.Rule{model.RuleFromFlow(&d.row.Flow)})
+		}
 	case "delete":
 		if d.gone || !d.got {
 			a.fail("that flow ended")

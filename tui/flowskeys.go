@@ -33,6 +33,8 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "follow", keys: []string{"F"}, help: "follow flow", group: groupTime},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, writes: true},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
+	{id: "undo", keys: []string{"u"}, help: "undo (notrack rules)", group: groupAct, writes: true},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
 })
 
@@ -80,6 +82,10 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 		s.copyMenu(a)
 	case "pause":
 		return a.pause()
+	case "notrack":
+		return s.askNotrack(a)
+	case "undo":
+		return a.undoRule()
 	case "group":
 		return a.show(1)
 	default:

@@ -61,6 +61,7 @@ var groupsBindings = slices.Concat([]binding{
 	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook},
 	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, writes: true},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway},
@@ -150,6 +151,8 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 		return a.narrowTo(r.Filter, true)
 	case "copy":
 		return a.copy(r.Filter)
+	case "notrack":
+		return a.askNotrackFilter(model.AndFilter(a.text, r.Filter, false))
 	case "delete":
 		return a.askDeleteFilter(model.AndFilter(a.text, r.Filter, false))
 	}

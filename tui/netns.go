@@ -128,6 +128,8 @@ func (a *App) enter(s Session) tea.Cmd {
 			a.screens[i] = newStats()
 		case *expects:
 			a.screens[i] = newExpects()
+		case *notrack:
+			a.screens[i] = newNotrack()
 		}
 	}
 	a.say("now watching " + model.Escape(strings.TrimSpace(dash(s.Netns))))

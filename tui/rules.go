@@ -1,4 +1,32 @@
 package tui
 
-// Rules are NOTRACK rules: the data of screen 6.
-type Rules interface{}
+import (
+	"context"
+	"time"
+
+	"ctview/model"
+)
+
+// A RuleRequest asks for NOTRACK rules under one name.
+type RuleRequest struct {
+	Rules []model.Rule
+	Keep  model.Keep // life once confirmed
+}
+
+// Rules are the NOTRACK rules of the namespace. Methods are called from goroutines of their own and end when ctx does.
+// Rules are installed for a trial and go by themselves unless they are confirmed.
+type Rules interface {
+	List(ctx context.Context) ([]model.NotrackRule, error)
+	Others(ctx context.Context) ([]model.ForeignRule, error)
+	Preview(ctx context.Context, q RuleRequest) (*model.NotrackPreview, error)
+	// Apply installs q for the trial, deletes the entries that it covers if del is set, and looks whether it works.
+	Apply(ctx context.Context, q RuleRequest, del bool) (model.NotrackResult, error)
+	// Confirm keeps a rule beyond its trial; keep nil: as was asked for.
+	Confirm(ctx context.Context, id string, keep *model.Keep) error
+	Remove(ctx context.Context, ids ...string) error
+	// Undo removes the rule that this ctview installed last.
+	Undo(ctx context.Context) (model.NotrackRule, error)
+}
+
+// trial is how long a rule lives that nobody confirms, as the texts say it.
+const trial = 60 * time.Second

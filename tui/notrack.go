@@ -1,0 +1,317 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// notrack is the screen of NOTRACK rules: ctview's own, and those of others.
+type notrack struct {
+	got       bool
+	rules     []model.NotrackRule
+	others    []model.ForeignRule
+	err       error
+	othersErr error
+	chosen    int
+	top       int
+	id        string // of the chosen rule
+	at        time.Time
+}
+
+func newNotrack() *notrack { return &notrack{} }
+
+func (s *notrack) name() string            { return "Notrack" }
+func (s *notrack) bindings() []binding     { return notrackBindings }
+func (s *notrack) alsoBindings() []binding { return viewBindings }
+
+var notrackBindings = []binding{
+	{id: "add", keys: []string{"a", "N"}, help: "rule from a filter", hint: "add from filter", narrow: "add", group: groupAct, writes: true},
+	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook},
+	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, writes: true},
+	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, writes: true},
+	{id: "undo", keys: []string{"u"}, help: "undo the last rule", hint: "undo last", narrow: "undo", group: groupAct, writes: true},
+	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway},
+	{id: "down", keys: []string{"j", "down"}, help: "next row", group: groupMove},
+	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
+}
+
+func (s *notrack) do(a *App, id string) tea.Cmd {
+	switch id {
+	case "down", "up":
+		n := 1
+		if id == "up" {
+			n = -1
+		}
+		s.chosen = max(min(s.chosen+n, len(s.rules)-1), 0)
+		if r := s.rule(); r != nil {
+			s.id = r.ID
+		}
+	case "pause":
+		return a.pause()
+	case "add":
+		a.askRuleText(a.text)
+	case "undo":
+		return a.undoRule()
+	case "flows":
+		return s.showFlows(a)
+	}
+	r := s.rule()
+	if r == nil {
+		return nil
+	}
+	switch id {
+	case "keep":
+		if !r.Pending {
+			a.say("that rule is confirmed already")
+			return nil
+		}
+		return a.confirmRule(r.ID, nil)
+	case "remove":
+		return a.askRemove(r)
+	case "copy":
+		return a.copy(r.Text())
+	}
+	return nil
+}
+
+// rule is the chosen rule of ctview's own.
+func (s *notrack) rule() *model.NotrackRule {
+	if s.chosen < 0 || s.chosen >= len(s.rules) {
+		return nil
+	}
+	return &s.rules[s.chosen]
+}
+
+// showFlows shows the flows of the first rule's addresses and ports, as far as a filter can say it.
+func (s *notrack) showFlows(a *App) tea.Cmd {
+	r := s.rule()
+	if r == nil || len(r.Rules) == 0 {
+		return nil
+	}
+	text := ruleFilter(&r.Rules[0])
+	f, err := model.ParseFilter(text, a.opt.Parse)
+	if err != nil {
+		a.fail(err.Error())
+		return nil
+	}
+	a.current = 0
+	return a.setFilter(f, text)
+}
+
+// ruleFilter is the filter of the flows that a rule covers in its own direction.
+func ruleFilter(r *model.Rule) string {
+	var out []string
+	if r.HasProto {
+		out = append(out, "proto "+r.Proto.String())
+	}
+	if r.Src.IsValid() {
+		out = append(out, "src "+r.Src.String())
+	}
+	if r.Dst.IsValid() {
+		out = append(out, "dst "+r.Dst.String())
+	}
+	if !r.Sport.Any() {
+		out = append(out, "sport "+r.Sport.String())
+	}
+	if !r.Dport.Any() {
+		out = append(out, "dport "+r.Dport.String())
+	}
+	return strings.Join(out, " and ")
+}
+
+type notrackAnswer struct {
+	rules     []model.NotrackRule
+	others    []model.ForeignRule
+	err       error
+	othersErr error
+	at        time.Time
+}
+
+func (s *notrack) ask(a *App, _ bool) func(context.Context) any {
+	rules, now := a.opt.Rules, a.opt.Now
+	if rules == nil {
+		return nil
+	}
+	return func(ctx context.Context) any {
+		n := &notrackAnswer{}
+		n.rules, n.err = rules.List(ctx)
+		n.others, n.othersErr = rules.Others(ctx)
+		n.at = now()
+		return n
+	}
+}
+
+func (s *notrack) take(a *App, answer any) tea.Cmd {
+	n, ok := answer.(*notrackAnswer)
+	if !ok {
+		return nil
+	}
+	s.got, s.rules, s.others, s.err, s.othersErr, s.at = true, n.rules, n.others, n.err, n.othersErr, n.at
+	if i := slices.IndexFunc(s.rules, func(r model.NotrackRule) bool { return r.ID == s.id }); i >= 0 {
+		s.chosen = i
+	}
+	s.chosen = max(min(s.chosen, len(s.rules)-1), 0)
+	if r := s.rule(); r != nil {
+		s.id = r.ID
+	}
+	return nil
+}
+
+// ruleCmd runs do off the loop, tells its error or done, and asks again.
+func (a *App) ruleCmd(do func(context.Context) (string, error)) tea.Cmd {
+	if a.opt.Rules == nil {
+		a.fail("NOTRACK rules cannot be made here")
+		return nil
+	}
+	ctx := a.ctx
+	return func() tea.Msg {
+		text, err := do(ctx)
+		return doneMsg{func(a *App) tea.Cmd {
+			if err != nil {
+				a.fail(err.Error())
+			} else {
+				a.say(model.Escape(text))
+			}
+			return a.ask(true)
+		}}
+	}
+}
+
+func (a *App) undoRule() tea.Cmd {
+	rules := a.opt.Rules
+	return a.ruleCmd(func(ctx context.Context) (string, error) {
+		r, err := rules.Undo(ctx)
+		return "taken back: " + r.Text() + ". A deleted flow cannot come back.", err
+	})
+}
+
+// confirmRule keeps a rule beyond its trial.
+func (a *App) confirmRule(id string, keep *model.Keep) tea.Cmd {
+	rules := a.opt.Rules
+	return a.ruleCmd(func(ctx context.Context) (string, error) {
+		return "confirmed", rules.Confirm(ctx, id, keep)
+	})
+}
+
+func (a *App) askRemove(r *model.NotrackRule) tea.Cmd {
+	id, rules := r.ID, a.opt.Rules
+	a.push(&confirm{head: "Remove this rule?", lines: []string{model.Escape(r.Text()), "New packets of it are tracked again."}, key: "y", verb: "remove",
+		yes: func(a *App) tea.Cmd {
+			return a.ruleCmd(func(ctx context.Context) (string, error) { return "removed", rules.Remove(ctx, id) })
+		}})
+	return nil
+}
+
+// askRuleText asks for what a new rule is to match, as a filter or a tuple.
+func (a *App) askRuleText(text string) {
+	if a.opt.Rules == nil {
+		a.fail("NOTRACK rules cannot be made here")
+		return
+	}
+	a.push(newPrompt("NOTRACK for (filter, or tuple)", text, func(t string) []model.Completion { return model.Complete(t, len(t), a.dyn) },
+		func(a *App, text string) (tea.Cmd, error) {
+			if text == "" {
+				return nil, errors.New("an empty rule would match every packet")
+			}
+			r, err := model.ParseRule(text)
+			if err != nil {
+				return nil, err
+			}
+			a.pop()
+			return a.openRule([]model.Rule{r}), nil
+		}))
+}
+
+// askNotrack opens the dialog for the marked flows, or the current one.
+func (s *flows) askNotrack(a *App) tea.Cmd {
+	var rules []model.Rule
+	for k := range s.marks {
+		t := k.OrigTuple()
+		rules = append(rules, model.RuleFromTuple(&t))
+	}
+	slices.SortFunc(rules, func(x, y model.Rule) int { return strings.Compare(x.String(), y.String()) })
+	if len(rules) == 0 {
+		r, ended := s.current()
+		if r == nil {
+			return nil
+		}
+		if ended {
+			a.fail("that flow ended " + ago(a) + " ago")
+			return nil
+		}
+		rules = []model.Rule{model.RuleFromFlow(&r.Flow)}
+	}
+	return a.openRule(rules)
+}
+
+// askNotrackFilter opens the dialog for what a filter matches.
+func (a *App) askNotrackFilter(text string) tea.Cmd {
+	r, err := model.RuleFromFilter(text)
+	if err != nil {
+		a.fail("no rule can say that: " + err.Error())
+		return nil
+	}
+	return a.openRule([]model.Rule{r})
+}
+
+// quitting asks what becomes of the rules that end with the session, if there are any.
+func (a *App) quitting() tea.Cmd {
+	rules, ctx := a.opt.Rules, a.ctx
+	if rules == nil || !a.installed || a.quitAsked {
+		return tea.Quit
+	}
+	return func() tea.Msg {
+		list, err := rules.List(ctx)
+		var mine []string
+		for _, r := range list {
+			if r.Mine && (r.Keep == model.KeepSession || r.Pending) {
+				mine = append(mine, r.ID)
+			}
+		}
+		if err != nil || len(mine) == 0 {
+			return tea.QuitMsg{}
+		}
+		return doneMsg{func(a *App) tea.Cmd {
+			m := &menu{head: fmt.Sprintf("%d temporary NOTRACK rules will be removed", len(mine))}
+			m.choices = []choice{{key: "q", text: "remove and quit"}, {key: "k", text: "keep and quit"}, {key: "s", text: "stay (Esc)"}}
+			a.quitAsked = true
+			m.pick = func(a *App, i int, _ string) tea.Cmd {
+				a.pop()
+				a.quitAsked = false
+				switch i {
+				case 0:
+					return tea.Quit
+				case 1:
+					return keepAndQuit(rules, ctx, mine)
+				}
+				return nil
+			}
+			a.push(m)
+			return nil
+		}}
+	}
+}
+
+func keepAndQuit(rules Rules, ctx context.Context, ids []string) tea.Cmd {
+	return func() tea.Msg {
+		keep := model.KeepUntilRemoved
+		for _, id := range ids {
+			if err := rules.Confirm(ctx, id, &keep); err != nil {
+				return doneMsg{func(a *App) tea.Cmd {
+					a.fail("not quit: " + err.Error())
+					return nil
+				}}
+			}
+		}
+		return tea.QuitMsg{}
+	}
+}

@@ -1,0 +1,192 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// fakeRules answers with what it was given and remembers what it was told.
+type fakeRules struct {
+	list     []model.NotrackRule
+	others   []model.ForeignRule
+	preview  model.NotrackPreview
+	asked    []RuleRequest
+	applied  []RuleRequest
+	del      bool
+	kept     []string
+	removed  []string
+	undone   int
+	applyErr error
+}
+
+func (r *fakeRules) List(context.Context) ([]model.NotrackRule, error)   { return r.list, nil }
+func (r *fakeRules) Others(context.Context) ([]model.ForeignRule, error) { return r.others, nil }
+func (r *fakeRules) Preview(_ context.Context, q RuleRequest) (*model.NotrackPreview, error) {
+	r.asked = append(r.asked, q)
+	p := r.preview
+	return &p, nil
+}
+func (r *fakeRules) Apply(_ context.Context, q RuleRequest, del bool) (model.NotrackResult, error) {
+	r.applied, r.del = append(r.applied, q), del
+	return model.NotrackResult{Rule: model.NotrackRule{ID: "ab12cd", Rules: q.Rules, Keep: q.Keep, Pending: true}, Verified: true, Packets: 42}, r.applyErr
+}
+func (r *fakeRules) Confirm(_ context.Context, id string, keep *model.Keep) error {
+	r.kept = append(r.kept, fmt.Sprint(id, " ", keep != nil && *keep == model.KeepUntilRemoved))
+	return nil
+}
+func (r *fakeRules) Remove(_ context.Context, ids ...string) error {
+	r.removed = append(r.removed, ids...)
+	return nil
+}
+func (r *fakeRules) Undo(context.Context) (model.NotrackRule, error) {
+	r.undone++
+	return model.NotrackRule{}, nil
+}
+
+func mustRule(t testing.TB, text string) model.Rule {
+	t.Helper()
+	r, err := model.ParseRule(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// mockRules are the rules and the preview of the mock-up.
+func mockRules(t testing.TB) *fakeRules {
+	at := start.Add(-6 * time.Minute)
+	return &fakeRules{
+		list: []model.NotrackRule{
+			{ID: "a1b2c3", Rules: []model.Rule{mustRule(t, "udp and dport 53")}, Backend: "nftables", Table: "inet ctview", Hooks: "prerouting output",
+				Packets: [2]uint64{91204, 90877}, Bytes: [2]uint64{6.1e6, 31.4e6}, Keep: model.KeepSession, Mine: true, Who: "root", When: at},
+			{ID: "d4e5f6", Rules: []model.Rule{mustRule(t, "src 10.0.0.0/8 and tcp and dport 8080")}, Backend: "nftables", Table: "inet ctview",
+				Hooks: "prerouting output", Pending: true, Left: 42 * time.Second, Who: "root", When: at},
+		},
+		others: []model.ForeignRule{{Place: "inet fw4/notrack_lan", Hook: "prerouting", Match: "udp dport 53\x1b[2J", Packets: 594, Bytes: 50100, HasCounter: true}},
+		preview: model.NotrackPreview{Covered: 6101, Backend: "nftables", Why: "the kernel answers nf_tables",
+			Commands: []string{"nft add rule inet ctview prerouting ip saddr 192.168.1.77 tcp dport 25 counter notrack",
+				"nft add rule inet ctview prerouting ip daddr 192.168.1.77 tcp sport 25 counter notrack"},
+			Warnings: []model.NotrackWarning{
+				{Kind: model.WarnNAT, Count: 6101, Text: "6101 of them are source-NATed. Untracked packets are NOT translated: they would leave with source 192.168.1.77 and get no answer."},
+				{Kind: model.WarnFirewall, Text: `inet filter/forward accepts "ct state established,related" and drops the rest; nothing accepts "ct state untracked". Matching traffic will be dropped.`}},
+			Session: "ssh 192.0.2.9:50514 > 192.0.2.1:22"},
+	}
+}
+
+func TestNotrackScreen(t *testing.T) {
+	atSizes(t, "notrack", func(g *rig) { g.a.opt.Rules = mockRules(g.t); g.keys("6", "j") }, nil)
+	atSizes(t, "notrack-add", func(g *rig) {
+		g.a.opt.Rules = mockRules(g.t)
+		g.command("notrack src 192.168.1.77 and tcp and dport 25")
+		g.keys("61")
+	}, nil)
+}
+
+func TestNotrackDialog(t *testing.T) {
+	r := mockRules(t)
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("j", "N")
+	if len(r.asked) != 1 || r.asked[0].Rules[0].String() != model.RuleFromFlow(&mockFlows()[1].Flow).String() {
+		t.Fatalf("previewed %v", r.asked)
+	}
+	g.keys("6100", "enter")
+	if len(r.applied) != 0 || g.line("not 6101") == "" {
+		t.Fatalf("installed with a wrong count:\n%s", g.screen())
+	}
+	g.keys("tab", "space", "tab", "right", "tab", "space", "tab", "backspace", "1", "enter")
+	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || !r.del {
+		t.Fatalf("installed %+v, deletion %v\n%s", r.applied, r.del, g.screen())
+	}
+	if g.line("42 packets were seen, none of them tracked") == "" || len(r.kept) != 0 {
+		t.Fatalf("the second question is missing:\n%s", g.screen())
+	}
+	g.keys("y")
+	if len(r.kept) != 1 || r.kept[0] != "ab12cd false" {
+		t.Errorf("kept %v", r.kept)
+	}
+}
+
+func TestNotrackRefusedAndMine(t *testing.T) {
+	r := mockRules(t)
+	r.preview.SessionHit = true
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N", "6101", "enter")
+	if len(r.applied) != 0 {
+		t.Fatal("the own session was taken without its word")
+	}
+	g.keys("ctrl+u", "mine", "enter")
+	if len(r.applied) != 1 {
+		t.Fatalf("mine was not taken:\n%s", g.screen())
+	}
+	r = mockRules(t)
+	r.preview.Warnings[0].Refuse = true
+	g = newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N", "6101", "enter")
+	if len(r.applied) != 0 || g.line("It cannot be installed") == "" {
+		t.Errorf("a refused rule was installed:\n%s", g.screen())
+	}
+}
+
+func TestNotrackKeys(t *testing.T) {
+	r := mockRules(t)
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("6", "D", "y", "j", "c", "u")
+	if strings.Join(r.removed, ",") != "a1b2c3" || strings.Join(r.kept, ",") != "d4e5f6 false" || r.undone != 1 {
+		t.Errorf("removed %v, kept %v, undone %d", r.removed, r.kept, r.undone)
+	}
+	g.keys("k", "enter")
+	if g.a.text != "proto udp and dport 53" {
+		t.Errorf("Enter shows %q", g.a.text)
+	}
+	ro := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r; o.ReadOnly = true })
+	ro.keys("N", "6", "a", "D", "u", "c")
+	ro.command("notrack udp and dport 53")
+	if len(r.removed) != 1 || len(r.asked) != 0 || r.undone != 1 {
+		t.Error("--read-only changed something")
+	}
+}
+
+func TestNotrackQuit(t *testing.T) {
+	quits := func(g *rig) bool {
+		for _, m := range g.raw {
+			if _, ok := m.(tea.QuitMsg); ok {
+				return true
+			}
+		}
+		return false
+	}
+	for _, tt := range []struct {
+		keys []string
+		quit bool
+		kept int
+	}{{[]string{"q"}, false, 0}, {[]string{"q", "q"}, true, 0}, {[]string{"q", "k"}, true, 1}, {[]string{"q", "esc"}, false, 0}, {[]string{"ctrl+c", "ctrl+c"}, true, 0}} {
+		r := mockRules(t)
+		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+		g.keys("N", "6101", "enter", "esc")
+		g.keys(tt.keys...)
+		if quits(g) != tt.quit || len(r.kept) != tt.kept {
+			t.Errorf("%v: quit %v, kept %v\n%s", tt.keys, quits(g), r.kept, g.screen())
+		}
+		if !tt.quit && len(tt.keys) == 1 && g.line("1 temporary NOTRACK rules will be removed") == "" {
+			t.Errorf("not asked:\n%s", g.screen())
+		}
+	}
+}
+
+func TestNotrackError(t *testing.T) {
+	r := mockRules(t)
+	r.applyErr = errors.New("notrack: no nf_tables\x1b[2J")
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N", "6101", "enter")
+	if g.line(`notrack: no nf_tables\x1b[2J`) == "" {
+		t.Errorf("screen:\n%s", g.screen())
+	}
+}

@@ -1,0 +1,349 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
+)
+
+// A ruleDialog shows what NOTRACK rules would do, and installs them once their count was typed.
+type ruleDialog struct {
+	rules   []model.Rule
+	keep    int // index of keeps
+	del     bool
+	focus   int // 0 typing, then the fields
+	typing  edit
+	wrong   bool
+	preview *model.NotrackPreview
+	err     error
+	asked   int // numbers the questions, so that an old answer is dropped
+	top     int
+}
+
+// keeps are the lives that can be chosen.
+var keeps = []struct {
+	keep model.Keep
+	name string
+}{{model.KeepSession, "until quit"}, {600, "10 min"}, {model.KeepUntilRemoved, "stay"}}
+
+// The fields that Tab goes through.
+const (
+	fieldWord = iota
+	fieldScope
+	fieldKeep
+	fieldDelete
+	fields
+)
+
+// openRule opens the dialog for rules.
+func (a *App) openRule(rules []model.Rule) tea.Cmd {
+	if a.opt.Rules == nil {
+		a.fail("NOTRACK rules cannot be made here")
+		return nil
+	}
+	d := &ruleDialog{rules: rules}
+	a.push(d)
+	return d.look(a)
+}
+
+// look asks for the preview.
+func (d *ruleDialog) look(a *App) tea.Cmd {
+	d.asked++
+	n, q, rules, ctx := d.asked, d.request(), a.opt.Rules, a.ctx
+	d.preview, d.err = nil, nil
+	return func() tea.Msg {
+		p, err := rules.Preview(ctx, q)
+		return doneMsg{func(*App) tea.Cmd {
+			if n == d.asked {
+				d.preview, d.err = p, err
+			}
+			return nil
+		}}
+	}
+}
+
+func (d *ruleDialog) request() RuleRequest {
+	return RuleRequest{Rules: slices.Clone(d.rules), Keep: keeps[d.keep].keep}
+}
+
+func (d *ruleDialog) name() string        { return "Add NOTRACK" }
+func (d *ruleDialog) bindings() []binding { return ruleDialogBindings }
+func (d *ruleDialog) covers() bool        { return true }
+
+var ruleDialogBindings = []binding{
+	{id: "cancel", keys: []string{"esc"}, help: "cancel, nothing is changed", hint: "cancel", group: groupLook},
+	{id: "field", keys: []string{"tab"}, help: "next field", hint: "field", group: groupLook},
+	{id: "change", keys: []string{"space"}, help: "change the field", hint: "change", group: groupLook},
+	{id: "install", keys: []string{"enter"}, help: "install", hint: "install", group: groupAct, writes: true},
+	{id: "pagedown", keys: []string{"pgdown"}, help: "further down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup"}, help: "further up", group: groupMove},
+}
+
+func (d *ruleDialog) do(*App, string) tea.Cmd { return nil } // typed takes every key
+
+// word is what has to be typed.
+func (d *ruleDialog) word() string {
+	if d.preview != nil && d.preview.SessionHit {
+		return "mine"
+	}
+	if d.preview != nil && d.preview.Covered > 0 {
+		return strconv.Itoa(d.preview.Covered)
+	}
+	return "yes"
+}
+
+func (d *ruleDialog) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch s := k.String(); s {
+	case "esc":
+		a.pop()
+	case "tab", "down":
+		d.focus = (d.focus + 1) % fields
+	case "shift+tab", "up":
+		d.focus = (d.focus + fields - 1) % fields
+	case "pgdown":
+		d.top += 5
+	case "pgup":
+		d.top = max(d.top-5, 0)
+	case "enter":
+		return d.install(a), true
+	case "ctrl+z", "ctrl+l":
+		return nil, false
+	case "space", "left", "right":
+		if d.focus != fieldWord {
+			return d.change(a, s == "left"), true
+		}
+		d.typing.key(k)
+	default:
+		d.focus, d.wrong = fieldWord, false
+		d.typing.key(k)
+	}
+	return nil, true
+}
+
+func (d *ruleDialog) pasted(_ *App, text string) tea.Cmd {
+	d.typing.insert(text)
+	return nil
+}
+
+// change takes the next value of the field that has the focus.
+func (d *ruleDialog) change(a *App, back bool) tea.Cmd {
+	switch d.focus {
+	case fieldScope:
+		for i := range d.rules {
+			d.rules[i].OneWay = !d.rules[i].OneWay
+		}
+		return d.look(a)
+	case fieldKeep:
+		step := 1
+		if back {
+			step = len(keeps) - 1
+		}
+		d.keep = (d.keep + step) % len(keeps)
+	case fieldDelete:
+		d.del = !d.del
+	}
+	return nil
+}
+
+// install installs the rules for their trial and then asks whether to keep them.
+func (d *ruleDialog) install(a *App) tea.Cmd {
+	p := d.preview
+	if p == nil {
+		return nil
+	}
+	if p.Refused() != "" {
+		a.fail(p.Refused())
+		return nil
+	}
+	if strings.TrimSpace(d.typing.String()) != d.word() {
+		d.wrong = true
+		return nil
+	}
+	a.pop()
+	q, del, rules, ctx := d.request(), d.del, a.opt.Rules, a.ctx
+	a.installed = true
+	a.say("installing " + a.marks.ellipsis)
+	return func() tea.Msg {
+		res, err := rules.Apply(ctx, q, del)
+		return doneMsg{func(a *App) tea.Cmd {
+			if err != nil {
+				a.fail(err.Error())
+				return a.ask(true)
+			}
+			return a.installedRule(&res)
+		}}
+	}
+}
+
+// installedRule tells what installing did and asks whether the rule shall stay.
+func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
+	if res.TakenBack != "" {
+		a.fail("taken back: " + res.TakenBack)
+		return a.ask(true)
+	}
+	lines := []string{model.Escape(res.Rule.Text())}
+	if res.Existed {
+		lines = append(lines, "That rule was there already.")
+	}
+	if res.Deleted > 0 {
+		lines = append(lines, fmt.Sprintf("%d entries deleted.", res.Deleted))
+	}
+	switch {
+	case res.Verified:
+		lines = append(lines, fmt.Sprintf("It works: %d packets were seen, none of them tracked.", res.Packets))
+	default:
+		lines = append(lines, "No packet of it was seen yet.")
+	}
+	lines = append(lines, fmt.Sprintf("It goes by itself in %d s unless you keep it.", int(trial.Seconds())))
+	id := res.Rule.ID
+	a.say("installed on trial; c on the Notrack screen confirms it, too")
+	a.push(&confirm{head: "Keep this NOTRACK rule?", lines: lines, key: "y", verb: "keep (" + res.Rule.Keep.String() + ")",
+		yes: func(a *App) tea.Cmd { return a.confirmRule(id, nil) }})
+	return a.ask(true)
+}
+
+func (d *ruleDialog) draw(a *App, f *frame) {
+	a.titleLine(f)
+	a.tabsLine(f)
+	f.begin(head)
+	f.text(" Add NOTRACK for: " + model.Escape(model.RulesText(d.rules)))
+	f.end()
+	lines := d.lines(f)
+	room := f.h - f.y() - 4
+	d.top = max(min(d.top, len(lines)-room), 0)
+	for _, l := range lines[d.top:min(len(lines), d.top+room)] {
+		f.begin(plain)
+		f.styled(l.look, " "+l.text)
+		f.end()
+	}
+	f.blanks(f.h - 4)
+	d.fieldLines(f)
+	f.begin(plain)
+	f.text(" ")
+	f.styled(a.noteLog, a.message())
+	f.end()
+	a.hints(f, d.bindings())
+}
+
+// lines are the preview: commands, what matches, warnings.
+func (d *ruleDialog) lines(f *frame) []statLine {
+	var out []statLine
+	add := func(look role, lead, text string) {
+		for i, l := range wrap(text, f.w-4-width(lead)) {
+			if i > 0 {
+				lead = strings.Repeat(" ", width(lead))
+			}
+			out = append(out, statLine{text: lead + l, look: look})
+		}
+	}
+	switch {
+	case d.err != nil:
+		add(alarm, "", model.Escape(d.err.Error()))
+		return out
+	case d.preview == nil:
+		add(plain, "", "looking "+f.mk.ellipsis)
+		return out
+	}
+	p := d.preview
+	out = append(out, statLine{})
+	for _, c := range p.Commands {
+		add(plain, "  ", model.Escape(c))
+	}
+	out = append(out, statLine{})
+	then := "they stay in the table until they time out"
+	if d.del {
+		then = "they are deleted, too"
+	}
+	add(plain, "  ", fmt.Sprintf("matches now: %d flows (%s)", p.Covered, then))
+	for _, w := range p.Warnings {
+		look := warn
+		if w.Refuse {
+			look = alarm
+		}
+		add(look, "! "+padRight(w.Kind.String(), 10)+" ", model.Escape(w.Text))
+	}
+	if p.Session != "" {
+		hit := "is not matched"
+		if p.SessionHit {
+			hit = "IS MATCHED"
+		}
+		add(plain, "  ", "your ssh session ("+model.Escape(p.Session)+") "+hit)
+	}
+	add(plain, "  ", "backend: "+p.Backend+dotted(p.Why))
+	return out
+}
+
+func dotted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + model.Escape(s) + ")"
+}
+
+// fieldLines write what can be changed and what has to be typed.
+func (d *ruleDialog) fieldLines(f *frame) {
+	pick := func(names []string, at int) string {
+		out := make([]string, len(names))
+		for i, n := range names {
+			m := "( ) "
+			if i == at {
+				m = "(o) "
+			}
+			out[i] = m + n
+		}
+		return strings.Join(out, " ")
+	}
+	scope := 0
+	if len(d.rules) > 0 && d.rules[0].OneWay {
+		scope = 1
+	}
+	names := make([]string, len(keeps))
+	for i, k := range keeps {
+		names[i] = k.name
+	}
+	box := "[ ]"
+	if d.del {
+		box = "[x]"
+	}
+	look := func(field int) role {
+		if d.focus == field {
+			return selected
+		}
+		return plain
+	}
+	f.begin(plain)
+	f.text(" ")
+	dirs, until := []string{"both directions", "one"}, "keep "
+	if f.w < 90 {
+		dirs, names, until = []string{"both", "one"}, []string{"quit", "10m", "stay"}, "until "
+	}
+	f.styled(look(fieldScope), pick(dirs, scope))
+	f.text("  ")
+	f.styled(look(fieldKeep), until+pick(names, d.keep))
+	f.text("  ")
+	f.styled(look(fieldDelete), box+" delete entries")
+	f.end()
+	f.begin(plain)
+	w := d.word()
+	lead := " Type " + w + " to install: "
+	if d.preview != nil && d.preview.Refused() != "" {
+		lead = " It cannot be installed. "
+	}
+	f.styled(strong, lead)
+	if d.focus == fieldWord {
+		f.cursorX, f.cursorY, f.hasCursor = f.x+width(d.typing.String()), f.y(), true
+	}
+	t := d.typing.String()
+	f.text(t + strings.Repeat("_", max(width(w)-width(t), 0)))
+	tail := fmt.Sprintf("   rolls back in %d s unless confirmed again", int(trial.Seconds()))
+	if d.wrong {
+		tail = "   not " + w
+	}
+	f.text(tail)
+	f.end()
+}
