@@ -2,6 +2,7 @@ package ctcompat
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -676,3 +677,20 @@ junk more
 -L -w
 -L -m
 `
+
+// TestNoLabels compares what is said where connlabel.conf is missing, or names nothing.
+func TestNoLabels(t *testing.T) {
+	w := newWorld(t)
+	lines := []string{"-L -o labels", "-L -o labels -o labels", "-L -l customer", "-L -l customer,x -o labels", "-U -f ipv4 --label-add x",
+		"-U -f ipv4 --label-del x", "-U -f ipv4 --label-del", "-L -o labels -l x", "-L -l ''", "-E -l x", "-I --label-add x"}
+	w.write(connlabelConf, "# nothing\n")
+	for _, l := range lines {
+		w.same(l)
+	}
+	if err := os.Remove(connlabelConf); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lines {
+		w.same(l)
+	}
+}

@@ -31,9 +31,9 @@ const (
 type getopt struct {
 	args  []string // args[0] is the program's name
 	short map[byte]argKind
-	long  []longOption
-	exact []longOption // like long, but never abbreviated
-	posix bool         // POSIXLY_CORRECT: stop at the first operand
+	long  [][]longOption // tables, in order
+	exact []longOption   // like long, but never abbreviated
+	posix bool           // POSIXLY_CORRECT: stop at the first operand
 
 	index    int
 	value    string // optarg
@@ -45,7 +45,7 @@ type getopt struct {
 
 // newGetopt returns a getopt over args, whose first word is the program's name.
 func newGetopt(args []string, short map[byte]argKind, long []longOption, posix bool) *getopt {
-	return &getopt{args: append([]string(nil), args...), short: short, long: long, posix: posix, index: 1, firstOp: 1, behindOp: 1}
+	return &getopt{args: append([]string(nil), args...), short: short, long: [][]longOption{long}, posix: posix, index: 1, firstOp: 1, behindOp: 1}
 }
 
 // next returns the value of the next option, optEnd, optUnknown or optNoValue.
@@ -156,25 +156,37 @@ func (g *getopt) longOption(word string) int {
 
 // find returns the option called name, or the one that name abbreviates: nil where several different ones match.
 func (g *getopt) find(name string) *longOption {
+	for _, table := range g.long {
+		if o := named(table, name); o != nil {
+			return o
+		}
+	}
+	if o := named(g.exact, name); o != nil {
+		return o
+	}
 	var found *longOption
-	for _, list := range [][]longOption{g.long, g.exact} {
-		for i := range list {
-			if list[i].name == name {
-				return &list[i]
+	for _, table := range g.long {
+		for i := range table {
+			o := &table[i]
+			switch {
+			case !strings.HasPrefix(o.name, name):
+			case found == nil:
+				found = o
+			case found.arg != o.arg || found.val != o.val:
+				return nil
 			}
 		}
 	}
-	for i := range g.long {
-		o := &g.long[i]
-		switch {
-		case !strings.HasPrefix(o.name, name):
-		case found == nil:
-			found = o
-		case found.arg != o.arg || found.val != o.val:
-			return nil
+	return found
+}
+
+func named(table []longOption, name string) *longOption {
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
 		}
 	}
-	return found
+	return nil
 }
 
 func (g *getopt) setValue(s string) { g.value, g.hasValue = s, true }

@@ -286,7 +286,7 @@ func (p *parser) protocol(arg string) error {
 	p.cmd.t.orig.Proto = num
 	p.cmd.t.has |= hasOrigProto
 	p.merges++
-	p.g.long = append(append([]longOption(nil), p.g.long...), proto.longFor(p.merges*offsetStep)...)
+	p.g.long = append(p.g.long, proto.longFor(p.merges*offsetStep))
 	return nil
 }
 
