@@ -28,3 +28,6 @@ func (k *Kernel) ProbeSubsystem(ctx context.Context, id netfilter.SubsystemID) e
 
 // Jumped is jumped.
 var Jumped = jumped
+
+// ParseProcStats is parseProcStats.
+var ParseProcStats = parseProcStats

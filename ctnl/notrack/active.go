@@ -3,7 +3,10 @@ package notrack
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // trackingExprs are the expressions that make a namespace track connections while a rule has them (nf_ct_netns_get in
@@ -21,17 +24,8 @@ var trackingXT = map[string]bool{"conntrack": true, "state": true, "connmark": t
 // conntrack, a legacy NAT or mangle table that may, or entries in the table.
 func active(rs *ruleset, ns Namespace) bool {
 	for i := range rs.chains {
-		c := &rs.chains[i]
-		if ours(&nftTable{family: c.family, name: c.table}) || strings.HasPrefix(c.table, watchPrefix) {
-			continue
-		}
-		for j := range c.rules {
-			for _, x := range c.rules[j].exprs {
-				xt := (x.name == "match" || x.name == "target") && trackingXT[xtName(x)]
-				if trackingExprs[x.name] || xt && !(xtName(x) == "CT" && xtNotrack(&x)) {
-					return true
-				}
-			}
+		if slices.ContainsFunc(rs.chains[i].rules, rs.chains[i].tracks) {
+			return true
 		}
 	}
 	for _, l := range legacyRules(ns) {
@@ -40,6 +34,18 @@ func active(rs *ruleset, ns Namespace) bool {
 		}
 	}
 	return false
+}
+
+// tracks reports whether the chain is not ctview's and rule r makes the namespace track connections.
+func (c *nftChain) tracks(r nftRule) bool {
+	if ours(&nftTable{family: c.family, name: c.table}) || strings.HasPrefix(c.table, watchPrefix) {
+		return false
+	}
+	return slices.ContainsFunc(r.exprs, func(x nftExpr) bool {
+		xt := (x.name == "match" || x.name == "target") && trackingXT[xtName(x)]
+		return trackingExprs[x.name] || x.name == "objref" && be32(attr(x.data, unix.NFTA_OBJREF_IMM_TYPE)) == objectHelper ||
+			xt && !(xtName(x) == "CT" && xtNotrack(&x))
+	})
 }
 
 // watchPrefix begins the name of the tables of package states.

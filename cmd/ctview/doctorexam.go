@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"ctview/ctnl"
+	"ctview/ctnl/notrack"
+	"ctview/model"
+
+	"golang.org/x/sys/unix"
+)
+
+// An exam is what doctor saw; judge tells what it means. What could not be seen says so by its error or OK field.
+type exam struct {
+	netns    string // as asked for
+	release  string // of the kernel
+	uid      int
+	netAdmin bool // CAP_NET_ADMIN is effective
+
+	probe   error // of asking ctnetlink for its counter
+	sys     model.System
+	entries model.Setting
+	cpus    []model.CPUStats
+	cpusErr error
+
+	join    error // of subscribing to events
+	rcvbuf  int   // bytes as the kernel counts them
+	forced  bool
+	rmemMax model.Setting
+
+	firewall    notrack.Firewall
+	firewallErr error
+	helpers     []string // modules that are loaded or built in
+
+	logInvalid model.Setting
+	loggers    [2]string // of IPv4 and IPv6: "NONE" or a name, "" where it cannot be read
+
+	userns error // of making a user and a network namespace as this user
+}
+
+// examine looks without changing anything. The error is that of entering ns for other reasons than permission.
+func examine(ctx context.Context, ns *ctnl.Netns, name string) (*exam, error) {
+	x := &exam{netns: name, uid: os.Getuid(), release: kernelRelease(), netAdmin: hasCap(unix.CAP_NET_ADMIN)}
+	k := ctnl.NewKernel(ns)
+	defer k.Close()
+	x.sys, x.probe = k.System(ctx)
+	if x.sys.EntriesOK {
+		x.entries = model.Setting{Value: int64(x.sys.Entries), OK: true}
+	}
+	if x.probe != nil && !errors.Is(x.probe, ctnl.ErrPermission) && !errors.Is(x.probe, ctnl.ErrNoConntrack) {
+		return nil, x.probe
+	}
+	x.readFiles(ns)
+	if x.cpus, x.cpusErr = k.CPUStats(ctx); x.cpusErr != nil {
+		x.cpus, _, x.cpusErr = ns.ProcStats()
+	}
+	x.subscribe(ns)
+	x.firewall, x.firewallErr = notrack.Look(ns)
+	x.userns = tryUserNS(ctx)
+	return x, nil
+}
+
+// readFiles reads what /proc and /sys tell anybody who may enter ns.
+func (x *exam) readFiles(ns *ctnl.Netns) {
+	number := func(name string) (s model.Setting) {
+		text, err := ns.Sysctl(name)
+		if err != nil {
+			return s
+		}
+		v, err := strconv.ParseInt(text, 10, 64)
+		return model.Setting{Value: v, OK: err == nil}
+	}
+	if !x.entries.OK {
+		x.entries = number("nf_conntrack_count")
+	}
+	x.logInvalid = number("nf_conntrack_log_invalid")
+	for i, family := range []string{"2", "10"} {
+		x.loggers[i], _ = ns.Sysctl("nf_log/" + family)
+	}
+	if b, err := os.ReadFile("/proc/sys/net/core/rmem_max"); err == nil {
+		v, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+		x.rmemMax = model.Setting{Value: v, OK: err == nil}
+	}
+	x.helpers = helperModules(x.release)
+}
+
+// subscribe joins the groups of events and leaves them again.
+func (x *exam) subscribe(ns *ctnl.Netns) {
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{})
+	if err != nil {
+		x.join = err
+		return
+	}
+	x.rcvbuf, x.forced = w.RcvBuf()
+	_ = w.Close()
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// hasCap reports whether a capability below 32 is effective in this process.
+func hasCap(n int) bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective&(1<<n) != 0
+}
+
+// helperNames are the connection tracking helpers of the kernel, by the names of their modules after nf_conntrack_.
+var helperNames = []string{"amanda", "ftp", "h323", "irc", "netbios_ns", "pptp", "sane", "sip", "snmp", "tftp"}
+
+// helperModules returns those that are loaded or built into the kernel.
+func helperModules(release string) (names []string) {
+	builtin, _ := os.ReadFile(filepath.Join("/lib/modules", release, "modules.builtin"))
+	for _, n := range helperNames {
+		_, err := os.Stat("/sys/module/nf_conntrack_" + n)
+		if err == nil || strings.Contains(string(builtin), "/nf_conntrack_"+n+".ko\n") {
+			names = append(names, n)
+		}
+	}
+	return slices.Clip(names)
+}
+
+// tryUserNS starts a process in a user and a network namespace of its own, as ctview demo does without root, and
+// returns why that is not possible. The process is this program telling its version, which is thrown away.
+func tryUserNS(ctx context.Context) error {
+	c := exec.CommandContext(ctx, "/proc/self/exe", "version")
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	err := c.Run()
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err // "fork/exec /proc/self/exe" tells a user nothing
+	}
+	return err
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/model/format"
+)
+
+// judge turns what was seen into findings, always the same checks in the same order.
+func (x *exam) judge() []finding {
+	return []finding{
+		{Check: "kernel", Value: "Linux " + x.release},
+		x.permission(), x.ctnetlink(), x.tracking(), x.table(), x.counters(), x.events(), x.buffer(),
+		x.setting("acct", x.sys.Acct, "flows carry packets and bytes", "no packets, bytes and rates"),
+		x.setting("timestamp", x.sys.Timestamp, "flows carry when they began", "ages count from when ctview first saw a flow"),
+		x.nfTables(), x.iptables(), x.helper(), x.invalid(), x.demo(),
+	}
+}
+
+// where says which namespace a finding is about.
+func (x *exam) where() string {
+	if x.netns == "" {
+		return "this namespace"
+	}
+	return "namespace " + x.netns
+}
+
+// sysctl is the command that sets a setting of conntrack in the namespace.
+func (x *exam) sysctl(name, value string) string {
+	cmd := "sysctl -w net.netfilter." + name + "=" + value
+	_, err := strconv.Atoi(x.netns)
+	switch {
+	case x.netns == "":
+		return cmd
+	case strings.Contains(x.netns, "/"):
+		return "nsenter --net=" + x.netns + " " + cmd
+	case err == nil:
+		return "nsenter --net --target " + x.netns + " " + cmd
+	}
+	return "ip netns exec " + x.netns + " " + cmd
+}
+
+func (x *exam) permission() finding {
+	f := finding{Check: "permission", code: exitPermission}
+	_, cure := diagnose(ctnl.ErrPermission)
+	switch {
+	case errors.Is(x.probe, ctnl.ErrPermission):
+		f.Mark, f.Cure = markBad, cure
+		f.Value = fmt.Sprintf("uid %d may not ask for flows: no CAP_NET_ADMIN in %s", x.uid, x.where())
+		if x.netns != "" {
+			f.Cure = "run it with sudo: entering another namespace needs CAP_SYS_ADMIN"
+		}
+		if x.netAdmin {
+			f.Value = fmt.Sprintf("uid %d has CAP_NET_ADMIN, but not for %s, or not CAP_SYS_ADMIN to enter it", x.uid, x.where())
+		}
+	case errors.Is(x.join, ctnl.ErrPermission):
+		f.Mark, f.Value, f.Cure = markBad, "flows can be listed, events not: CAP_NET_ADMIN is missing", cure
+	default:
+		f.Value = fmt.Sprintf("uid %d has CAP_NET_ADMIN: flows, events, changes", x.uid)
+	}
+	return f
+}
+
+func (x *exam) ctnetlink() finding {
+	f := finding{Check: "ctnetlink", code: exitFailed}
+	switch {
+	case x.probe == nil && x.join == nil:
+		f.Value = "the kernel answers and sends events"
+	case errors.Is(x.probe, ctnl.ErrNoConntrack) || errors.Is(x.join, ctnl.ErrNoConntrack):
+		_, f.Cure = diagnose(ctnl.ErrNoConntrack)
+		f.Mark, f.Value, f.code = markBad, ctnl.ErrNoConntrack.Error(), exitNoConntrack
+	case errors.Is(x.probe, ctnl.ErrPermission) || errors.Is(x.join, ctnl.ErrPermission):
+		f.Mark, f.Value = markUnknown, "not asked: not permitted"
+	default:
+		f.Mark, f.Value = markBad, "events cannot be received: "+x.join.Error()
+	}
+	return f
+}
+
+func (x *exam) tracking() finding {
+	f := finding{Check: "tracking"}
+	switch {
+	case x.firewallErr == nil && x.firewall.Tracks != "":
+		f.Value = "active, because of " + x.firewall.Tracks
+	case x.entries.OK && x.entries.Value > 0:
+		f.Value = fmt.Sprintf("%d entries are there", x.entries.Value)
+		if x.firewallErr == nil {
+			f.Value += ", though no rule that uses conntrack was found"
+		}
+	case x.firewallErr != nil:
+		f.Mark, f.Value = markUnknown, "no entries; the rules are not told to this user"
+	default:
+		f.Mark = markNote
+		f.Value = "not active in " + x.where() + ": no rule uses conntrack, so the table stays empty"
+		f.Cure = "any such rule turns it on, e.g. nft add rule inet filter input ct state established counter"
+	}
+	return f
+}
+
+// Parts of the limit from which on the table is called full.
+const (
+	fillNote = 0.8
+	fillFull = 0.98
+)
+
+func (x *exam) table() finding {
+	f := finding{Check: "table"}
+	limit := x.sys.Max
+	if !x.entries.OK || !limit.OK {
+		return finding{Check: f.Check, Mark: markUnknown, Value: "entries and limit cannot be read"}
+	}
+	part := float64(x.entries.Value) / float64(max(limit.Value, 1))
+	f.Value = fmt.Sprintf("%d of %d entries (%.1f %%)", x.entries.Value, limit.Value, 100*part)
+	if b := x.sys.Buckets; b.OK {
+		f.Value += fmt.Sprintf(", %d buckets", b.Value)
+	}
+	if part >= fillNote {
+		f.Mark = markNote
+		f.Cure = fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d on the host; \"ctview list --group-by src\" shows who fills it", 2*limit.Value)
+	}
+	if part >= fillFull {
+		f.Value += ": full, packets of new flows are dropped"
+	}
+	return f
+}
+
+// worrying are the counters that should stay 0 (CTA_STATS_*).
+var worrying = []int{10, 11, 9}
+
+func (x *exam) counters() finding {
+	f := finding{Check: "counters"}
+	if x.cpusErr != nil || len(x.cpus) == 0 {
+		return finding{Check: f.Check, Mark: markUnknown, Value: "the per-CPU statistics cannot be read"}
+	}
+	r := statsReading{cpus: x.cpus}
+	var texts, cures []string
+	for _, n := range worrying {
+		v, has := r.sum(n)
+		if !has {
+			continue
+		}
+		name := format.StatName(n, false)
+		texts = append(texts, name+" "+strconv.FormatUint(v, 10))
+		if v > 0 {
+			f.Mark = markNote
+			cures = append(cures, name+": "+statMeanings[name])
+		}
+	}
+	f.Value = strings.Join(texts, ", ") + " since the namespace began"
+	if f.Mark == markNote {
+		f.Value += " (" + strings.Join(cures, "; ") + ")"
+		f.Cure = "\"ctview stats --watch\" tells whether it goes on"
+	}
+	return f
+}
+
+func (x *exam) events() finding {
+	f := finding{Check: "events"}
+	switch s := x.sys.Events; {
+	case !s.OK:
+		f.Mark, f.Value = markUnknown, "nf_conntrack_events cannot be read"
+	case s.Value == 0:
+		f.Mark, f.Value = markNote, "nf_conntrack_events=0: no events; changes show only when ctview reads the table again"
+		f.Cure = x.sysctl("nf_conntrack_events", "1")
+	case s.Value == 2:
+		f.Value = "nf_conntrack_events=2: on while somebody listens; flows older than the first listener end without an event, " +
+			"which ctview finds out by asking"
+	default:
+		f.Value = fmt.Sprintf("nf_conntrack_events=%d: every flow sends events", s.Value)
+	}
+	return f
+}
+
+// eventCharge is what the kernel charges the buffer for one event.
+const eventCharge = 1280
+
+func (x *exam) buffer() finding {
+	f := finding{Check: "buffer"}
+	if x.join != nil {
+		return finding{Check: f.Check, Mark: markUnknown, Value: "not tried: no event socket"}
+	}
+	f.Value = fmt.Sprintf("%s for events, some %d of them", model.AppendBytes(nil, uint64(x.rcvbuf)), x.rcvbuf/eventCharge)
+	if x.forced {
+		f.Value += " (SO_RCVBUFFORCE works)"
+		return f
+	}
+	if x.rcvbuf < 2*ctnl.DefaultRcvBuf {
+		f.Mark = markNote
+		f.Value += ": net.core.rmem_max holds it down; storms may cost events, which ctview counts and repairs"
+		f.Cure = fmt.Sprintf("sysctl -w net.core.rmem_max=%d, or CAP_NET_ADMIN in the first user namespace", ctnl.DefaultRcvBuf)
+	}
+	return f
+}
+
+// setting judges a switch that is better on.
+func (x *exam) setting(name string, s model.Setting, on, off string) finding {
+	full := "nf_conntrack_" + name
+	switch {
+	case !s.OK:
+		return finding{Check: name, Mark: markUnknown, Value: full + " cannot be read"}
+	case s.Value == 0:
+		return finding{Check: name, Mark: markNote, Value: full + "=0: " + off, Cure: x.sysctl(full, "1") + " (for flows that begin later)"}
+	}
+	return finding{Check: name, Value: fmt.Sprintf("%s=%d: %s", full, s.Value, on)}
+}
