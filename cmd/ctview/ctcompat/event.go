@@ -25,6 +25,7 @@ type follower struct {
 	r      *run
 	c      *command
 	p      *printer
+	names  *prognames
 	cancel context.CancelCauseFunc
 
 	losses, lost uint64
@@ -38,8 +39,8 @@ type follower struct {
 func (r *run) events(c *command) error {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	f := &follower{r: r, c: c, p: r.newPrinter(c, true), cancel: cancel, want: make(chan struct{}, 1)}
-	f.p.opt.Progname = newPrognames(r.ns).name
+	f := &follower{r: r, c: c, p: r.newPrinter(c, true), names: newPrognames(r.ns), cancel: cancel, want: make(chan struct{}, 1)}
+	f.p.opt.Progname = f.names.name
 	opt := ctnl.WatchOptions{Groups: c.groups(), RcvBuf: c.buffer}
 	if c.op == expEvent {
 		f.p.root = expRoot
@@ -112,6 +113,7 @@ func (f *follower) end(ctx context.Context, err error) error {
 
 // Apply prints the events that match.
 func (f *follower) Apply(_ int64, evs []model.Event) {
+	f.names.forget()
 	for i := range evs {
 		if f.c.match(&evs[i]) {
 			f.p.flow(&evs[i])

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,9 +66,9 @@ func (f *follow) stop(t *testing.T) (want, got result) {
 		result{f.out[1].String(), f.errs[1].String(), f.code}
 }
 
-// listeners returns how many netfilter sockets of the namespace have joined a group, and whether any has messages
-// queued.
-func (w *world) listeners() (n int, queued bool) {
+// listeners returns how many groups the netfilter sockets of the namespace have joined in all, and whether any socket
+// has messages queued.
+func (w *world) listeners() (joined int, queued bool) {
 	w.t.Helper()
 	b, err := os.ReadFile("/proc/thread-self/net/netlink")
 	if err != nil {
@@ -77,10 +79,28 @@ func (w *world) listeners() (n int, queued bool) {
 		if len(f) < 5 || f[1] != "12" || f[3] == "00000000" {
 			continue
 		}
-		n++
+		groups, err := strconv.ParseUint(f[3], 16, 32)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		joined += bits.OnesCount64(groups)
 		queued = queued || f[4] != "0"
 	}
-	return n, queued
+	return joined, queued
+}
+
+// groupsOf returns how many groups a command line joins.
+func groupsOf(line string) int {
+	n := 0
+	for _, kind := range []string{"NEW", "UPDATES", "DESTROY"} {
+		if strings.Contains(line, kind) {
+			n++
+		}
+	}
+	if n == 0 {
+		return 3
+	}
+	return n
 }
 
 // until polls until ok, for at most twenty seconds.
@@ -108,10 +128,12 @@ func (w *world) compareEvents(lines []string, act func()) {
 	w.t.Helper()
 	before, _ := w.listeners()
 	var all []*follow
+	want := before
 	for _, line := range lines {
 		all = append(all, w.follow(line))
+		want += 2 * groupsOf(line)
 	}
-	w.until("listeners", func() bool { n, _ := w.listeners(); return n == before+2*len(lines) })
+	w.until("listeners", func() bool { n, _ := w.listeners(); return n == want })
 	act()
 	w.until("all events to be read", func() bool {
 		_, queued := w.listeners()

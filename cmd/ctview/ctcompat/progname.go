@@ -17,6 +17,7 @@ import (
 type prognames struct {
 	ns    *ctnl.Netns
 	cache map[uint32]progname
+	batch map[uint32]string // answers given since forget
 }
 
 // A progname is the program that had a socket; the inode tells it from the next with the same port.
@@ -28,11 +29,24 @@ type progname struct {
 const maxPrognames = 1024
 
 func newPrognames(ns *ctnl.Netns) *prognames {
-	return &prognames{ns: ns, cache: map[uint32]progname{}}
+	return &prognames{ns: ns, cache: map[uint32]progname{}, batch: map[uint32]string{}}
 }
+
+// forget begins a batch of events: within one, a port stays whose it was. A flush makes thousands of events for one
+// program, and a look at each would make the kernel's queue overflow.
+func (p *prognames) forget() { clear(p.batch) }
 
 // name returns the name of the program that has the netlink port now, "" if it cannot be found: it may have ended.
 func (p *prognames) name(portid uint32) string {
+	name, ok := p.batch[portid]
+	if !ok {
+		name = p.find(portid)
+		p.batch[portid] = name
+	}
+	return name
+}
+
+func (p *prognames) find(portid uint32) string {
 	inode := p.inode(portid)
 	if inode == "" {
 		return ""
