@@ -2,10 +2,13 @@ package notrack
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,3 +66,35 @@ func readIn(ns Namespace, file string) string {
 
 // xtName returns the name of an xtables match or target (NFTA_MATCH_NAME and NFTA_TARGET_NAME are both 1).
 func xtName(x nftExpr) string { return cstr(attr(x.data, 1)) }
+
+// Active reports whether anything but ctview makes the namespace track connections. It changes and creates nothing.
+func Active(ns Namespace) (bool, error) {
+	if ns == nil {
+		ns = here{}
+	}
+	rd, err := dialConn(ns)
+	if err != nil {
+		return false, err
+	}
+	defer rd.Close()
+	rs := &ruleset{}
+	if _, err := rd.generation(); err == nil {
+		if rs, err = rd.readRuleset(); err != nil {
+			return false, err
+		}
+	}
+	return active(rs, ns), nil
+}
+
+// OwnTable makes a table of family inet that belongs to the netlink socket raw and goes with it (NFT_TABLE_F_OWNER,
+// Linux 5.12).
+func OwnTable(raw *netlink.Conn, name string) error {
+	err := newTable(raw, name, nftTableFOwner)
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("notrack: table %s: %w", name, ErrExists)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("notrack: table %s: this kernel cannot tie a table to a program (Linux 5.12 can): %w", name, err)
+	}
+	return wrap("make table "+name, err)
+}

@@ -1,0 +1,251 @@
+package states
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctview/ctnl"
+	"ctview/ctnl/notrack"
+)
+
+// The settings that make the kernel tell why a packet is INVALID, by namespace.
+const (
+	logInvalid = "/proc/sys/net/netfilter/nf_conntrack_log_invalid"
+	logger4    = "/proc/sys/net/netfilter/nf_log/2"  // AF_INET
+	logger6    = "/proc/sys/net/netfilter/nf_log/10" // AF_INET6
+)
+
+var reasonSettings = [...]struct{ path, value string }{
+	{logger4, "nfnetlink_log"}, {logger6, "nfnetlink_log"}, {logInvalid, "255"},
+}
+
+// A saved is what stood in the settings before, in a file of the runtime directory, so that a later ctview can put it
+// back where this one was killed.
+type saved struct {
+	PID     int               `json:"pid"`
+	Start   string            `json:"start"` // start time of the process: PIDs come again
+	Netns   string            `json:"netns"`
+	Boot    string            `json:"boot"`
+	Before  map[string]string `json:"before"`
+	Created time.Time         `json:"created"`
+}
+
+// A reasons holds the settings until restore.
+type reasons struct {
+	ns   notrack.Namespace
+	file string
+	was  map[string]string
+	log  *nflog
+	once sync.Once
+	err  error
+}
+
+// openReasons binds log group 0, where such messages go, saves the settings and changes them.
+func openReasons(ns notrack.Namespace) (*reasons, error) {
+	if _, err := RestoreReasons(ns); err != nil {
+		return nil, err
+	}
+	log, err := openLog(ns, 0)
+	if errors.Is(err, ErrBusy) {
+		return nil, fmt.Errorf("states: the kernel sends its reasons to log group 0: %w (ulogd?)", ErrBusy)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &reasons{ns: ns, log: log, was: map[string]string{}}
+	if err := r.enable(); err != nil {
+		_ = r.restore()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *reasons) enable() error {
+	for _, s := range reasonSettings {
+		v, err := readSetting(r.ns, s.path)
+		if err != nil {
+			return err
+		}
+		r.was[s.path] = v
+	}
+	if err := r.save(); err != nil {
+		return err
+	}
+	for _, s := range reasonSettings {
+		if err := writeSetting(r.ns, s.path, s.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore puts the settings back and removes the file. It may be called more than once.
+func (r *reasons) restore() error {
+	r.once.Do(func() {
+		r.log.close()
+		r.err = putBack(r.ns, r.was)
+		if r.err == nil && r.file != "" {
+			r.err = os.Remove(r.file)
+		}
+	})
+	return r.err
+}
+
+// putBack writes settings in the reverse order: the logging first.
+func putBack(ns notrack.Namespace, was map[string]string) error {
+	var errs []error
+	for i := len(reasonSettings) - 1; i >= 0; i-- {
+		if v, ok := was[reasonSettings[i].path]; ok {
+			errs = append(errs, writeSetting(ns, reasonSettings[i].path, v))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// save writes the file, complete or not at all.
+func (r *reasons) save() error {
+	dir, err := runtimeDir()
+	if err != nil {
+		return err
+	}
+	id, err := netnsID(r.ns)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(saved{PID: os.Getpid(), Start: startTime(os.Getpid()), Netns: id, Boot: bootID(), Before: r.was, Created: time.Now()})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "log-invalid-"+id+".json")
+	tmp, err := os.CreateTemp(dir, "log-invalid-*.tmp")
+	if err != nil {
+		return fmt.Errorf("states: %w", err)
+	}
+	_, err = tmp.Write(b)
+	err = errors.Join(err, tmp.Close())
+	if err == nil {
+		err = os.Link(tmp.Name(), file) // fails where the file exists: another ctview has changed them
+	}
+	_ = os.Remove(tmp.Name())
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("states: another ctview has the kernel log INVALID packets already (%s)", file)
+	}
+	if err != nil {
+		return fmt.Errorf("states: %w", err)
+	}
+	r.file = file
+	return nil
+}
+
+// RestoreReasons puts the settings back that a ctview left changed in this namespace because it was killed. It reports
+// whether there was something to do.
+func RestoreReasons(ns notrack.Namespace) (bool, error) {
+	dir, err := runtimeDir()
+	if err != nil {
+		return false, err
+	}
+	id, err := netnsID(ns)
+	if err != nil {
+		return false, err
+	}
+	file := filepath.Join(dir, "log-invalid-"+id+".json")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("states: %w", err)
+	}
+	var s saved
+	if err := json.Unmarshal(b, &s); err != nil || s.Boot != bootID() || s.Netns != id {
+		return false, os.Remove(file) // of another boot, or broken: nothing to go by
+	}
+	if st := startTime(s.PID); st != "" && st == s.Start {
+		return false, nil // it is alive
+	}
+	if err := putBack(ns, s.Before); err != nil {
+		return false, err
+	}
+	return true, os.Remove(file)
+}
+
+// runtimeDir is where files live that a boot empties; only this user can write there.
+func runtimeDir() (string, error) {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if os.Geteuid() == 0 {
+		dir = "/run" // XDG_RUNTIME_DIR may be another user's, kept by sudo
+	}
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	dir = filepath.Join(dir, "ctview-"+strconv.Itoa(os.Geteuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("states: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o777 != 0o700 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return "", fmt.Errorf("states: %s is not a private directory of this user", dir)
+	}
+	return dir, nil
+}
+
+// netnsID names a namespace while it lives.
+func netnsID(ns notrack.Namespace) (string, error) {
+	var st unix.Stat_t
+	err := ns.Do(func() error { return unix.Stat("/proc/thread-self/ns/net", &st) })
+	if err != nil {
+		return "", fmt.Errorf("states: %w", err)
+	}
+	return fmt.Sprintf("%d-%d", st.Dev, st.Ino), nil
+}
+
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// startTime returns when a process started, in ticks since boot; "" where there is none.
+func startTime(pid int) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return ""
+	}
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(f) < 20 {
+		return ""
+	}
+	return f[19]
+}
+
+func readSetting(ns notrack.Namespace, path string) (string, error) {
+	var b []byte
+	err := ns.Do(func() (err error) {
+		b, err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("states: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func writeSetting(ns notrack.Namespace, path, value string) error {
+	err := ns.Do(func() error { return os.WriteFile(path, []byte(value), 0) })
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("states: set %s: %w", filepath.Base(path), ctnl.ErrPermission)
+	}
+	if err != nil {
+		return fmt.Errorf("states: %w", err)
+	}
+	return nil
+}

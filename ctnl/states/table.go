@@ -1,0 +1,208 @@
+package states
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"ctview/ctnl/notrack"
+	"ctview/model"
+)
+
+// ErrInactive says that a watch table would switch connection tracking on.
+var ErrInactive = errors.New("connection tracking is not active in this namespace, and a rule with \"ct state\" would switch it on")
+
+// Options say what a Watch does beside counting.
+type Options struct {
+	Samples bool // sample INVALID and UNTRACKED packets
+	// Rate and Burst bound the samples of each state and hook, per second; 0 are 50 and 20.
+	Rate, Burst int
+}
+
+// A Watch is the watch table and, with samples, the socket that they come by. It is safe for concurrent use; Close ends
+// it and takes the table away.
+type Watch struct {
+	ns    notrack.Namespace
+	c     *nftables.Conn
+	table *nftables.Table
+	log   *nflog // nil without samples
+
+	mu   sync.Mutex
+	last model.StateCounts
+}
+
+// bits of nft's ct state, in the order of model.CtState.
+var stateBits = [5]uint32{expr.CtStateBitNEW, expr.CtStateBitESTABLISHED, expr.CtStateBitRELATED, expr.CtStateBitINVALID,
+	expr.CtStateBitUNTRACKED}
+
+// prioWatch is right behind conntrack (-200), where the state is known and nobody has dropped anything yet.
+const prioWatch = -190
+
+const (
+	prefixInvalid   = "ctv:I"
+	prefixUntracked = "ctv:U"
+	snaplen         = 160 // an IPv6 header and the packet that an ICMP error quotes
+)
+
+// Open makes the watch table. The error wraps ErrInactive where nothing else makes the namespace track connections.
+func Open(ns notrack.Namespace, opt Options) (*Watch, error) {
+	ok, err := notrack.Active(ns)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("states: %w", ErrInactive)
+	}
+	w := &Watch{ns: ns}
+	if opt.Samples {
+		if w.log, err = openSamples(ns); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.build(&opt); err != nil {
+		_ = w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Close takes the table away.
+func (w *Watch) Close() error {
+	if w.log != nil {
+		w.log.close()
+	}
+	if w.c == nil {
+		return nil
+	}
+	return w.c.CloseLasting()
+}
+
+// build makes the table on a socket of its own, and the chains in one transaction.
+func (w *Watch) build(opt *Options) error {
+	var raw *netlink.Conn
+	err := w.ns.Do(func() (err error) {
+		w.c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
+			raw = c
+			return nil
+		}))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("states: %w", err)
+	}
+	name := fmt.Sprintf("ctview_watch_%d", os.Getpid())
+	err = notrack.OwnTable(raw, name)
+	for i := 2; errors.Is(err, notrack.ErrExists) && i < 100; i++ {
+		name = fmt.Sprintf("ctview_watch_%d.%d", os.Getpid(), i)
+		err = notrack.OwnTable(raw, name)
+	}
+	if err != nil {
+		return fmt.Errorf("states: %w", err)
+	}
+	w.table = &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
+	w.chain("pre", nftables.ChainHookPrerouting, opt)
+	w.chain("out", nftables.ChainHookOutput, opt)
+	if err := w.c.Flush(); err != nil {
+		return fmt.Errorf("states: make table %s: %w", name, err)
+	}
+	return nil
+}
+
+func (w *Watch) chain(name string, hook *nftables.ChainHook, opt *Options) {
+	accept := nftables.ChainPolicyAccept
+	c := w.c.AddChain(&nftables.Chain{Name: name, Table: w.table, Hooknum: hook, Type: nftables.ChainTypeFilter,
+		Priority: nftables.ChainPriorityRef(prioWatch), Policy: &accept})
+	add := func(comment string, es ...expr.Any) {
+		w.c.AddRule(&nftables.Rule{Table: w.table, Chain: c, Exprs: es, UserData: userdata.AppendString(nil, userdata.TypeComment, comment)})
+	}
+	if name == "pre" { // what comes from the loopback interface was counted in output
+		add("loopback", &expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint16(unix.ARPHRD_LOOPBACK)},
+			&expr.Verdict{Kind: expr.VerdictAccept})
+	}
+	for i, s := range model.CtStates {
+		add(s.String(), append(isState(stateBits[i]), &expr.Counter{})...)
+	}
+	if w.log == nil {
+		return
+	}
+	for _, s := range [...]struct {
+		bit    uint32
+		prefix string
+	}{{expr.CtStateBitINVALID, prefixInvalid}, {expr.CtStateBitUNTRACKED, prefixUntracked}} {
+		add("sample", append(isState(s.bit),
+			&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(or(opt.Rate, 50)), Unit: expr.LimitTimeSecond, Burst: uint32(or(opt.Burst, 20))},
+			&expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
+				Group: w.log.group, Snaplen: snaplen, QThreshold: 32, Data: []byte(s.prefix)})...)
+	}
+}
+
+func or(n, other int) int {
+	if n > 0 {
+		return n
+	}
+	return other
+}
+
+func isState(bit uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(bit)},
+	}
+}
+
+// Counts reads the counters; rates are since the reading before. Flows are not counted: see Flows.
+func (w *Watch) Counts(context.Context) (model.StateCounts, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := model.StateCounts{At: time.Now().UnixNano(), Source: "watch table"}
+	for _, chain := range [...]string{"pre", "out"} {
+		rules, err := w.c.GetRules(w.table, &nftables.Chain{Name: chain, Table: w.table})
+		if err != nil {
+			return now, fmt.Errorf("states: read the counters: %w", err)
+		}
+		for _, r := range rules {
+			name, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+			for i, s := range model.CtStates {
+				if s.String() != name {
+					continue
+				}
+				for _, x := range r.Exprs {
+					if c, ok := x.(*expr.Counter); ok {
+						now.Of[i].Packets += c.Packets
+						now.Of[i].Bytes += c.Bytes
+						now.Of[i].HasPackets, now.Of[i].HasBytes = true, true
+					}
+				}
+			}
+		}
+	}
+	rates(&now, &w.last)
+	w.last = now
+	return now, nil
+}
+
+// rates sets the rates between two readings.
+func rates(now, last *model.StateCounts) {
+	dt := float64(now.At-last.At) / 1e9
+	if last.At == 0 || dt <= 0 {
+		return
+	}
+	for i := range now.Of {
+		n, l := &now.Of[i], &last.Of[i]
+		if n.HasPackets && l.HasPackets && n.Packets >= l.Packets {
+			n.PacketRate, n.HasRate = float64(n.Packets-l.Packets)/dt, true
+			n.BytesPerSec = float64(n.Bytes-l.Bytes) / dt
+		}
+	}
+}
