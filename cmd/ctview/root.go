@@ -55,7 +55,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
 		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
-		notrackCommand(g), doctorCommand(g),
+		notrackCommand(g), doctorCommand(g), statesCommand(g),
 	)
 	root.AddCommand(helpTopics()...)
 	return root

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,7 +89,7 @@ func openLog(ns notrack.Namespace, group uint16) (*nflog, error) {
 			netlink.Attribute{Type: nfulaCfgFlags, Data: []byte{0, cfgFlagSeq}})
 	}
 	switch {
-	case errors.Is(err, unix.EBUSY):
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EPERM) && l.bound():
 		err = fmt.Errorf("states: log group %d: %w", group, ErrBusy)
 	case errors.Is(err, unix.EPERM):
 		err = fmt.Errorf("states: log group %d: %w", group, ctnl.ErrPermission)
@@ -99,6 +101,21 @@ func openLog(ns notrack.Namespace, group uint16) (*nflog, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// bound reports whether somebody has the group: the kernel answers EPERM for that too (nfulnl_recv_config).
+func (l *nflog) bound() bool {
+	var b []byte
+	_ = l.ns.Do(func() (err error) {
+		b, err = os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_log")
+		return err
+	})
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 0 && f[0] == strconv.Itoa(int(l.group)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *nflog) close() { _ = l.c.Close() }

@@ -1,0 +1,261 @@
+package states
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctview/ctnl"
+	"ctview/ctnl/lab"
+	"ctview/model"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testCtx(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func testLab(t *testing.T) *lab.Lab {
+	t.Helper()
+	l, err := lab.New(testCtx(t), lab.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func eventually(t *testing.T, what string, fn func() bool) {
+	t.Helper()
+	end := time.Now().Add(15 * time.Second)
+	for !fn() {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 15 s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// A catch collects samples.
+type catch struct {
+	mu  sync.Mutex
+	got []model.Sample
+}
+
+func (c *catch) add(s *model.Sample) {
+	c.mu.Lock()
+	c.got = append(c.got, *s)
+	c.mu.Unlock()
+}
+
+func (c *catch) of(st model.CtState) []model.Sample {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []model.Sample
+	for _, s := range c.got {
+		if s.State == st {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// TestFiveStates makes packets of all five states on a router, IPv4 and IPv6, and compares the watch table's counters,
+// the samples with their reasons, and the kernel's own count of INVALID packets.
+func TestFiveStates(t *testing.T) {
+	l := testLab(t)
+	ctx := testCtx(t)
+	router := l.Router()
+	ns, err := ctnl.OpenNetns(router.Path())
+	must(t, err)
+	defer func() { _ = ns.Close() }()
+	kern := ctnl.NewKernel(ns)
+	defer func() { _ = kern.Close() }()
+	var before, after model.StateCounts
+	must(t, Invalid(ctx, kern, &before))
+
+	w, err := Open(router, Options{Samples: true, Rate: 1000, Burst: 1000})
+	must(t, err)
+	why, err := OpenReasons(router)
+	must(t, err)
+	sctx, stop := context.WithCancel(ctx)
+	var c catch
+	done := make(chan error, 1)
+	go func() { done <- w.Samples(sctx, why, c.add) }()
+
+	const n = 5
+	for i := range n {
+		f := lab.From{V6: i%2 == 1}
+		must(t, l.Invalid(ctx, f))
+		must(t, l.Untracked(ctx, f))
+		if _, err := l.Refused(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := l.TCP(ctx, f, 80)
+		must(t, err)
+		must(t, conn.Close())
+	}
+	var counts model.StateCounts
+	eventually(t, "samples", func() bool { return len(c.of(model.CtInvalid)) >= n && len(c.of(model.CtUntracked)) >= n })
+	counts, err = w.Counts(ctx)
+	must(t, err)
+	must(t, Invalid(ctx, kern, &after))
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("samples ended: %v", err)
+	}
+	for i, s := range model.CtStates {
+		if counts.Of[i].Packets == 0 || counts.Of[i].Bytes == 0 {
+			t.Errorf("no %s packet: %+v", s, counts.Of)
+		}
+	}
+	inv, unt := c.of(model.CtInvalid), c.of(model.CtUntracked)
+	if got := counts.Of[model.CtInvalid-1].Packets; int(got) != len(inv) || got != after.Invalid-before.Invalid {
+		t.Errorf("invalid: %d counted, %d sampled, %d in the kernel's statistics", got, len(inv), after.Invalid-before.Invalid)
+	}
+	if got := counts.Of[model.CtUntracked-1].Packets; int(got) != len(unt) {
+		t.Errorf("untracked: %d counted, %d sampled", got, len(unt))
+	}
+	if w.Lost() != 0 {
+		t.Errorf("lost %d", w.Lost())
+	}
+	reasons := 0
+	for _, s := range inv {
+		if s.TCP == "FIN,SYN" && s.Reason == "invalid tcp flag combination" && s.In == "lan" && s.Hook == unix.NF_INET_PRE_ROUTING && s.HasPort {
+			reasons++
+		}
+	}
+	if reasons != n {
+		t.Errorf("%d of %d with the reason: %+v", reasons, n, inv)
+	}
+	must(t, why.Close())
+	must(t, w.Close())
+	eventually(t, "the table is gone", func() bool {
+		out, err := router.Command("nft", "list", "tables").Output()
+		must(t, err)
+		return !strings.Contains(string(out), "ctview")
+	})
+}
+
+// TestInactive shows that neither is a table made nor tracking switched on where nothing tracks.
+func TestInactive(t *testing.T) {
+	ns, err := lab.NewNS()
+	must(t, err)
+	defer func() { _ = ns.Close() }()
+	if _, err := Open(ns, Options{Samples: true}); !errors.Is(err, ErrInactive) {
+		t.Errorf("Open: %v", err)
+	}
+	if out, err := ns.Command("nft", "list", "ruleset").Output(); err != nil || len(out) != 0 {
+		t.Errorf("ruleset: %s %v", out, err)
+	}
+}
+
+// TestTwo opens two watches in one namespace: they have tables and log groups of their own.
+func TestTwo(t *testing.T) {
+	ns := tracking(t)
+	a, err := Open(ns, Options{Samples: true})
+	must(t, err)
+	b, err := Open(ns, Options{Samples: true})
+	must(t, err)
+	if a.table.Name == b.table.Name || a.log.group == b.log.group {
+		t.Errorf("shared: %s %d, %s %d", a.table.Name, a.log.group, b.table.Name, b.log.group)
+	}
+	must(t, a.Close())
+	if _, err := b.Counts(testCtx(t)); err != nil {
+		t.Error(err)
+	}
+	must(t, b.Close())
+}
+
+// tracking makes a namespace that tracks connections.
+func tracking(t *testing.T) *lab.NS {
+	t.Helper()
+	ns, err := lab.NewNS()
+	must(t, err)
+	t.Cleanup(func() { _ = ns.Close() })
+	must(t, ns.EnableTracking())
+	return ns
+}
+
+// TestReasonsRestored shows that the settings are put back: by Close, and by the next ctview where one was killed.
+func TestReasonsRestored(t *testing.T) {
+	ns := tracking(t)
+	must(t, writeSetting(ns, logInvalid, "6"))
+	settings := func() (v []string) {
+		for _, s := range reasonSettings {
+			x, err := readSetting(ns, s.path)
+			must(t, err)
+			v = append(v, x)
+		}
+		return v
+	}
+	before := settings()
+	r, err := OpenReasons(ns)
+	must(t, err)
+	if got := strings.Join(settings(), " "); got != "nfnetlink_log nfnetlink_log 255" {
+		t.Errorf("while open: %s", got)
+	}
+	if _, err := OpenReasons(ns); !errors.Is(err, ErrBusy) {
+		t.Errorf("twice: %v", err)
+	}
+	if did, err := RestoreReasons(ns); did || err != nil {
+		t.Errorf("restored while its process lives: %v %v", did, err)
+	}
+	must(t, r.Close())
+	if got := settings(); strings.Join(got, " ") != strings.Join(before, " ") {
+		t.Errorf("after Close: %q, before %q", got, before)
+	}
+
+	exe, err := os.Executable()
+	must(t, err)
+	cmd := ns.Command(exe)
+	cmd.Env = append(os.Environ(), asCrasher+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("the crasher: %v %s", err, out)
+	}
+	if got := settings()[2]; got != "255" {
+		t.Errorf("after the crash: %s", got)
+	}
+	if did, err := RestoreReasons(ns); !did || err != nil {
+		t.Errorf("RestoreReasons: %v %v", did, err)
+	}
+	if got := settings(); strings.Join(got, " ") != strings.Join(before, " ") {
+		t.Errorf("after RestoreReasons: %q, before %q", got, before)
+	}
+	if did, err := RestoreReasons(ns); did || err != nil {
+		t.Errorf("again: %v %v", did, err)
+	}
+}
+
+// asCrasher makes the test binary be a ctview that changes the settings and is killed.
+const asCrasher = "STATES_TEST_CRASH"
+
+type here struct{}
+
+func (here) Do(fn func() error) error { return fn() }
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCrasher) == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := OpenReasons(here{}); err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+	select {}
+}
