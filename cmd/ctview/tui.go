@@ -70,6 +70,11 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	defer syncer.Close()
 	k := &kernel{ns: ns, sync: syncer, table: table, name: opt.Netns}
 	opt.Store, opt.Kernel, opt.Inspector = table, k, k
+	rules := newScreenRules(ns, opt.Session)
+	if rules != nil {
+		opt.Rules = rules
+		defer rules.conn.Close()
+	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -78,6 +83,13 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 		defer tui.Guard()
 		return syncer.Run(ctx)
 	})
+	if rules != nil {
+		group.Go(func() error {
+			defer tui.Guard()
+			_ = rules.conn.Hold(ctx) // why the rules are gone, the Notrack screen tells
+			return nil
+		})
+	}
 	group.Go(func() error {
 		defer stop()
 		return tui.Run(ctx, opt)

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+
+	"ctview/ctnl"
+	"ctview/ctnl/notrack"
+	"ctview/model"
+	"ctview/tui"
+)
+
+// screenRules are the NOTRACK rules for the screen: what tui.Rules asks for, on top of ctnl/notrack. Rules of the session
+// end with it.
+type screenRules struct {
+	conn    *notrack.Conn
+	flows   notrack.Flows
+	session model.Tuple
+}
+
+// newScreenRules returns nil where no backend is there or allowed: the screen then has no NOTRACK.
+func newScreenRules(ns *ctnl.Netns, session model.Tuple) *screenRules {
+	conn, err := notrack.Open(ns, notrack.Options{})
+	if err != nil {
+		return nil
+	}
+	return &screenRules{conn, notrack.KernelFlows(ns), session}
+}
+
+func (r *screenRules) request(q tui.RuleRequest) *notrack.Request {
+	return &notrack.Request{Rules: q.Rules, Keep: q.Keep}
+}
+
+// List implements tui.Rules.
+func (r *screenRules) List(ctx context.Context) ([]model.NotrackRule, error) { return r.conn.List(ctx) }
+
+// Others implements tui.Rules.
+func (r *screenRules) Others(ctx context.Context) ([]model.ForeignRule, error) {
+	return r.conn.Others(ctx)
+}
+
+// Preview implements tui.Rules.
+func (r *screenRules) Preview(ctx context.Context, q tui.RuleRequest) (*model.NotrackPreview, error) {
+	var own *model.Tuple
+	if r.session.Family != 0 {
+		own = &r.session
+	}
+	return r.conn.Preview(ctx, r.request(q), r.flows, own)
+}
+
+// Apply implements tui.Rules.
+func (r *screenRules) Apply(ctx context.Context, q tui.RuleRequest, del bool) (model.NotrackResult, error) {
+	return r.conn.Apply(ctx, r.request(q), r.flows, notrack.ApplyOptions{Delete: del})
+}
+
+// Confirm implements tui.Rules.
+func (r *screenRules) Confirm(ctx context.Context, id string, keep *model.Keep) error {
+	return r.conn.Confirm(ctx, id, keep)
+}
+
+// Remove implements tui.Rules.
+func (r *screenRules) Remove(ctx context.Context, ids ...string) error {
+	return r.conn.Remove(ctx, ids...)
+}
+
+// Undo implements tui.Rules.
+func (r *screenRules) Undo(ctx context.Context) (model.NotrackRule, error) { return r.conn.Undo(ctx) }
