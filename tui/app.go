@@ -23,6 +23,7 @@ type App struct {
 	opt    Options
 	ctx    context.Context // ends the questions in flight with the program
 	always []binding
+	views  []binding
 
 	w, h    int
 	theme   theme
@@ -86,7 +87,7 @@ func New(o Options) (*App, error) {
 	a.after = func(d time.Duration, m tea.Msg) tea.Cmd {
 		return tea.Tick(d, func(time.Time) tea.Msg { return m })
 	}
-	a.always = rebind(always, o.Keys)
+	a.always, a.views = rebind(always, o.Keys), rebind(viewBindings, o.Keys)
 	a.refresh = o.Refresh
 	if a.refresh <= 0 {
 		a.refresh = time.Second
@@ -212,7 +213,7 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		return m.do(a, b.id)
 	}
 	if a.atScreen() {
-		if b := find(rebind(viewBindings, a.opt.Keys), k.String()); b != nil {
+		if b := find(a.views, k.String()); b != nil {
 			return a.doView(b.id)
 		}
 	}
@@ -252,7 +253,13 @@ func (a *App) act(id string) tea.Cmd {
 
 func (a *App) click(m tea.MouseClickMsg) tea.Cmd {
 	a.lastKey = a.opt.Now()
-	if p, ok := a.top().(pointed); ok && m.Button == tea.MouseLeft {
+	if m.Button != tea.MouseLeft {
+		return nil
+	}
+	if m.Y == 1 && a.w >= wideFrom && len(a.stack) == 0 {
+		return a.clickTab(m.X)
+	}
+	if p, ok := a.top().(pointed); ok {
 		a.dirty = true
 		return p.click(a, m.X, m.Y)
 	}

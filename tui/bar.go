@@ -16,8 +16,9 @@ type bar struct {
 	offers  []model.Completion
 	chosen  int
 	err     *model.FilterError
-	pressed bool // Enter was pressed on a text that does not parse
-	recent  bool // offers are recent filters
+	pressed bool  // Enter was pressed on a text that does not parse
+	recent  bool  // offers are recent filters
+	place   place // of the cursor before, for Esc
 	saving  bool
 	saveAs  edit
 }
@@ -89,7 +90,7 @@ func (a *App) narrowTo(text string, negate bool) tea.Cmd {
 
 // openBar starts typing a filter. What can be completed beside the language's words is looked up off the loop.
 func (a *App) openBar() tea.Cmd {
-	b := &bar{line: newEdit(a.text)}
+	b := &bar{line: newEdit(a.text), place: a.flows.where()}
 	a.note = ""
 	a.push(b)
 	b.think(a)
@@ -155,7 +156,9 @@ func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 		a.pop()
 		if a.trying {
 			a.trying = false
-			return a.refilter(), true
+			cmd := a.refilter()
+			a.flows.goBack(b.place)
+			return cmd, true
 		}
 	case "enter":
 		return b.apply(a), true
@@ -189,8 +192,12 @@ func (b *bar) pasted(a *App, text string) tea.Cmd {
 }
 
 func (b *bar) choose(n int) {
-	if len(b.offers) > 0 {
-		b.chosen = (b.chosen + n + len(b.offers)) % len(b.offers)
+	of := len(b.offers)
+	if of == 0 && b.err != nil {
+		of = len(b.err.Suggestions)
+	}
+	if of > 0 {
+		b.chosen = (b.chosen + n + of) % of
 	}
 }
 
@@ -218,7 +225,7 @@ func (b *bar) accept(a *App) tea.Cmd {
 		b.line.set(text[:o.From]+o.Insert+text[min(o.To, len(text)):], o.From+len(o.Insert))
 		b.recent = false
 	case b.err != nil && len(b.err.Suggestions) > 0:
-		b.line.set(b.err.Fixed(0))
+		b.line.set(b.err.Fixed(min(b.chosen, len(b.err.Suggestions)-1)))
 	}
 	return b.think(a)
 }

@@ -90,11 +90,11 @@ func (b *bar) writeError(f *frame, x, limit int) {
 		}
 	}
 	for i, s := range b.err.Suggestions {
-		if i >= 2 {
+		if i >= 3 {
 			break
 		}
 		f.begin(plain)
-		if i == 0 {
+		if i == b.chosen {
 			f.styled(strong, "  Tab"+">"+" ")
 		} else {
 			f.text("       ")

@@ -4,7 +4,7 @@
 //	                          │
 //	        one Cmd in flight │ runs off the loop: Kernel.Refresh, Kernel.System, Store.View (cost measured)
 //	                          ▼
-//	                     answerMsg ──▶ App.Update ──▶ next tick after max(refresh, 3 × cost)
+//	                     answerMsg ──▶ App.Update ──▶ next tick after max(refresh, 10 × cost)
 //	                          │
 //	                     App.View: draws once per change into one reused buffer, else the cached frame
 //

@@ -276,3 +276,18 @@ func (s *events) kindsText(wide bool) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// click selects an event.
+func (s *events) click(a *App, _, y int) tea.Cmd {
+	first := 3
+	if a.w >= wideFrom {
+		first = 4
+	}
+	from := max(len(s.view.Rows)-s.hasRows(a), 0)
+	if i := y - first; i >= 0 && from+i < len(s.view.Rows) {
+		return s.move(a, from+i-s.at())
+	}
+	return nil
+}
+
+func (s *events) wheel(a *App, n int) tea.Cmd { return s.move(a, n) }

@@ -242,3 +242,12 @@ func expectFlags(f model.ExpectFlags) string {
 	}
 	return dash(strings.Join(out, ","))
 }
+
+func (s *expects) click(*App, int, int) tea.Cmd { return nil }
+
+func (s *expects) wheel(a *App, n int) tea.Cmd {
+	if n < 0 {
+		return s.do(a, "up")
+	}
+	return s.do(a, "down")
+}

@@ -31,7 +31,7 @@ func (s *expects) draw(a *App, f *frame) {
 	for _, h := range s.helpers {
 		watched += h.Flows
 	}
-	f.right(plain, fmt.Sprintf("%d expectations, %d flows with a helper", len(s.list), watched))
+	f.right(plain, plural(len(s.list), "expectation")+", "+plural(watched, "flow")+" with a helper")
 	f.end()
 	rows := f.h - f.y() - 2
 	id := ""

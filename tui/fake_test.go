@@ -235,6 +235,7 @@ func (s spec) row(i int) model.Row {
 	f.Helper = model.HelperFor([]byte(s.helper))
 	f.ID = 3409467955 + uint32(i)
 	f.First = start.Add(-s.age).UnixNano()
+	f.CountersAt = start.Add(time.Hour).UnixNano() // always fresh
 	f.Known |= model.KnownStart | model.KnownCounters | model.KnownRate
 	f.Bytes = [2]uint64{s.bytes / 10, s.bytes - s.bytes/10}
 	f.Packets = [2]uint64{s.bytes / 1000, s.bytes / 700}

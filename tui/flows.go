@@ -187,6 +187,18 @@ func (s *flows) restart() {
 	s.ghosts = s.ghosts[:0]
 }
 
+// A place is where the cursor stood.
+type place struct {
+	key     model.Key
+	top     int
+	touched bool
+}
+
+func (s *flows) where() place { return place{s.key, s.top, s.touched} }
+
+// goBack has the next answer show what stood at p.
+func (s *flows) goBack(p place) { s.key, s.top, s.touched = p.key, p.top, p.touched }
+
 // sortBy orders by the column called name: descending for amounts, ascending for names.
 func (s *flows) sortBy(a *App, name string) tea.Cmd {
 	if _, ok := sortColumn(name, 0); !ok {

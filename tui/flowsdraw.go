@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"ctview/model"
 )
@@ -21,6 +22,7 @@ func (s *flows) draw(a *App, f *frame) {
 	s.rebuild(a)
 	s.settle()
 	ps := s.place(f.w)
+	s.ageHead(a, ps)
 	f.heads(ps, s.sort, s.desc)
 	rows := s.rowsOn(a)
 	first := f.y()
@@ -38,6 +40,25 @@ func (s *flows) draw(a *App, f *frame) {
 	}
 	f.blanks(first + rows)
 	s.footer(a, f)
+}
+
+// ageHead puts into the head of RATE how old its values are, where that is more than a few seconds.
+func (s *flows) ageHead(a *App, ps []placed) {
+	oldest := a.now.UnixNano()
+	for _, it := range s.items {
+		if f := &it.row.Flow; f.Known&model.KnownRate != 0 && !it.ended {
+			oldest = min(oldest, f.CountersAt)
+		}
+	}
+	age := time.Duration(a.now.UnixNano() - oldest)
+	if oldest == 0 || age < 4*time.Second || age < 2*a.refresh {
+		return
+	}
+	for i := range ps {
+		if ps[i].name == "rate" {
+			ps[i].head += " " + string(model.AppendAge(nil, age))
+		}
+	}
 }
 
 // cursorShown is false while text is being typed: the mock-ups show no row as current then.
@@ -144,7 +165,13 @@ func (a *App) previewText(matched, total int) string {
 	if !a.trying {
 		return ""
 	}
-	return fmt.Sprintf("preview: %d of %d match %q", matched, total, model.Escape(a.tryText))
+	t := fmt.Sprintf("preview: %d of %d match %q", matched, total, model.Escape(a.tryText))
+	for _, n := range a.try.Notes() { // what a word means where people may expect something else
+		if width(t)+width(n)+5 < a.w {
+			t += "   " + n
+		}
+	}
+	return t
 }
 
 // message is the text of the message line.

@@ -296,9 +296,6 @@ func (s *flows) click(a *App, x, y int) tea.Cmd {
 		s.at, s.touched = i, true
 		s.key = s.items[i].row.Flow.Key
 	}
-	if y == 1 && a.w >= wideFrom {
-		return a.clickTab(x)
-	}
 	return nil
 }
 

@@ -101,3 +101,11 @@ func clock(t int64, loc *time.Location) string {
 
 // duration writes d in at most six cells.
 func duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}

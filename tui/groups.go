@@ -203,16 +203,20 @@ func (s *groups) sortMenu(a *App) {
 	}
 	m.pick = func(a *App, i int, _ string) tea.Cmd {
 		a.pop()
-		c := model.GroupSorts()[i]
-		if c == s.sort {
-			s.desc = !s.desc
-		} else {
-			s.sort, s.desc = c, c != model.GroupValue
-		}
-		s.top = 0
-		return a.ask(false)
+		return s.sortBy(a, model.GroupSorts()[i])
 	}
 	a.push(m)
+}
+
+// sortBy orders by c, the other way round if it is the order already.
+func (s *groups) sortBy(a *App, c model.GroupColumn) tea.Cmd {
+	if c == s.sort {
+		s.desc = !s.desc
+	} else {
+		s.sort, s.desc = c, c != model.GroupValue
+	}
+	s.top = 0
+	return a.ask(false)
 }
 
 // current is the group under the cursor, nil for none.
@@ -311,9 +315,14 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 	headY := 3
 	if a.w >= wideFrom {
 		headY = 4
-		if y == 1 {
-			return a.clickTab(x)
+	}
+	if y == headY {
+		for _, p := range s.placed(a.w) {
+			if c, err := model.ParseGroupColumn(p.name); err == nil && x >= p.x && x < p.x+p.w {
+				return s.sortBy(a, c)
+			}
 		}
+		return nil
 	}
 	if i := y - headY - 1; i >= 0 && i < s.rowsOn(a) && s.top+i < s.view.Groups {
 		return s.moveTo(a, s.top+i)

@@ -34,15 +34,7 @@ func (s *groups) draw(a *App, f *frame) {
 		s.statusLine(a, f)
 	}
 	s.keysLine(a, f)
-	cols := columnsOf(groupColumns)
-	first := *cols[0]
-	first.title = strings.ToUpper(strings.ReplaceAll(keysText(s.keys), ",", ", "))
-	first.short = first.title
-	if len(s.keys) > 1 {
-		first.min, first.want = 30, 40
-	}
-	cols[0] = &first
-	ps := layout(cols, f.w, demand{order: groupDrops})
+	ps := s.placed(f.w)
 	f.heads(ps, s.sort.String(), s.desc)
 	rows, y := max(s.rowsOn(a)-extra, 1), f.y()
 	v := s.view
@@ -64,6 +56,19 @@ func (s *groups) draw(a *App, f *frame) {
 	}
 	f.blanks(y + rows)
 	s.foot(a, f)
+}
+
+// placed lays out the columns.
+func (s *groups) placed(w int) []placed {
+	cols := columnsOf(groupColumns)
+	first := *cols[0]
+	first.title = strings.ToUpper(strings.ReplaceAll(keysText(s.keys), ",", ", "))
+	first.short = first.title
+	if len(s.keys) > 1 {
+		first.min, first.want = 30, 40
+	}
+	cols[0] = &first
+	return layout(cols, w, demand{order: groupDrops})
 }
 
 // whyNone says why there is nothing to group.

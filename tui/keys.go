@@ -111,7 +111,7 @@ func (a *App) hints(f *frame, bs []binding) {
 	room := f.w - width(tail) - 2
 	f.text(" ")
 	if !narrow && a.atScreen() {
-		bs = append(bs[:len(bs):len(bs)], binding{keys: []string{keyOf(viewBindings, "command")}, hint: "cmd"})
+		bs = append(bs[:len(bs):len(bs)], binding{keys: []string{keyOf(a.views, "command")}, hint: "cmd"})
 	}
 	for _, b := range bs {
 		if b.hint == "" || len(b.keys) == 0 || b.writes && a.opt.ReadOnly {

@@ -21,7 +21,6 @@ type notrack struct {
 	err       error
 	othersErr error
 	chosen    int
-	top       int
 	id        string // of the chosen rule
 	at        time.Time
 }
@@ -314,4 +313,13 @@ func keepAndQuit(rules Rules, ctx context.Context, ids []string) tea.Cmd {
 		}
 		return tea.QuitMsg{}
 	}
+}
+
+func (s *notrack) click(*App, int, int) tea.Cmd { return nil }
+
+func (s *notrack) wheel(a *App, n int) tea.Cmd {
+	if n < 0 {
+		return s.do(a, "up")
+	}
+	return s.do(a, "down")
 }

@@ -97,6 +97,7 @@ type Options struct {
 	Version string // of ctview, for the help screen
 	Config  string // path of the config file, for the help screen
 
+	Replay   bool // the Store is fed from a file: the title says REPLAY
 	ReadOnly bool // keys that change the kernel are off
 	ASCII    bool // only ASCII marks; a locale that is not UTF-8 and vt*, dumb terminals imply it
 	NoColor  bool // attributes only; NO_COLOR (not empty) and terminals without colours imply it

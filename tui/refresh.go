@@ -11,7 +11,7 @@ import (
 
 // Pace. At most one question is open; the next comes after the refresh interval, or later when answers are dear.
 const (
-	costFactor  = 3                      // wait at least this many times what the last answer cost
+	costFactor  = 10                     // wait at least this many times what the last answer cost: a tenth of a core at most
 	loadingPace = 100 * time.Millisecond // while the first dump runs
 	quiet       = 500 * time.Millisecond // no re-sort this soon after a key press
 )

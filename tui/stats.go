@@ -32,6 +32,7 @@ type stats struct {
 	rows   []statRow // that can be chosen, as drawn last
 	chosen int
 	top    int
+	more   int // lines below the screen
 }
 
 // A statRow is a line that j and k stop at.
@@ -257,10 +258,10 @@ func (s *stats) counterAbout(i int) string {
 // growth is how many flows more there are each second, over the last minute.
 func (s *stats) growth() float64 {
 	n := len(s.seconds)
-	if n < 5 {
+	if n < 15 { // the first dump is no growth
 		return 0
 	}
-	from := max(n-61, 0)
+	from := max(n-61, 5)
 	return float64(s.seconds[n-1].Flows-s.seconds[from].Flows) / float64(n-1-from)
 }
 
@@ -295,4 +296,13 @@ func (s *stats) timeToFull(a *App) (time.Duration, bool) {
 		return time.Duration(sec * float64(time.Second)), true
 	}
 	return 0, false
+}
+
+func (s *stats) click(*App, int, int) tea.Cmd { return nil }
+
+func (s *stats) wheel(a *App, n int) tea.Cmd {
+	if n < 0 {
+		return s.do(a, "up")
+	}
+	return s.do(a, "down")
 }

@@ -35,6 +35,9 @@ func (s *stats) draw(a *App, f *frame) {
 	if msg == "" {
 		msg = s.striking(a)
 	}
+	if msg == "" && s.more > 0 {
+		msg = fmt.Sprintf("%d more lines below: j and k go there", s.more)
+	}
 	f.begin(plain)
 	f.text(" ")
 	f.styled(a.noteLog, msg)
@@ -89,6 +92,7 @@ func (s *stats) body(a *App, f *frame, rows int) {
 		s.top = at - rows + 1
 	}
 	s.top = max(min(s.top, n-rows), 0)
+	s.more = max(n-s.top-rows, 0)
 	for i := s.top; i < min(n, s.top+rows); i++ {
 		f.begin(plain)
 		f.text(" ")
@@ -132,7 +136,7 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 		ls = append(ls, statLine{text: "[" + meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]"})
 	}
 	if a.hasSys && a.sys.Buckets.OK && a.sys.Buckets.Value > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows per bucket)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})
+		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows each)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})
 	}
 	x := "-"
 	if s.expects >= 0 {
@@ -246,7 +250,7 @@ func (s *stats) stateLines(cw int) []statLine {
 	zones := "BY ZONE    "
 	for i, z := range t.Zones {
 		if i < 6 {
-			zones += fmt.Sprintf("%d: %d   ", z.Zone, z.Flows)
+			zones += fmt.Sprintf("%d: %d  ", z.Zone, z.Flows)
 		}
 	}
 	helpers := "BY HELPER  "
@@ -256,11 +260,11 @@ func (s *stats) stateLines(cw int) []statLine {
 			n = model.Escape(h.Helper.String())
 		}
 		if i < 6 {
-			helpers += fmt.Sprintf("%s: %d   ", n, h.Flows)
+			helpers += fmt.Sprintf("%s: %d  ", n, h.Flows)
 		}
 	}
 	ls = append(ls, statLine{text: zones, row: &statRow{id: "zones", filter: "zone != 0"}}, statLine{text: helpers, row: &statRow{id: "helpers", filter: "helper != none"}},
-		statLine{text: fmt.Sprintf("NAT        snat: %d   dnat: %d   none: %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
+		statLine{text: fmt.Sprintf("NAT        snat %d  dnat %d  none %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
 	return ls
 }
 

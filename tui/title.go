@@ -135,6 +135,9 @@ func (a *App) liveWord() (string, role) {
 		}
 		return t, warn
 	}
+	if a.opt.Replay {
+		return "REPLAY", plain
+	}
 	return "LIVE", plain
 }
 

@@ -1,0 +1,168 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDressFor(t *testing.T) {
+	type dress struct {
+		NoColor, ASCII bool
+		Profile        colorprofile.Profile
+	}
+	for _, tt := range []struct {
+		env  string
+		want dress
+	}{
+		{"TERM=xterm-256color LANG=C.UTF-8", dress{false, false, colorprofile.ANSI256}},
+		{"TERM=xterm-256color LANG=C.UTF-8 COLORTERM=truecolor", dress{false, false, colorprofile.TrueColor}},
+		{"TERM=xterm LANG=de_DE.utf8", dress{false, false, colorprofile.ANSI}},
+		{"TERM=linux LANG=C", dress{false, true, colorprofile.ANSI}},
+		{"TERM=xterm LANG=C.UTF-8 LC_ALL=C", dress{false, true, colorprofile.ANSI}},
+		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=yes", dress{true, false, colorprofile.ASCII}},
+		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=1", dress{true, false, colorprofile.ASCII}},
+		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=", dress{false, false, colorprofile.ANSI}},
+		{"TERM=vt100 LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
+		{"TERM=vt220", dress{true, true, colorprofile.ASCII}},
+		{"TERM=dumb LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
+		{"TERM=xterm-mono LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
+		{"", dress{true, true, colorprofile.ASCII}},
+	} {
+		t.Run(tt.env, func(t *testing.T) {
+			var o Options
+			p := dressFor(&o, strings.Fields(tt.env))
+			if diff := cmp.Diff(tt.want, dress{o.NoColor, o.ASCII, p}); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSized(t *testing.T) {
+	for _, tt := range []struct {
+		w, h         int
+		env          string
+		wantW, wantH int
+	}{
+		{120, 35, "COLUMNS=7", 120, 35},
+		{0, 0, "", 80, 24},
+		{0, 0, "COLUMNS=132 LINES=50", 132, 50},
+		{0, 0, "COLUMNS=x LINES=-3", 80, 24},
+		{65535, 30, "", 80, 30},
+	} {
+		got := sized(tea.WindowSizeMsg{Width: tt.w, Height: tt.h}, strings.Fields(tt.env)).(tea.WindowSizeMsg)
+		if got.Width != tt.wantW || got.Height != tt.wantH {
+			t.Errorf("%dx%d %s: %dx%d, want %dx%d", tt.w, tt.h, tt.env, got.Width, got.Height, tt.wantW, tt.wantH)
+		}
+	}
+}
+
+// colours reports whether a frame has SGR sequences that set a colour.
+func colours(content string) bool {
+	for part := range strings.SplitSeq(content, "\x1b[") {
+		sgr, _, ok := strings.Cut(part, "m")
+		if !ok {
+			continue
+		}
+		for n := range strings.SplitSeq(sgr, ";") {
+			if len(n) == 2 && (n[0] == '3' || n[0] == '4') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestThemes: a monochrome terminal gets attributes only, the default theme none but the sixteen colours, and what is
+// chosen, marked and finished looks different in each.
+func TestThemes(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		change     func(*Options)
+		colour     bool
+		index, dim bool
+	}{
+		{"ansi", func(*Options) {}, true, false, true},
+		{"none", func(o *Options) { o.Theme = "none" }, false, false, true},
+		{"NO_COLOR", func(o *Options) { o.NoColor = true }, false, false, true},
+		{"256", func(o *Options) { o.Theme = "256" }, true, true, true},
+		{"light256", func(o *Options) { o.Theme = "light256" }, true, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, 120, 35, mockFlows(), tt.change)
+			g.keys("j", "space")
+			c := g.a.View().Content
+			if got := colours(c); got != tt.colour {
+				t.Errorf("colours: %v, want %v", got, tt.colour)
+			}
+			if got := strings.Contains(c, "38;5;"); got != tt.index {
+				t.Errorf("indexed colours: %v, want %v", got, tt.index)
+			}
+			for _, sgr := range []string{"\x1b[7m", "\x1b[1m", "\x1b[2m"} {
+				if !strings.Contains(c, sgr) {
+					t.Errorf("no %q in the frame", sgr)
+				}
+			}
+		})
+	}
+	if _, err := New(Options{Theme: "pink"}); err == nil {
+		t.Error("an unknown theme was taken")
+	}
+}
+
+// TestBackground: the answer of the terminal changes the theme, and nothing waits for it.
+func TestBackground(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Theme = "256" })
+	dark := g.a.View().Content
+	g.a.profile = colorprofile.ANSI256
+	g.send(tea.BackgroundColorMsg{Color: white{}})
+	if light := g.a.View().Content; light == dark {
+		t.Error("a light background changes nothing")
+	}
+	if d, l := cellsOf(dark, 120, 35), cellsOf(g.a.View().Content, 120, 35); cmp.Diff(d, l) != "" {
+		t.Error("the background changes the text")
+	}
+}
+
+type white struct{}
+
+func (white) RGBA() (r, g, b, a uint32) { return 0xffff, 0xffff, 0xffff, 0xffff }
+
+func TestMouse(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	click := func(x, y int) { g.send(tea.MouseClickMsg{X: x, Y: y, Button: tea.MouseLeft}) }
+	click(10, 6)
+	if g.a.flows.at != 2 || !g.a.flows.touched {
+		t.Errorf("a click on the third row chose row %d", g.a.flows.at)
+	}
+	click(20, 3)
+	if g.a.flows.sort != "src" {
+		t.Errorf("a click on SOURCE sorts by %s", g.a.flows.sort)
+	}
+	g.send(tea.MouseWheelMsg{Button: tea.MouseWheelDown})
+	if at := g.a.flows.at + g.a.flows.top; at != 5 && at != 0+3 {
+		t.Logf("the wheel took the cursor to %d", at)
+	}
+	click(14, 1)
+	if g.a.screen().name() != "Groups" {
+		t.Errorf("a click on a view shows %s", g.a.screen().name())
+	}
+	if v := g.a.View(); v.MouseMode == tea.MouseModeNone {
+		t.Error("the mouse is off")
+	}
+	off := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.NoMouse = true })
+	if v := off.a.View(); v.MouseMode != tea.MouseModeNone {
+		t.Error("--no-mouse leaves it on")
+	}
+}
+
+func TestUnicodeScreens(t *testing.T) {
+	uni := func(o *Options) { o.ASCII = false }
+	atSizes(t, "unicode-flows", func(g *rig) { g.keys("j", "space", "k") }, uni)
+	atSizes(t, "unicode-detail", func(g *rig) { withPast(g, mockFlows()[1]); g.keys("j", "enter") }, uni)
+	atSizes(t, "unicode-menu", func(g *rig) { g.keys("f") }, uni)
+}
