@@ -72,6 +72,42 @@ func TestUpdateMany(t *testing.T) {
 	}
 }
 
+// TestLabelDeletion: conntrack deletes all labels where the name is glued to --label-del, and where it is bit 96 or
+// above; and -R crashes at the line after one with labels.
+func TestLabelDeletion(t *testing.T) {
+	w := newWorld(t)
+	w.allowLabels()
+	seed := []string{"-s 10.0.0.1 -d 10.0.0.2 -p udp --sport 1 --dport 2 -t 1000 --label-add customer,eth0-in,far"}
+	labels := func(how func(string, ...string) result, line string) string {
+		w.seed(seed)
+		how("", split(line)...)
+		_, labels, _ := strings.Cut(w.real("", "-L", "-o", "labels").Stdout, "labels=")
+		return strings.TrimSpace(labels)
+	}
+	for _, tt := range []struct{ line, theirs, ours string }{
+		{"-U -f ipv4 --label-del customer", "eth0-in,far", "eth0-in,far"},
+		{"-U -f ipv4 --label-del far", "", "eth0-in,customer"},
+		{"-U -f ipv4 --label-del=customer", "", "eth0-in,far"},
+		{"-U -f ipv4 --label-del", "", ""},
+		{"-U -f ipv4 --label-del 100", "eth0-in,customer,far", "eth0-in,customer"}, // numbers are ctview's
+	} {
+		if got := labels(w.real, tt.line); got != tt.theirs {
+			t.Errorf("conntrack %s leaves %q, the documentation says %q", tt.line, got, tt.theirs)
+		}
+		if got := labels(w.ours, tt.line); got != tt.ours {
+			t.Errorf("ctview conntrack %s leaves %q, want %q", tt.line, got, tt.ours)
+		}
+	}
+	const file = "-A -s 10.1.0.1 -d 10.1.0.2 -p 50 -t 99 --label-add customer\n-A -s 10.1.0.3 -d 10.1.0.2 -p 50 -t 99 --label-add far\n"
+	if r := w.real(file, "-R", "-"); r.Code != -1 {
+		t.Errorf("conntrack -R with labels: %+v, the documentation says that it crashes", r)
+	}
+	w.seed(seed)
+	if r := w.ours(file, "-R", "-"); r.Code != 0 {
+		t.Errorf("ctview conntrack -R with labels: %+v", r)
+	}
+}
+
 // TestRestoreMarks: in a file each -U has its own mark; conntrack takes that of the last line for all.
 func TestRestoreMarks(t *testing.T) {
 	w := newWorld(t)

@@ -318,6 +318,9 @@ func (w *world) seed(lines []string) {
 			i--
 		}
 	}
+	if len(lines) == 0 {
+		return
+	}
 	if r := w.real("-I "+strings.Join(lines, "\n-I ")+"\n", "-R", "-"); r.Code != 0 {
 		w.t.Fatalf("seed: %s", r.Stderr)
 	}
