@@ -38,6 +38,8 @@ type DumpOptions struct {
 	Source DumpSource
 	Filter model.KernelFilter // rows that do not match are not handed on, whether or not the kernel filters
 	Zero   bool               // set the counters to 0 in the same step (IPCTNL_MSG_CT_GET_CTRZERO)
+	// Raw, if not nil, gets every datagram before it is decoded, on the caller's goroutine; it must not keep b.
+	Raw func(now int64, b []byte)
 }
 
 // A DumpInfo tells how a dump went.
@@ -229,7 +231,10 @@ func endsDump(b []byte) bool {
 // dumpChunk decodes one datagram and hands its rows on. over: it was the last.
 func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) (over bool, err error) {
 	w := Walk{Rest: b}
-	now := time.Now().UnixNano()
+	now := nowNano()
+	if opt.Raw != nil {
+		opt.Raw(now, b)
+	}
 	for len(w.Rest) > 0 && !w.Done {
 		evs = d.Batch(now, evs[:0], &w)
 		info.Rows += len(evs)
@@ -274,3 +279,6 @@ func threadCPU() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// nowNano is the time in Unix nanoseconds.
+func nowNano() int64 { return time.Now().UnixNano() }

@@ -3,7 +3,6 @@ package ctnl
 import (
 	"context"
 	"errors"
-	"time"
 
 	"ctview/model"
 
@@ -17,7 +16,7 @@ func (k *Kernel) Get(ctx context.Context, key model.Key) (e model.Event, err err
 		x.begin(netfilter.NFSubsysCTNetlink, ctGet, 0, key.Family, 0).key(&key)
 		x.req.end()
 		err := x.one(ctx, func(h header, payload []byte) error {
-			return x.d.Message(time.Now().UnixNano(), h.typ, h.flags, h.portid, payload, &e)
+			return x.d.Message(nowNano(), h.typ, h.flags, h.portid, payload, &e)
 		})
 		if err == nil && e.Flow.OrigTuple() != key.OrigTuple() {
 			return ErrGone // the tuple is the reply direction of another flow
@@ -57,7 +56,7 @@ func (x *exchange) getWindow(ctx context.Context, keys []model.Key, at int, e *m
 	if err := x.send(ctx); err != nil {
 		return err
 	}
-	now, left := time.Now().UnixNano(), len(keys)
+	now, left := nowNano(), len(keys)
 	return x.answers(ctx, first, x.seq, func(h header, payload []byte, errno error) (bool, error) {
 		i := int(h.seq - first)
 		left--
@@ -95,7 +94,7 @@ func (k *Kernel) Refresh(ctx context.Context, keys []model.Key, t Refresher) err
 		for len(keys) > 0 {
 			n := min(x.window, len(keys))
 			evs, gone = evs[:0], gone[:0]
-			now := time.Now().UnixNano()
+			now := nowNano()
 			err := x.getWindow(ctx, keys[:n], 0, &e, func(i int, e *model.Event, err error) {
 				switch {
 				case e != nil:

@@ -112,7 +112,7 @@ func (w *Watcher) fill(wait bool) (dry bool, err error) {
 			return true, nil
 		}
 		if first {
-			w.now = time.Now().UnixNano()
+			w.now = nowNano()
 			first = false
 		}
 		w.take(n)
@@ -132,6 +132,9 @@ func (w *Watcher) take(n int) {
 		case truncated:
 			cut++
 		default:
+			if w.opt.Raw != nil {
+				w.opt.Raw(w.now, b)
+			}
 			malformed += w.messages(b)
 		}
 	}

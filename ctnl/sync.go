@@ -249,19 +249,19 @@ func (s *Syncer) dump(ctx context.Context, began *uint64) (r DumpReport) {
 	cpu := threadCPU()
 	r.Err = s.w.drained(ctx, func() {
 		*began = s.losses.Load()
-		s.store.BeginDump(time.Now().UnixNano())
+		s.store.BeginDump(nowNano())
 	})
 	if r.Err != nil {
 		return r
 	}
 	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{}, func(batch []model.Event) error {
-		s.store.Apply(time.Now().UnixNano(), batch)
+		s.store.Apply(nowNano(), batch)
 		return nil
 	})
 	if err := s.w.drained(ctx, func() {}); r.Err == nil {
 		r.Err = err
 	}
-	r.Result = s.store.EndDump(time.Now().UnixNano(), r.Err == nil)
+	r.Result = s.store.EndDump(nowNano(), r.Err == nil)
 	r.CPU = r.Info.CPU + threadCPU() - cpu
 	return r
 }
@@ -279,7 +279,7 @@ func (s *Syncer) overdue(ctx context.Context) error {
 		case <-t.C:
 		}
 		for start := time.Now(); time.Since(start) < overdueTime; {
-			keys = s.store.Overdue(time.Now().UnixNano(), keys[:0])
+			keys = s.store.Overdue(nowNano(), keys[:0])
 			if len(keys) == 0 || s.k.Refresh(ctx, keys, s.store) != nil || len(keys) < overdueMost {
 				break // an error (no memory, no answer) leaves them overdue: the next tick asks again
 			}

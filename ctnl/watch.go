@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"ctview/model"
 
@@ -45,6 +44,8 @@ type WatchOptions struct {
 	Expect func(now int64, xs []model.Expect)
 	// Lost, if not nil, is called on Run's goroutine after Sink.Lost.
 	Lost func(n uint64)
+	// Raw, if not nil, gets every datagram of the kernel before it is decoded; it must not keep b.
+	Raw func(now int64, b []byte)
 }
 
 // A Watcher receives conntrack events on a socket of its own. Loss is counted, never pushed back: the kernel's
@@ -230,7 +231,7 @@ func (w *Watcher) checkDrops() error {
 }
 
 func (w *Watcher) lost(n uint64) {
-	w.sink.Lost(time.Now().UnixNano(), n)
+	w.sink.Lost(nowNano(), n)
 	if w.opt.Lost != nil {
 		w.opt.Lost(n)
 	}
