@@ -52,6 +52,7 @@ type App struct {
 	sys       model.System
 	sysErr    error
 	hasSys    bool
+	sysAt     time.Time
 	now       time.Time // of the last answer
 	events    uint64
 	tallied   time.Time

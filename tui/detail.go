@@ -23,6 +23,9 @@ type detail struct {
 	history  []model.Change
 	readings []model.Reading
 	about    []string // what Options.About tells
+	children []model.Key
+	more     int // children that are not in the list
+	expects  []model.Expect
 
 	at, matched int // place among the flows that match, at -1 if it is not among them
 	next, prev  *model.Key
@@ -153,12 +156,15 @@ type detailAnswer struct {
 	history     []model.Change
 	readings    []model.Reading
 	about       []string
+	children    []model.Key
+	more        int
+	expects     []model.Expect
 	at, matched int
 	next, prev  *model.Key
 }
 
 func (d *detail) ask(a *App, full bool) func(context.Context) any {
-	key, store, kernel, now, at, tell := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at, a.opt.About
+	key, store, kernel, now, at, tell, insp := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at, a.opt.About, a.opt.Inspector
 	q := model.Query{Filter: a.active(), Desc: d.fl.desc, Limit: 3, Anchor: key, HasAnchor: true, Follow: true, AnchorRow: 1,
 		Offset: max(at-1, 0)}
 	q.Sort, _ = sortColumn(d.fl.sort, d.fl.c.dir)
@@ -173,6 +179,9 @@ func (d *detail) ask(a *App, full bool) func(context.Context) any {
 		n.row, n.found = store.Get(key)
 		if full && tell != nil && n.found {
 			n.about = tell(ctx, &n.row)
+		}
+		if full && n.found && n.row.Flow.Helper != 0 {
+			n.family(ctx, store, insp)
 		}
 		n.history = store.History(key, nil)
 		n.readings = store.Readings(key, nil)
@@ -198,6 +207,36 @@ func (d *detail) ask(a *App, full bool) func(context.Context) any {
 	}
 }
 
+// maxChildren is how many flows that were expected by one are listed.
+const maxChildren = 5
+
+// family finds the flows that this one's helper expected, and what it expects now.
+func (n *detailAnswer) family(ctx context.Context, store Store, insp Inspector) {
+	master := n.row.Flow.Orig()
+	store.Each(func(f *model.Flow, x *model.Extra) bool {
+		if x != nil && x.Master == master {
+			if len(n.children) < maxChildren {
+				n.children = append(n.children, f.Key)
+			} else {
+				n.more++
+			}
+		}
+		return true
+	})
+	if insp == nil {
+		return
+	}
+	all, err := insp.Expects(ctx)
+	if err != nil {
+		return
+	}
+	for _, x := range all {
+		if x.Master == master {
+			n.expects = append(n.expects, x)
+		}
+	}
+}
+
 func (d *detail) take(_ *App, answer any) tea.Cmd {
 	n, ok := answer.(*detailAnswer)
 	if !ok || n.key != d.key {
@@ -209,7 +248,7 @@ func (d *detail) take(_ *App, answer any) tea.Cmd {
 		d.gone = true
 	}
 	if n.asked {
-		d.evErr, d.about = n.evErr, n.about
+		d.evErr, d.about, d.children, d.more, d.expects = n.evErr, n.about, n.children, n.more, n.expects
 		if n.evErr == nil {
 			d.ev, d.hasEv = n.ev, true
 		} else if !errors.Is(n.evErr, ErrGone) {

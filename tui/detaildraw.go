@@ -316,6 +316,15 @@ func (d *detail) facts(a *App) []piece {
 		master = string(appendPair(nil, &m)) + "   (m goes there)"
 	}
 	out = append(out, labelled("master", master, a.w)...)
+	for i := range d.expects {
+		out = append(out, labelled("expects", expectText(&d.expects[i]), a.w)...)
+	}
+	for i := range d.children {
+		out = append(out, labelled("child", describe(&d.children[i]), a.w)...)
+	}
+	if d.more > 0 {
+		out = append(out, labelled("", "and "+plural(d.more, "flow")+" more", a.w)...)
+	}
 	if d.hasEv && d.ev.Has.Has(model.HasUse) {
 		out = append(out, labelled("used by", strconv.Itoa(int(d.ev.Use))+" references", a.w)...)
 	}

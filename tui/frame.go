@@ -147,10 +147,19 @@ func (f *frame) overlay(x, y, w int, box []string) {
 			continue
 		}
 		old := lines[y+i]
-		if n := ansi.StringWidth(old); n < x+w {
+		n := ansi.StringWidth(old)
+		if n < x+w {
 			old += sgrReset + strings.Repeat(" ", x+w-n)
+			n = x + w
 		}
-		lines[y+i] = ansi.Truncate(old, x, "") + sgrReset + b + sgrReset + ansi.TruncateLeft(old, x+w, "")
+		left, right := ansi.Truncate(old, x, ""), ansi.TruncateLeft(old, x+w, "")
+		if k := ansi.StringWidth(left); k < x { // a wide character stood across the edge
+			left += strings.Repeat(" ", x-k)
+		}
+		if k := ansi.StringWidth(right); k != n-x-w {
+			right = " " + ansi.TruncateLeft(old, x+w+1, "")
+		}
+		lines[y+i] = left + sgrReset + b + sgrReset + right
 	}
 	f.buf, f.ends = f.buf[:0], f.ends[:0]
 	for _, l := range lines {

@@ -1,14 +1,19 @@
 package tui
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"ctview/model"
 )
 
 // monkeyKeys are pressed at random. Those that type are among them, so that prompts and filters get nonsense.
@@ -19,13 +24,23 @@ var monkeyKeys = strings.Fields("j k down up g G home end pgdown pgup ctrl+d ctr
 // TestMonkey presses keys at random while flows come and go and the terminal changes its size: nothing panics, no line is
 // wider than the screen, and no frame has more lines than it has.
 func TestMonkey(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
-			g := newRig(t, 120, 35, append(mockFlows(), manyFlows(int(seed)*20)...), func(o *Options) { o.ASCII = seed%2 == 0 })
+			g := newRig(t, 120, 35, append(mockFlows(), manyFlows(int(seed)*20)...), func(o *Options) {
+				o.ASCII = seed%2 == 0
+				o.Rules = mockRules(t)
+				o.Views = map[string]SavedView{"a": {Filter: "udp", Group: "dst"}, "b": {Filter: "@none"}}
+				o.SaveFilter = func(string, string) error { return nil }
+				o.SaveView = func(string, SavedView) error { return nil }
+				o.Create = func(string) (io.WriteCloser, error) { return &memFile{}, nil }
+				o.ServiceName = func(model.Proto, uint16) string { return "日本" }
+				o.Lookup = func(context.Context, netip.Addr) (string, error) { return "名前.example", nil }
+			})
+			g.a.opt.Namespaces = fakeNamespaces{g}
 			withEvents(g)
 			var past []string
-			for range 700 {
+			for range 600 {
 				switch n := r.IntN(100); {
 				case n < 4:
 					g.send(tea.WindowSizeMsg{Width: 20 + r.IntN(200), Height: 5 + r.IntN(60)})

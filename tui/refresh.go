@@ -14,6 +14,8 @@ const (
 	costFactor  = 10                     // wait at least this many times what the last answer cost: a tenth of a core at most
 	loadingPace = 100 * time.Millisecond // while the first dump runs
 	quiet       = 500 * time.Millisecond // no re-sort this soon after a key press
+	systemPace  = 2 * time.Second        // limits and settings are read this often: a dozen small files
+	patience    = 5 * time.Second        // the kernel answers by then, or the screen goes on without
 )
 
 // refreshSteps are the intervals that + and - step through.
@@ -47,15 +49,18 @@ func (a *App) ask(full bool) tea.Cmd {
 	if from != nil && !(a.paused && full) {
 		q = from.ask(a, full)
 	}
-	store, kernel, now, ctx := a.opt.Store, a.opt.Kernel, a.opt.Now, a.ctx
+	store, kernel, now, parent := a.opt.Store, a.opt.Kernel, a.opt.Now, a.ctx
+	system := full && kernel != nil && (!a.hasSys || a.opt.Now().Sub(a.sysAt) >= systemPace)
 	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, patience)
+		defer cancel()
 		began := time.Now()
 		m := answerMsg{from: from, full: full}
 		if q != nil {
 			m.answer = q(ctx)
 		}
 		m.stats = store.Stats()
-		if full && kernel != nil {
+		if system {
 			sys, err := kernel.System(ctx)
 			m.system, m.sysErr = &sys, err
 		}
@@ -143,7 +148,7 @@ func (a *App) tally(m answerMsg) {
 		if m.sysErr != nil {
 			a.sysErr = m.sysErr
 		} else {
-			a.sys, a.sysErr, a.hasSys = *m.system, nil, true
+			a.sys, a.sysErr, a.hasSys, a.sysAt = *m.system, nil, true, m.now
 		}
 	}
 	a.notices()
