@@ -62,6 +62,8 @@ type backend interface {
 	check(rules []model.Rule) error
 	// add installs g for its trial time. Nothing is changed where it fails.
 	add(ctx context.Context, g *group) error
+	// share moves a rule of this process's session to where it outlives the process.
+	share(ctx context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error
 	// extend gives rule id a new life from now on; 0 is for ever.
 	extend(ctx context.Context, id string, life time.Duration) error
 	remove(ctx context.Context, ids []string) error
@@ -81,6 +83,7 @@ type backend interface {
 type group struct {
 	id    string
 	rules []model.Rule
+	life  time.Duration // for now: the trial, or what follows; 0 is for ever
 	meta
 }
 

@@ -97,7 +97,7 @@ func (b *iptables) lines(g *group, f model.Family, life time.Duration) []string 
 func (b *iptables) commands(g *group) []string {
 	var out []string
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		for _, l := range b.lines(g, f, time.Duration(g.trial)*time.Second) {
+		for _, l := range b.lines(g, f, g.life) {
 			out = append(out, strings.TrimSuffix(b.tool(f, ""), "-")+" -t raw -I"+strings.TrimPrefix(l, "-A"))
 		}
 	}
@@ -140,7 +140,7 @@ func (b *iptables) add(ctx context.Context, g *group) error {
 	}
 	done := []model.Family{}
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		lines := b.lines(g, f, time.Duration(g.trial)*time.Second)
+		lines := b.lines(g, f, g.life)
 		if err := b.restore(ctx, f, insert(lines)); err != nil {
 			for _, f := range done { // the two families are two transactions: take the first one back
 				_ = b.drop(ctx, f, g.id)
@@ -258,6 +258,15 @@ func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {
 
 // extend replaces the rules of an id by the same with another end; their counters begin anew.
 func (b *iptables) extend(ctx context.Context, id string, life time.Duration) error {
+	return b.replace(ctx, id, life, func(*meta) {})
+}
+
+// share takes the mark of the session off a rule.
+func (b *iptables) share(ctx context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error {
+	return b.replace(ctx, r.ID, life, func(m *meta) { m.owner, m.keep = 0, keep })
+}
+
+func (b *iptables) replace(ctx context.Context, id string, life time.Duration, change func(*meta)) error {
 	in, err := b.read(ctx)
 	if err != nil {
 		return err
@@ -266,14 +275,14 @@ func (b *iptables) extend(ctx context.Context, id string, life time.Duration) er
 	if r == nil {
 		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 	}
-	t := in.tags[id]
-	g := &group{id: id, rules: r.Rules, meta: t.meta}
+	g := &group{id: id, rules: r.Rules, life: life, meta: in.tags[id].meta}
 	g.trial = 0 // confirmed
+	change(&g.meta)
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		lines := append(insert(b.lines(g, f, life)), deletions(in.lines[id][f])...)
 		if len(in.lines[id][f]) == 0 {
 			continue
 		}
+		lines := append(insert(b.lines(g, f, life)), deletions(in.lines[id][f])...)
 		if err := b.restore(ctx, f, lines); err != nil {
 			return err
 		}

@@ -103,8 +103,9 @@ func holder(t *testing.T, ns *lab.NS, be string) *lab.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
-	cmd := ns.Command(exe)
+	cmd := command(ns, exe)
 	cmd.Env = append(os.Environ(), asHolder+"="+be)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())

@@ -42,10 +42,18 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// command is lab's without its death signal, which is bound to the thread that started the program: ctnl.Netns.Do throws
+// threads away, and the program would be killed with one.
+func command(ns *lab.NS, name string, args ...string) *lab.Cmd {
+	c := ns.Command(name, args...)
+	c.SysProcAttr = nil
+	return c
+}
+
 // tool runs a program in the namespace and returns its output; the test fails where the program does.
 func tool(t *testing.T, ns *lab.NS, args ...string) string {
 	t.Helper()
-	out, err := ns.Command(args[0], args[1:]...).CombinedOutput()
+	out, err := command(ns, args[0], args[1:]...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -55,7 +63,7 @@ func tool(t *testing.T, ns *lab.NS, args ...string) string {
 // nftRules loads a ruleset in nft's language.
 func nftRules(t *testing.T, ns *lab.NS, text string) {
 	t.Helper()
-	c := ns.Command("nft", "-f", "-")
+	c := command(ns, "nft", "-f", "-")
 	c.Stdin = strings.NewReader(text)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("nft: %v\n%s", err, out)
@@ -180,7 +188,7 @@ func (p *pingPong) exchange(n int) {
 // entries lists what conntrack(8) shows for a port.
 func entries(t *testing.T, ns *lab.NS, family string, port string) []string {
 	t.Helper()
-	out, err := ns.Command("conntrack", "-L", "-f", family, "-o", "id").Output()
+	out, err := command(ns, "conntrack", "-L", "-f", family, "-o", "id").Output()
 	must(t, err)
 	var ls []string
 	for l := range strings.Lines(string(out)) {

@@ -254,6 +254,46 @@ func extended(es []elemAt, life time.Duration) bool {
 	return len(es) > 0
 }
 
+// share installs the rule in the shared table and then takes it out of the session's: in between it is in both.
+func (n *nft) share(_ context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error {
+	for range attempts {
+		err := n.shareOnce(r, keep, life)
+		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		return err
+	}
+	return fmt.Errorf("notrack: keep %s: the table changes faster than it can be read", r.ID)
+}
+
+func (n *nft) shareOnce(r *model.NotrackRule, keep model.Keep, life time.Duration) error {
+	rs, have, err := n.readInstalled()
+	if err != nil {
+		return err
+	}
+	tgt, err := n.target(false)
+	if err != nil {
+		return err
+	}
+	defer tgt.done()
+	b := newBuilder(tgt, rs)
+	if err := b.skeleton(active(rs, n.ns)); err != nil {
+		return err
+	}
+	g := &group{id: r.ID, rules: r.Rules, life: life, meta: meta{who: r.Who, when: r.When.Unix(), keep: keep}}
+	if err := b.group(g, have.keys[tgt.table]); err != nil {
+		return err
+	}
+	if err := b.flush(); err != nil {
+		return wrap("keep", err)
+	}
+	own, err := n.target(true)
+	if err != nil {
+		return err
+	}
+	return wrap("keep", removeFrom(own, rs, have, []string{r.ID}))
+}
+
 func (n *nft) remove(_ context.Context, ids []string) error {
 	for range attempts {
 		err := n.removeOnce(ids)

@@ -3,7 +3,6 @@ package notrack
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -191,7 +190,6 @@ const chunk = 200
 
 // group adds the elements and rules of g. Tuples in have stay with the rule that has them.
 func (b *builder) group(g *group, have map[string]string) error {
-	trial := time.Duration(g.trial) * time.Second
 	elems := map[model.Family][]nftables.SetElement{}
 	seen := map[string]bool{}
 	taken := ""
@@ -212,7 +210,7 @@ func (b *builder) group(g *group, have map[string]string) error {
 				continue
 			}
 			seen[string(k)] = true
-			elems[t.Family] = append(elems[t.Family], nftables.SetElement{Key: k, Timeout: trial,
+			elems[t.Family] = append(elems[t.Family], nftables.SetElement{Key: k, Timeout: g.life,
 				Comment: tag{id: g.id, dir: dir, meta: g.meta}.String()})
 		}
 	}
@@ -226,7 +224,7 @@ func (b *builder) group(g *group, have map[string]string) error {
 			}
 		}
 	}
-	return b.wide(g, wide, trial)
+	return b.wide(g, wide)
 }
 
 // latchName is the set whose elements keep the wide rules of an id alive.
@@ -239,7 +237,7 @@ func (b *builder) latch(id string) *nftables.Set {
 		KeyByteOrder: binaryutil.NativeEndian}
 }
 
-func (b *builder) wide(g *group, rules []model.Rule, trial time.Duration) error {
+func (b *builder) wide(g *group, rules []model.Rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
@@ -252,7 +250,7 @@ func (b *builder) wide(g *group, rules []model.Rule, trial time.Duration) error 
 	set := b.latch(g.id)
 	var es []nftables.SetElement
 	for f := range fams {
-		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: trial, Comment: tag{id: g.id, meta: g.meta}.String()})
+		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: g.life, Comment: tag{id: g.id, meta: g.meta}.String()})
 	}
 	if err := b.c.AddSet(set, es); err != nil {
 		return fmt.Errorf("notrack: %w", err)

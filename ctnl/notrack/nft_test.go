@@ -2,6 +2,7 @@ package notrack
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func TestNftSession(t *testing.T) {
 	if err := a.Confirm(ctx(t), ra.ID, nil); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := ns.Command("nft", "flush", "ruleset").CombinedOutput(); err != nil {
+	if out, err := command(ns, "nft", "flush", "ruleset").CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
 	rs, err := a.List(ctx(t))
@@ -166,7 +167,18 @@ func TestNftSession(t *testing.T) {
 	if len(rs) != 2 || rs[0].ID != ra.ID && rs[1].ID != ra.ID {
 		t.Errorf("after flush ruleset: %+v", rs)
 	}
+	// What is to outlive the session moves to the shared table; the rest goes with the socket.
+	rc, err := b.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > any:9"), rule(t, "tcp 127.0.0.1:1 > 127.0.0.1:7")}, Keep: model.KeepSession})
+	must(t, err)
+	forever := model.KeepUntilRemoved
+	must(t, b.Confirm(ctx(t), rc.ID, &forever))
+	rs, err = b.List(ctx(t))
+	must(t, err)
+	if i := slices.IndexFunc(rs, func(r model.NotrackRule) bool { return r.ID == rc.ID }); i < 0 || rs[i].Table != "inet ctview" || rs[i].Limited || rs[i].Pending || len(rs[i].Rules) != 2 || rs[i].Rules[0].OneWay {
+		t.Errorf("kept: %+v", rs)
+	}
 	must(t, b.Close())
+	must(t, a.Remove(ctx(t), rc.ID))
 	eventually(t, "the closed session's rules are gone", func() bool {
 		rs, err := a.List(ctx(t))
 		must(t, err)

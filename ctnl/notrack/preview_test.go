@@ -203,7 +203,7 @@ func TestPrintForms(t *testing.T) {
 
 func restore(t *testing.T, ns *lab.NS, prog, text string) {
 	t.Helper()
-	c := ns.Command(prog, "--noflush")
+	c := command(ns, prog, "--noflush")
 	c.Stdin = strings.NewReader(text)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s\n%s", prog, err, out, text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"ctview/model"
@@ -37,6 +38,7 @@ func (c *Conn) group(q *Request) (*group, error) {
 	}
 	g := &group{id: ID(q.Rules), rules: q.Rules, meta: meta{who: c.who, when: time.Now().Unix(), keep: q.Keep,
 		trial: max(1, int64(trial/time.Second))}}
+	g.life = time.Duration(g.trial) * time.Second
 	if q.Keep == model.KeepSession {
 		g.owner = os.Getpid()
 	}
@@ -72,7 +74,8 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 	return model.NotrackRule{ID: g.id, Rules: q.Rules}, err
 }
 
-// Confirm gives a rule the life that it was made for, or keep where it is not nil.
+// Confirm gives a rule the life that it was made for, or keep where it is not nil. A rule of this process's session that
+// is to outlive it moves to the shared table.
 func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,26 +83,30 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	if err != nil {
 		return err
 	}
-	for i := range rules {
-		if rules[i].ID != id {
-			continue
-		}
-		k := rules[i].Keep
-		if keep != nil {
-			k = *keep
-		}
-		switch {
-		case k == model.KeepSession && rules[i].Owner == 0:
-			return fmt.Errorf("notrack: %s is in the shared table and cannot be tied to a session: %w", id, ErrNotOurs)
-		case k == model.KeepSession:
-			return c.be.extend(ctx, id, c.be.sessionLife())
-		case k == model.KeepUntilRemoved:
-			return c.be.extend(ctx, id, 0)
-		}
-		// An unconfirmed rule is known by having its trial time as time-out.
-		return c.be.extend(ctx, id, time.Duration(k)*time.Second+4*jitter)
+	i := slices.IndexFunc(rules, func(r model.NotrackRule) bool { return r.ID == id })
+	if i < 0 {
+		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 	}
-	return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+	r := &rules[i]
+	k := r.Keep
+	if keep != nil {
+		k = *keep
+	}
+	life := time.Duration(0)
+	if k > 0 {
+		// An unconfirmed rule is known by having its trial time as time-out.
+		life = time.Duration(k)*time.Second + 4*jitter
+	}
+	switch {
+	case k == model.KeepSession && r.Owner == 0:
+		return fmt.Errorf("notrack: %s is in the shared table and cannot be tied to a session: %w", id, ErrNotOurs)
+	case k == model.KeepSession:
+		return c.be.extend(ctx, id, c.be.sessionLife())
+	case r.Mine:
+		c.taken = append(c.taken, id)
+		return c.be.share(ctx, r, k, life)
+	}
+	return c.be.extend(ctx, id, life)
 }
 
 // Extend gives a rule another life, from now on.
