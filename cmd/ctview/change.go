@@ -21,7 +21,7 @@ func addCommand(g *globals) *cobra.Command {
 		Use:   "add FLOW --timeout SECONDS [--state STATE] …",
 		Short: "make an entry in the table",
 		Long: `add makes an entry, as a program that restores connections would. The reply direction is the inverse of the
-original, unless --snat or --dnat says otherwise. --file reads the lines of "ctview list -o save". ` + tupleHelp,
+original, unless --snat or --dnat says otherwise. --file reads the lines of "ctview list -o save".` + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.seen(cmd)
 			words := splitWords(args)
@@ -93,7 +93,7 @@ func updateCommand(g *globals) *cobra.Command {
 		Short: "change one flow by tuple and zone, or what a filter matches",
 		Long: `update changes entries. The kernel lets a program set mark, timeout, labels, helper (on flows that have none
 yet or the same), the status bits seen_reply, assured and fixed_timeout (which cannot be taken back), and the state of TCP,
-SCTP and DCCP flows; it does not let one change tuples, zone, NAT, counters or the other status bits. ` + tupleHelp,
+SCTP and DCCP flows; it does not let one change tuples, zone, NAT, counters or the other status bits.` + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.seen(cmd)
 			return runUpdate(cmd.Context(), g, splitWords(args), s, c)

@@ -20,7 +20,7 @@ func deleteCommand(g *globals) *cobra.Command {
 		Use:   "delete FLOW|FILTER…",
 		Short: "delete one flow by tuple and zone, or what a filter matches",
 		Long: `delete takes flows out of the table. Each is named to the kernel by tuple, zone and ID, so that a new flow seldom
-dies for an old one; a flow that has ended meanwhile is no error. ` + tupleHelp,
+dies for an old one; a flow that has ended meanwhile is no error.` + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			words := splitWords(args)
 			if len(words) == 0 {

@@ -164,7 +164,7 @@ func expectAddCommand(g *globals) *cobra.Command {
 		Use:   "add FLOW --master FLOW --timeout SECONDS",
 		Short: "make an expectation; its master must be a flow with a helper",
 		Long: `add makes an expectation of FLOW, whose ports may be 0 for any. The master must be in the table and, on present
-kernels, have a helper. ` + tupleHelp,
+kernels, have a helper.` + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runExpectAdd(cmd.Context(), g, splitWords(args), t, dryRun)
 		},
@@ -228,7 +228,7 @@ func expectDeleteCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete FLOW",
 		Short: "delete the expectation of a flow",
-		Long:  "delete takes one expectation away. " + tupleHelp,
+		Long:  "delete takes one expectation away." + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := g.allowed("expect delete"); err != nil && !c.dryRun {
 				return err

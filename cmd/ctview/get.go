@@ -14,7 +14,7 @@ func getCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get FLOW",
 		Short: "one flow by tuple and zone",
-		Long:  "get asks the kernel for one flow. " + tupleHelp,
+		Long:  "get asks the kernel for one flow." + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runGet(cmd.Context(), g, splitWords(args), o)
 		},

@@ -59,7 +59,7 @@ func (g *globals) report(err error) int {
 	if errors.As(err, &fe) {
 		fmt.Fprintf(g.err, "ctview: filter: %s\n%s\n", model.Escape(fe.Error()), fe.Caret("  "))
 	} else {
-		fmt.Fprintf(g.err, "ctview: %s\n", model.Escape(strings.TrimPrefix(err.Error(), "ctnl: ")))
+		fmt.Fprintf(g.err, "ctview: %s\n", model.Escape(errorText(err)))
 	}
 	if hint != "" {
 		fmt.Fprintf(g.err, "hint: %s\n", hint)
@@ -67,21 +67,41 @@ func (g *globals) report(err error) int {
 	return code
 }
 
+// errorText is the message of err for people: without the package it came from, and where a permission is missing with
+// the name of that in place of the errno's text.
+func errorText(err error) string {
+	text := strings.ReplaceAll(err.Error(), "ctnl: ", "")
+	if errors.Is(err, ctnl.ErrPermission) {
+		text = strings.TrimSuffix(text, ": operation not permitted")
+		if !strings.Contains(text, "CAP_") {
+			text += ": needs CAP_NET_ADMIN"
+		}
+	}
+	return text
+}
+
 // diagnose returns the exit code of err and what the user can do about it.
 func diagnose(err error) (code int, hint string) {
 	var (
-		usage usageError
-		fe    *model.FilterError
-		fail  failure
+		usage   usageError
+		fe      *model.FilterError
+		fail    failure
+		perhaps perhapsCommand
 	)
 	switch {
+	case errors.As(err, &perhaps):
+		return exitUsage, perhaps.cure
 	case errors.As(err, &fe):
 		return exitUsage, `"ctview help filter" tells the language`
 	case errors.As(err, &usage):
 		return exitUsage, usage.cure
 	case errors.Is(err, ctnl.ErrPermission):
+		caps := "cap_net_admin"
+		if strings.Contains(err.Error(), "CAP_SYS_ADMIN") { // to enter another namespace
+			caps += ",cap_sys_admin"
+		}
 		return exitPermission, fmt.Sprintf(
-			"run it with sudo, or once: sudo setcap cap_net_admin+ep %s (you are uid %d)", executable(), os.Getuid())
+			"run it with sudo, or once: sudo setcap %s+ep %s (you are uid %d)", caps, executable(), os.Getuid())
 	case errors.Is(err, ctnl.ErrNoConntrack):
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):

@@ -32,11 +32,14 @@ func newRoot(g *globals) *cobra.Command {
 
 Without a command it is the terminal UI; where stdout is no terminal, "ctview list".
 FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tells the language.`,
-		Args:                  cobra.ArbitraryArgs,
-		SilenceErrors:         true,
-		SilenceUsage:          true,
-		DisableFlagsInUseLine: true,
-		RunE:                  func(cmd *cobra.Command, args []string) error { return runRoot(cmd.Context(), g, args, o) },
+		Args:                       cobra.ArbitraryArgs,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		DisableFlagsInUseLine:      true,
+		SuggestionsMinimumDistance: 2,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return orCommand(cmd, args, runRoot(cmd.Context(), g, args, o))
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{err.Error(), `"` + cmd.CommandPath() + ` --help" lists its options`}
@@ -58,6 +61,13 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		notrackCommand(g), doctorCommand(g), statesCommand(g),
 	)
 	root.AddCommand(helpTopics()...)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short = "what a shell needs to complete ctview's command lines: bash, zsh, fish"
+		}
+	}
 	return root
 }
 

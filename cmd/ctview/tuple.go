@@ -13,6 +13,15 @@ import (
 const tupleHelp = `a flow is named as: tcp 192.168.1.10:51022 203.0.113.7:443 [zone N], ` +
 	`udp [2001:db8::1]:53 [2001:db8::2]:53, icmp 10.0.0.1 to 10.0.0.2 type 8 id 7, gre 10.0.0.1 to 10.0.0.2`
 
+// tupleTopic is tupleHelp for the pages of help.
+const tupleTopic = `
+
+FLOW is one of
+  tcp 192.168.1.10:51022 203.0.113.7:443 [zone N]
+  udp [2001:db8::1]:53 [2001:db8::2]:53
+  icmp 10.0.0.1 to 10.0.0.2 type 8 id 7
+  gre 10.0.0.1 to 10.0.0.2`
+
 // looksLikeTuple reports whether the words name one flow and are not a filter: a protocol and two endpoints with ports,
 // or two endpoints with an arrow or "to" between them. Neither is a filter.
 func looksLikeTuple(words []string) bool {

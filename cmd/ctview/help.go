@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+)
+
+// helpCommand is cobra's, but that a name that is none is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "help for a command, or for a topic: filter, columns",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Sprintf("help: there is no command or topic %q", strings.Join(args, " ")),
+					`"ctview help" lists the commands`}
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			if target, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, c := range target.Commands() {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// A perhapsCommand is a filter error in the first word after "ctview": that word may have been meant as a command.
+type perhapsCommand struct {
+	err  error
+	cure string
+}
+
+func (e perhapsCommand) Error() string { return e.err.Error() }
+func (e perhapsCommand) Unwrap() error { return e.err }
+
+// orCommand adds to the error of a filter that it may have been meant as a command.
+func orCommand(root *cobra.Command, args []string, err error) error {
+	var fe *model.FilterError
+	if len(args) == 0 || !errors.As(err, &fe) || fe.Pos > 0 || fe.Mixed {
+		return err
+	}
+	cure := `"ctview help" lists the commands, "ctview help filter" tells the filter language`
+	if names := root.SuggestionsFor(args[0]); len(names) > 0 {
+		cure = fmt.Sprintf(`did you mean the command "ctview %s"? %s`, strings.Join(names, `" or "ctview `), cure)
+	}
+	return perhapsCommand{err, cure}
+}
