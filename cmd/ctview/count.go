@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"ctview/ctnl"
@@ -69,6 +70,11 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 func countAll(ctx context.Context, g *globals, ns *ctnl.Netns) error {
 	k := ctnl.NewKernel(ns)
 	entries, limit, err := k.Count(ctx)
+	if errors.Is(err, ctnl.ErrPermission) {
+		if r, perr := procStats(ns); perr == nil {
+			entries, limit, err = r.entries, r.limit, nil
+		}
+	}
 	if err != nil {
 		return err
 	}

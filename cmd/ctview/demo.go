@@ -43,6 +43,9 @@ func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate fl
 	if _, err := g.parseFilter(text); err != nil {
 		return err
 	}
+	if !isTerminal(g.in) || !isTerminal(g.out) {
+		return usageError{"demo: there is no terminal to draw on", "the demo is the screen: run it without pipes"}
+	}
 	if !lab.Privileged() && !lab.Inside() {
 		code, err := lab.Reexec(ctx, os.Args[1:]...)
 		if err != nil {

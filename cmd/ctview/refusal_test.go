@@ -60,7 +60,7 @@ func TestRefusals(t *testing.T) {
 		want []string
 	}{
 		{"no permission", func(t *testing.T) *exec.Cmd { return asNobody(t, "list") }, exitPermission,
-			[]string{"not permitted", "hint: run it with sudo, or once: sudo setcap cap_net_admin+ep", "uid 65534"}},
+			[]string{"not permitted: needs CAP_NET_ADMIN", "hint: run it with sudo, or once: sudo setcap cap_net_admin+ep", "uid 65534"}},
 		{"no permission for events", func(t *testing.T) *exec.Cmd { return asNobody(t, "events") }, exitPermission,
 			[]string{"not permitted", "hint: run it with sudo"}},
 		{"no permission to delete", func(t *testing.T) *exec.Cmd { return asNobody(t, "delete", "--yes", "tcp") }, exitPermission,
@@ -90,6 +90,21 @@ func TestRefusals(t *testing.T) {
 			}
 			if out.Len() > 0 {
 				t.Errorf("stdout is not empty: %q", &out)
+			}
+		})
+	}
+}
+
+// TestOpenToAll: what /proc tells everybody needs no privilege here either.
+func TestOpenToAll(t *testing.T) {
+	for _, tt := range []struct{ command, want string }{
+		{"count", " of "},
+		{"stats", "insert_failed"},
+	} {
+		t.Run(tt.command, func(t *testing.T) {
+			out, err := asNobody(t, tt.command).Output()
+			if err != nil || !strings.Contains(string(out), tt.want) {
+				t.Errorf("%v, want %q in\n%s", err, tt.want, out)
 			}
 		})
 	}

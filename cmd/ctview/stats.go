@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -77,24 +78,44 @@ func (r *statsReading) sum(n int) (v uint64, has bool) {
 	return v, has
 }
 
-func readStats(ctx context.Context, k *ctnl.Kernel) (r statsReading, err error) {
-	if r.entries, r.limit, err = k.Count(ctx); err != nil {
-		return r, err
+// readStats asks the kernel, or reads /proc where it does not answer this user: the numbers are no secret there.
+func readStats(ctx context.Context, ns *ctnl.Netns, k *ctnl.Kernel) (r statsReading, err error) {
+	r.entries, r.limit, err = k.Count(ctx)
+	if err == nil {
+		r.cpus, err = k.CPUStats(ctx)
 	}
-	r.cpus, err = k.CPUStats(ctx)
+	if errors.Is(err, ctnl.ErrPermission) {
+		if open, perr := procStats(ns); perr == nil {
+			r, err = open, nil
+		}
+	}
 	r.at = time.Now()
 	return r, err
 }
 
+// procStats is a reading of what /proc tells everybody.
+func procStats(ns *ctnl.Netns) (r statsReading, err error) {
+	if r.cpus, r.entries, err = ns.ProcStats(); err != nil {
+		return r, err
+	}
+	text, err := ns.Sysctl("nf_conntrack_max")
+	if err != nil {
+		return r, err
+	}
+	limit, err := strconv.ParseUint(text, 10, 32)
+	r.limit = uint32(limit)
+	return r, err
+}
+
 func runStats(ctx context.Context, g *globals, json, watch bool, every time.Duration) error {
-	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
 		show := appendStatsTable
 		if json {
 			show = appendStatsJSON
 		}
 		var last *statsReading
 		for {
-			r, err := readStats(ctx, k)
+			r, err := readStats(ctx, ns, k)
 			if err != nil {
 				return err
 			}
