@@ -7,6 +7,8 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // a writes an attribute with the values behind each other, padded.
@@ -160,5 +162,45 @@ func TestEventIsDelta(t *testing.T) {
 	want, _ := decode(craftedTuple(1, 6))
 	if e != want {
 		t.Errorf("something of the last event is left: %+v", e)
+	}
+}
+
+// TestExpectCrafted has an expectation with NAT, a class, flags and what is unknown.
+func TestExpectCrafted(t *testing.T) {
+	msg := []byte{2, 0, 0, 0}
+	for _, x := range [][]byte{craftedTuple(1, 6), craftedTuple(2, 6, a(9)), craftedTuple(3, 6), a(4, b32(30)), a(5, b32(9)),
+		a(6, []byte("sip\x00")), a(7, b16(5)), a(8, b32(2)), a(9, b32(3)),
+		a(10, a(1, b32(1)), craftedTuple(2, 17), a(7)), a(11, []byte("nat-follow-master\x00")), a(99)} {
+		msg = append(msg, x...)
+	}
+	want := model.Expect{Kind: model.Update, PortID: 7, Zone: 5, ID: 9, Timeout: 30, Class: 3, Flags: model.ExpectInactive,
+		Helper: "sip", Fn: "nat-follow-master", NATDir: 1, HasTimeout: true, HasZone: true, HasClass: true, HasFlags: true}
+	e, err := decode(craftedTuple(1, 6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Tuple = e.Flow.OrigTuple()
+	want.Master, want.Mask, want.NAT = want.Tuple, want.Tuple, want.Tuple
+	want.NAT.Proto = model.ProtoUDP
+	var x model.Expect
+	d := ctnl.NewDecoder()
+	if err := d.Expect(0x200, 0, 7, msg, &x); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, x); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, m := range map[string]message{
+		"short":           {typ: 0x200, payload: []byte{2}},
+		"flows":           {typ: 0x100, payload: msg},
+		"statistics":      {typ: 0x203, payload: msg},
+		"no tuple":        {typ: 0x200, payload: msg[:4]},
+		"cut":             {typ: 0x200, payload: msg[:len(msg)-12]},
+		"timeout of 2":    {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, craftedTuple(2, 6)...), a(4, b16(1))...)},
+		"NAT direction 2": {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, craftedTuple(2, 6)...), a(10, a(1, b16(1)))...)},
+	} {
+		if err := d.Expect(m.typ, m.flags, 0, m.payload, &x); !errors.Is(err, ctnl.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

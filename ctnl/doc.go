@@ -8,6 +8,8 @@
 //	Watcher   joins NFNLGRP_CONNTRACK_NEW, _UPDATE, _DESTROY (and _EXP_* on request) and only listens
 //	Dump      one dump, then closed
 //	Kernel    requests and their answers, one exchange at a time
+//	Syncer    a Watcher, a Kernel and a Dump now and then, to keep a table in step
+//	Record    a Watcher and a Dump, written to a file; Replay reads it and needs no socket
 //
 // Datagrams are read straight into a fixed buffer and decoded there (Decoder); nothing is allocated per flow.
 // mdlayher/netlink opens, binds and polls the sockets, ti-mo/netfilter names subsystems and groups, ti-mo/conntrack is
