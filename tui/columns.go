@@ -23,13 +23,14 @@ type column struct {
 
 // A cells is what drawing a cell needs beside the row.
 type cells struct {
-	now   int64 // Unix nanoseconds that ages and timeouts count from
-	width int   // of the cell
-	more  string
-	dir   int  // counters of: 0 both directions, 1 original, 2 reply
-	bits  bool // rates in bits
-	sys   *model.System
-	names func(t *model.Tuple, src bool) string // name of an address, "" for none; nil: numbers only
+	now     int64 // Unix nanoseconds that ages and timeouts count from
+	width   int   // of the cell
+	more    string
+	dir     int  // counters of: 0 both directions, 1 original, 2 reply
+	bits    bool // rates in bits
+	sys     *model.System
+	scratch []byte
+	names   func(t *model.Tuple, src bool) string // name of an address, "" for none; nil: numbers only
 }
 
 // flowColumns are all columns, in their default order.

@@ -269,7 +269,7 @@ func runColumns(a *App, arg string) (tea.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.flows.cols = cols
+	a.flows.cols, a.flows.chosen = cols, len(names) > 0
 	return nil, nil
 }
 

@@ -10,12 +10,13 @@ import (
 
 // flows is the main screen: the table of flows.
 type flows struct {
-	cols []*column // shown, in order
-	sort string
-	desc bool
-	wide bool
-	skip int
-	c    cells
+	cols   []*column // shown, in order
+	sort   string
+	chosen bool // the columns were chosen: no others are added where there is room
+	desc   bool
+	wide   bool
+	skip   int
+	c      cells
 
 	view, spare *model.View
 	got         bool // an answer came
@@ -61,7 +62,7 @@ func newFlows(a *App) (*flows, error) {
 			return nil, err
 		}
 	}
-	s.c.bits = o.Bits
+	s.c.bits, s.chosen = o.Bits, len(o.Columns) > 0
 	return s, nil
 }
 

@@ -154,5 +154,10 @@ func (s *flows) learn() {
 		f := &s.view.Rows[i].Flow
 		s.seen.zones = s.seen.zones || f.Zone != 0
 		s.seen.helpers = s.seen.helpers || f.Helper != 0
+		t := f.Orig()
+		for _, src := range []bool{true, false} {
+			s.c.scratch = appendEnd(s.c.scratch[:0], &t, src, 0, "")
+			s.seen.addr = max(s.seen.addr, len(s.c.scratch))
+		}
 	}
 }

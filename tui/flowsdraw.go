@@ -70,7 +70,7 @@ func (a *App) cursorShown() bool {
 // place lays out the columns.
 func (s *flows) place(w int) []placed {
 	d := s.seen
-	d.wide, d.skip = s.wide, s.skip
+	d.wide, d.skip, d.spare = s.wide, s.skip, !s.chosen
 	return layout(s.cols, w, d)
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -86,6 +87,15 @@ var columnKeys = []binding{
 
 // columnsMenu has columns chosen and put in order.
 func (s *flows) columnsMenu(a *App) {
+	if !s.chosen {
+		shown := slices.Clone(s.cols)
+		for _, p := range s.place(a.w) {
+			if !slices.Contains(shown, p.column) {
+				shown = append(shown, p.column)
+			}
+		}
+		s.cols, s.chosen = shown, true
+	}
 	all := append([]*column{}, s.cols...)
 	on := map[*column]*bool{}
 	for _, c := range s.cols {

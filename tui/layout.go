@@ -15,6 +15,8 @@ type demand struct {
 	wide           bool     // show every column at its comfortable width, scrolled by hand
 	skip           int      // columns scrolled out at the left
 	order          []string // in which columns go; nil is dropOrder
+	addr           int      // cells of the longest address and port; 0 unknown
+	spare          bool     // columns that nobody chose may fill what is left
 }
 
 // margin is the room of the marks at the left of a row: cursor or mark, and a blank.
@@ -39,7 +41,10 @@ func layout(cols []*column, w int, d demand) []placed {
 	shrink(ps, "src", "dst", room, 15)
 	shrink(ps, "state", "", room, 5)
 	shrink(ps, "src", "dst", room, 7)
-	widen(ps, room)
+	if d.spare && d.skip == 0 && !d.wide {
+		ps = fill(ps, room, d)
+	}
+	widen(ps, room, d)
 	x := margin
 	for i := range ps {
 		ps[i].x = x
@@ -138,9 +143,33 @@ func shrink(ps []placed, a, b string, room, floor int) {
 	}
 }
 
+// spareColumns are shown where there is room for everything else: where NAT sends replies, and amounts.
+var spareColumns = []string{"reply-dst", "packets", "pps", "mark", "ctstate"}
+
+// fill adds spare columns as long as the others keep the room that they want.
+func fill(ps []placed, room int, d demand) []placed {
+	used := len(ps) - 1
+	for _, p := range ps {
+		w := max(p.want, p.w)
+		if p.name == "src" || p.name == "dst" {
+			w = max(w, d.addr)
+		}
+		used += w
+	}
+	for _, name := range spareColumns {
+		c := columnNamed(name)
+		if c == nil || slices.ContainsFunc(ps, func(p placed) bool { return p.name == name }) || used+c.want+1 > room {
+			continue
+		}
+		used += c.want + 1
+		ps = append(ps, placed{column: c, w: c.want})
+	}
+	return ps
+}
+
 // widen gives what is left to the columns: first up to what they want, then up to their largest useful width, the two
 // addresses alike.
-func widen(ps []placed, room int) {
+func widen(ps []placed, room int, d demand) {
 	free := room - total(ps)
 	for i := range ps {
 		if n := min(free, ps[i].want-ps[i].w); n > 0 {
@@ -148,9 +177,21 @@ func widen(ps []placed, room int) {
 			free -= n
 		}
 	}
+	if d.addr > 0 {
+		for i := range ps {
+			if ps[i].name == "src" || ps[i].name == "dst" { // no wider than what there is to see
+				n := max(min(free, min(d.addr, ps[i].max)-ps[i].w), 0)
+				ps[i].w += n
+				free -= n
+			}
+		}
+	}
 	for grown := true; grown && free > 0; {
 		grown = false
 		for i := range ps {
+			if d.addr > 0 && (ps[i].name == "src" || ps[i].name == "dst") {
+				continue
+			}
 			if free > 0 && ps[i].max > ps[i].w {
 				ps[i].w++
 				free--

@@ -36,7 +36,7 @@ func (a *App) useView(name string, v SavedView) (tea.Cmd, error) {
 		}
 		a.flows.sort, a.flows.desc = s, desc
 	}
-	a.flows.cols = cols
+	a.flows.cols, a.flows.chosen = cols, len(v.Columns) > 0
 	a.stack = a.stack[:0]
 	a.current = 0
 	cmd := a.setFilter(f, v.Filter)

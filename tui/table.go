@@ -101,8 +101,9 @@ func (f *frame) put(p *placed, look role) {
 		n = width(string(f.cell))
 	}
 	if n > p.w {
-		f.cell = append(f.cell[:0], clip(string(f.cell), p.w, f.mk.ellipsis)...)
-		n = p.w
+		t := clip(string(f.cell), p.w, f.mk.ellipsis)
+		f.cell = append(f.cell[:0], t...)
+		n = width(t)
 	}
 	f.pad(p.x)
 	if p.right {
