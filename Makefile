@@ -4,7 +4,7 @@ GO      ?= go
 FUZZTIME ?= 20s
 PACKAGES = conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
-.PHONY: build demo test deps race fuzz bench lint cover dist clean
+.PHONY: build demo test deps race fuzz bench gobench lint cover dist clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -24,7 +24,11 @@ race: deps ## the tests under the race detector (needs a C compiler)
 fuzz: ## every fuzz target for FUZZTIME
 	@sh .ci/fuzz $(FUZZTIME)
 
-bench: build ## the figures of docs/performance.md, beside the peers that are installed
+bench: build ## the figures of docs/performance.md, beside the peers that are installed; as root. QUICK=1: one minute, 4M=1: up to 4M flows
+	$(GO) build -o .cache/bench ./cmd/ctview/bench
+	.cache/bench $(if $(QUICK),-quick) $(if $(4M),-4m) $(BENCHFLAGS)
+
+gobench: ## the Go benchmarks: decode, apply, view, filter, group, format
 	$(GO) test -run='^$$' -bench=. -benchmem ./model/... ./ctnl ./tui
 
 lint: ## gofmt, vet, staticcheck (pinned in go.mod)
