@@ -9,15 +9,15 @@ var CtStates = [5]CtState{CtNew, CtEstablished, CtRelated, CtInvalid, CtUntracke
 func (c CtState) Meaning() string {
 	switch c {
 	case CtNew:
-		return "the first packets of a flow: no answer has been seen"
+		return "begins a flow, or goes on before the first answer"
 	case CtEstablished:
-		return "packets of a flow that has been answered"
+		return "of a flow that has been answered"
 	case CtRelated:
-		return "begins a flow that a helper expected, or is an ICMP error about a tracked flow"
+		return "expected by a helper, or an ICMP error about a tracked flow"
 	case CtInvalid:
-		return "tracking could make nothing of it: no entry, usually dropped by the firewall"
+		return "tracking could not place it: it has no entry"
 	case CtUntracked:
-		return "a NOTRACK rule, or the kernel (IPv6 neighbour discovery), kept it out of tracking"
+		return "kept out by a NOTRACK rule, or by the kernel (IPv6 ND)"
 	}
 	return ""
 }

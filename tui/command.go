@@ -42,6 +42,7 @@ func commands() []command {
 			}
 			return a.undoRule(), nil
 		}},
+		{"states", "", "packets by state; samples of INVALID and UNTRACKED ones", nil, func(a *App, _ string) (tea.Cmd, error) { return a.openStates(), nil }},
 		{"netns", "NAME", "watch another network namespace", offerNetns, runNetns},
 		{"set", "KEY VALUE", "refresh, theme, bits, names, mouse", offerSettings, runSet},
 		{"copy", "", "copy menu", nil, func(a *App, _ string) (tea.Cmd, error) { return runAction(a, "copy") }},

@@ -23,6 +23,7 @@ type Session struct {
 	Kernel    Kernel
 	Inspector Inspector
 	Rules     Rules
+	States    States
 	Netns     string
 }
 
@@ -106,7 +107,7 @@ func (a *App) switchNetns(name string) tea.Cmd {
 
 // enter shows another session. The filter, columns and order stay.
 func (a *App) enter(s Session) tea.Cmd {
-	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.Netns
+	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.States, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.States, s.Netns
 	a.stack = a.stack[:0]
 	a.paused, a.hasSys = false, false
 	a.stats, a.sys = model.Stats{}, model.System{}

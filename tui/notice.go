@@ -29,6 +29,7 @@ func (a *App) notices() {
 		a.once("full", fmt.Sprintf("!! table full: %d of %d: the kernel drops packets of new flows. Groups shows who holds it.",
 			a.sys.Entries, a.sys.Max.Value))
 	}
+	a.losses()
 	a.nextNotice()
 }
 

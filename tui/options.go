@@ -132,6 +132,9 @@ type Options struct {
 	// Rules are the NOTRACK rules. nil: no such screen.
 	Rules Rules
 
+	// States are the five states of packets. nil: no such screen.
+	States States
+
 	// Create makes the file that a view is written to. nil: os.OpenFile with O_EXCL.
 	Create func(name string) (io.WriteCloser, error)
 

@@ -16,6 +16,7 @@ var viewBindings = []binding{
 	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupLook},
 	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
 	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
+	{id: "states", keys: []string{"e"}, help: "the five packet states", group: groupLook},
 	{id: "savedviews", keys: []string{"v"}, help: "saved views", group: groupLook},
 	{id: "names", keys: []string{"r"}, help: "names or numbers", group: groupLook},
 	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
@@ -43,6 +44,8 @@ func (a *App) doView(id string) tea.Cmd {
 	case "command":
 		a.openCommand("")
 		return nil
+	case "states":
+		return a.openStates()
 	case "savedviews":
 		a.viewsMenu()
 		return nil

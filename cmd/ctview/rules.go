@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 
 	"ctview/ctnl"
 	"ctview/ctnl/notrack"
@@ -15,6 +16,9 @@ type screenRules struct {
 	conn    *notrack.Conn
 	flows   notrack.Flows
 	session model.Tuple
+
+	mu   sync.Mutex
+	lost []model.NotrackLoss
 }
 
 // newScreenRules returns nil where no backend is there or allowed: the screen then has no NOTRACK.
@@ -23,7 +27,32 @@ func newScreenRules(ns *ctnl.Netns, session model.Tuple) *screenRules {
 	if err != nil {
 		return nil
 	}
-	return &screenRules{conn, notrack.KernelFlows(ns), session}
+	return &screenRules{conn: conn, flows: notrack.KernelFlows(ns), session: session}
+}
+
+// watch keeps the session's rules alive and gathers what others remove, until ctx ends.
+func (r *screenRules) watch(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer tui.Guard()
+		_ = r.conn.Hold(ctx) // why the rules are gone, the Notrack screen tells
+	})
+	defer wg.Wait()
+	_ = r.conn.WatchLosses(ctx, nil, func(l model.NotrackLoss) {
+		r.mu.Lock()
+		r.lost = append(r.lost, l)
+		r.mu.Unlock()
+	})
+	return nil
+}
+
+// Losses implements tui.Losser.
+func (r *screenRules) Losses() []model.NotrackLoss {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lost
+	r.lost = nil
+	return l
 }
 
 func (r *screenRules) request(q tui.RuleRequest) *notrack.Request {

@@ -76,6 +76,10 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 		defer rules.conn.Close()
 	}
 
+	packets := newScreenStates(ns, table, opt.ReadOnly)
+	opt.States = packets
+	defer packets.close()
+
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
@@ -86,8 +90,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if rules != nil {
 		group.Go(func() error {
 			defer tui.Guard()
-			_ = rules.conn.Hold(ctx) // why the rules are gone, the Notrack screen tells
-			return nil
+			return rules.watch(ctx)
 		})
 	}
 	group.Go(func() error {

@@ -1,0 +1,204 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+
+	"ctview/model"
+)
+
+var (
+	stateColumns = []column{
+		{name: "state", title: "STATE", short: "STATE", min: 11, want: 12},
+		{name: "flows", title: "FLOWS", short: "FLOWS", min: 8, want: 9, right: true},
+		{name: "packets", title: "PACKETS", short: "PACKETS", min: 9, want: 11, right: true},
+		{name: "rate", title: "PER SEC", short: "PER SEC", min: 8, want: 9, right: true},
+		{name: "meaning", title: "MEANING", short: "MEANING", min: 20, want: 60, max: 100},
+	}
+	stateDrops    = []string{"meaning"}
+	sampleColumns = []column{
+		{name: "time", title: "TIME", short: "TIME", min: 12, want: 13},
+		{name: "state", title: "STATE", short: "STATE", min: 9, want: 9},
+		{name: "if", title: "IN", short: "IN", min: 6, want: 8, max: 15},
+		{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5},
+		{name: "src", title: "SOURCE", short: "SOURCE", min: 18, want: 20, max: 47},
+		{name: "dst", title: "DESTINATION", short: "DESTINATION", min: 18, want: 20, max: 47},
+		{name: "flags", title: "FLAGS", short: "FLAGS", min: 7, want: 8, max: 15},
+		{name: "len", title: "LEN", short: "LEN", min: 5, want: 5, right: true},
+		{name: "why", title: "WHY", short: "WHY", min: 16, want: 24, max: 60},
+	}
+	sampleDrops = []string{"len", "if", "flags", "why", "proto", "time"}
+)
+
+func (s *packetStates) draw(a *App, f *frame) {
+	a.titleLine(f)
+	a.tabsLine(f)
+	room := f.h - 2
+	s.statusLine(a, f)
+	ps := layout(columnsOf(stateColumns), f.w, demand{order: stateDrops})
+	f.heads(ps, "", false)
+	for i, st := range model.CtStates {
+		s.stateRow(f, ps, st, &s.counts.Of[i])
+	}
+	f.line(plain, "")
+	switch {
+	case s.err != nil:
+		f.line(alarm, "  "+model.Escape(s.err.Error()))
+	case s.got && !s.on:
+		f.line(plain, "  INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.")
+	case s.got:
+		s.sampleRows(a, f, room)
+	}
+	f.blanks(room)
+	f.begin(plain)
+	f.text(" ")
+	msg := a.message()
+	if x := s.sample(); msg == "" && x != nil && s.on {
+		msg = s.about(x)
+	}
+	f.styled(a.noteLog, msg)
+	f.end()
+	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+}
+
+func (s *packetStates) statusLine(a *App, f *frame) {
+	f.begin(plain)
+	f.text(" packets by state")
+	if s.text != "" {
+		f.text("   / " + model.Escape(s.text))
+	}
+	t := "from " + s.counts.Source
+	if s.counts.HasInvalid {
+		t += fmt.Sprintf("   invalid since boot %d", s.counts.Invalid)
+	}
+	if s.frozen {
+		t = "PAUSED   " + t
+	}
+	if !s.got {
+		t = "reading " + a.marks.ellipsis
+	}
+	f.right(plain, t)
+	f.end()
+}
+
+func (s *packetStates) stateRow(f *frame, ps []placed, st model.CtState, n *model.StateCount) {
+	f.grid(ps, plain, "  ", func(name string, _ int) (string, role) {
+		switch name {
+		case "state":
+			return upper(st.String()), ctLook(st)
+		case "flows":
+			if !n.HasFlows {
+				return "-", plain
+			}
+			return strconv.Itoa(n.Flows), plain
+		case "packets":
+			if !n.HasPackets {
+				return "-", plain
+			}
+			return strconv.FormatUint(n.Packets, 10), plain
+		case "rate":
+			if !n.HasRate {
+				return "-", plain
+			}
+			return strconv.FormatFloat(n.PacketRate, 'f', 1, 64), plain
+		}
+		return st.Meaning(), plain
+	})
+}
+
+// upper writes one of the five names in capitals.
+func upper(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] >= 'a' && b[i] <= 'z' {
+			b[i] -= 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func ctLook(st model.CtState) role {
+	switch st {
+	case model.CtInvalid:
+		return alarm
+	case model.CtUntracked:
+		return strong
+	}
+	return plain
+}
+
+func (s *packetStates) sampleRows(a *App, f *frame, room int) {
+	ps := layout(columnsOf(sampleColumns), f.w, demand{order: sampleDrops})
+	f.heads(ps, "", false)
+	rows := room - f.y()
+	if len(s.samples) == 0 {
+		t := "no INVALID or UNTRACKED packet yet"
+		if s.kept > 0 {
+			t = fmt.Sprintf("none of the %d samples matches", s.kept)
+		}
+		f.line(plain, "  "+t)
+		return
+	}
+	if s.chosen < s.top {
+		s.top = s.chosen
+	}
+	if s.chosen >= s.top+rows {
+		s.top = s.chosen - rows + 1
+	}
+	s.top = max(min(s.top, len(s.samples)-rows), 0)
+	for i := s.top; i < min(len(s.samples), s.top+rows); i++ {
+		s.sampleRow(a, f, ps, &s.samples[i], i == s.chosen)
+	}
+}
+
+func (s *packetStates) sampleRow(a *App, f *frame, ps []placed, x *model.Sample, current bool) {
+	base, lead := plain, "  "
+	if current {
+		base, lead = selected, f.mk.cursor+" "
+	}
+	f.grid(ps, base, lead, func(name string, _ int) (string, role) {
+		switch name {
+		case "time":
+			return clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), plain
+		case "state":
+			return upper(x.State.String()), ctLook(x.State)
+		case "if":
+			return dash(model.Escape(x.In + x.Out)), plain
+		case "proto":
+			return x.Tuple.Proto.String(), plain
+		case "src":
+			return end(x.Tuple, true), plain
+		case "dst":
+			return end(x.Tuple, false), plain
+		case "flags":
+			return dash(x.TCP), plain
+		case "len":
+			return strconv.Itoa(x.Len), plain
+		}
+		if x.State == model.CtUntracked {
+			if id, ok := model.RuleFor(x, s.rules); ok {
+				return "rule " + id, plain
+			}
+			return "not ctview's", plain
+		}
+		return dash(model.Escape(x.Reason)), plain
+	})
+}
+
+// about says of a sample what may have no column.
+func (s *packetStates) about(x *model.Sample) string {
+	t := upper(x.State.String()) + " in " + model.HookName(x.Hook)
+	if x.TCP != "" {
+		t += "   flags " + x.TCP
+	}
+	if x.HasInner {
+		t += "   ICMP error about " + string(appendPair(nil, &x.Inner))
+	}
+	switch {
+	case x.Reason != "":
+		t += "   " + model.Escape(x.Reason)
+	case x.State == model.CtInvalid && !s.reasons:
+		t += "   e has the kernel tell why"
+	}
+	return t
+}
