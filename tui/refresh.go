@@ -12,7 +12,7 @@ import (
 // Pace. At most one question is open; the next comes after the refresh interval, or later when answers are dear.
 const (
 	costFactor  = 10                     // wait at least this many times what the last answer cost: a tenth of a core at most
-	loadingPace = 100 * time.Millisecond // while the first dump runs
+	loadingPace = 100 * time.Millisecond // until the first dump is there
 	quiet       = 500 * time.Millisecond // no re-sort this soon after a key press
 	systemPace  = 2 * time.Second        // limits and settings are read this often: a dozen small files
 	patience    = 5 * time.Second        // the kernel answers by then, or the screen goes on without
@@ -107,7 +107,7 @@ func (a *App) answered(m answerMsg) tea.Cmd {
 
 // pace is the interval to the next refresh when answers cost nothing.
 func (a *App) pace() time.Duration {
-	if !a.stats.Loaded && a.stats.Dumping {
+	if !a.stats.Loaded {
 		return min(loadingPace, a.refresh)
 	}
 	return a.refresh
