@@ -33,26 +33,29 @@ type cells struct {
 	names   func(t *model.Tuple, src bool) string // name of an address, "" for none; nil: numbers only
 }
 
+// endWidth holds one end of any IPv4 flow in full: 255.255.255.255:65535.
+const endWidth = 21
+
 // flowColumns are all columns, in their default order.
 var flowColumns = []column{
 	{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5, value: protoCell},
 	{name: "state", title: "STATE", short: "STATE", min: 11, want: 11, max: 17, value: stateCell, look: stateLook},
-	{name: "src", title: "SOURCE", short: "SOURCE", min: 20, want: 22, max: 47, value: srcCell},
-	{name: "dst", title: "DESTINATION", short: "DESTINATION", min: 20, want: 22, max: 47, value: dstCell},
+	{name: "src", title: "SOURCE", short: "SOURCE", min: endWidth, want: 22, max: 47, value: srcCell},
+	{name: "dst", title: "DESTINATION", short: "DESTINATION", min: endWidth, want: 22, max: 47, value: dstCell},
 	{name: "nat", title: "NAT", short: "NAT", min: 3, want: 3, value: natCell},
 	{name: "zone", title: "ZONE", short: "ZONE", min: 4, want: 4, max: 6, right: true, value: zoneCell, look: zoneLook},
 	{name: "helper", title: "HELPER", short: "HELPER", min: 6, want: 6, max: 12, value: helperCell, look: helperLook},
 	{name: "flags", title: "FLAGS", short: "FLG", min: 3, want: 5, value: flagsCell},
 	{name: "timeout", title: "TIMEOUT", short: "TIMEOUT", min: 7, want: 7, right: true, value: timeoutCell, look: timeoutLook},
-	{name: "rate", title: "RATE", short: "RATE", min: 8, want: 9, right: true, value: rateCell, look: rateLook},
+	{name: "rate", title: "RATE", short: "RATE", min: 7, want: 9, right: true, value: rateCell, look: rateLook},
 	{name: "bytes", title: "BYTES", short: "BYTES", min: 7, want: 7, right: true, value: bytesCell},
 	{name: "age", title: "AGE", short: "AGE", min: 5, want: 5, max: 7, right: true, value: ageCell},
 	{name: "packets", title: "PACKETS", short: "PACKETS", min: 7, want: 7, right: true, off: true, value: packetsCell},
 	{name: "pps", title: "PPS", short: "PPS", min: 6, want: 6, right: true, off: true, value: ppsCell},
 	{name: "mark", title: "MARK", short: "MARK", min: 6, want: 10, right: true, off: true, value: markCell},
 	{name: "ctstate", title: "CTSTATE", short: "CTST", min: 4, want: 11, off: true, value: ctstateCell},
-	{name: "reply-src", title: "REPLY SOURCE", short: "REPLY SRC", min: 20, want: 22, max: 47, off: true, value: replySrcCell},
-	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: 20, want: 22, max: 47, off: true, value: replyDstCell},
+	{name: "reply-src", title: "REPLY SOURCE", short: "REPLY SRC", min: endWidth, want: 22, max: 47, off: true, value: replySrcCell},
+	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: endWidth, want: 22, max: 47, off: true, value: replyDstCell},
 	{name: "id", title: "ID", short: "ID", min: 10, want: 10, right: true, off: true, value: idCell},
 	{name: "secctx", title: "SECCTX", short: "SECCTX", min: 12, want: 24, max: 64, off: true, value: secctxCell},
 }
@@ -112,7 +115,7 @@ var shortStates = map[string]string{"SYN_SENT": "SYNSE", "SYN_SENT2": "SYNS2", "
 
 func stateCell(dst []byte, r *model.Row, c *cells) []byte {
 	s := r.Flow.StateText()
-	if len(s) > c.width && c.width < 8 {
+	if len(s) > c.width {
 		if n, ok := shortStates[s]; ok {
 			s = n
 		}

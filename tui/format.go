@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"ctview/model"
 )
@@ -16,8 +17,8 @@ func appendInt[T ~int | ~int64 | ~uint32 | ~uint16](dst []byte, n T) []byte {
 // count writes n for the eyes: 18204, 41 200 with grouping where asked for by the texts of screens.
 func count(n int) string { return strconv.Itoa(n) }
 
-// appendAddr appends an address, its middle cut out where it has more than room cells (room 0: never cut). What is kept
-// of IPv4 is mostly the end, of IPv6 mostly the beginning: those tell neighbours apart.
+// appendAddr appends an address, cut where it has more than room cells (room 0: never cut): IPv6 in its middle, most
+// of its beginning kept; IPv4 at its front, for its end tells neighbours apart.
 func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 	from := len(dst)
 	dst = a.AppendTo(dst)
@@ -31,7 +32,7 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 	}
 	tail := keep / 3
 	if a.Is4() {
-		tail = keep - keep/3
+		tail = keep
 	}
 	var end [48]byte
 	t := copy(end[:], dst[len(dst)-tail:])
@@ -40,7 +41,7 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 }
 
 // appendEnd appends one end of a tuple, "addr:port", "addr id N" for the source of ICMP, in at most room cells where the
-// port leaves that much.
+// port leaves that much. The address goes before an id that has no room beside it.
 func appendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
 	a, port := t.DstAddr(), t.Dport
 	if src {
@@ -53,12 +54,25 @@ func appendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []by
 		suffix = appendInt(append(suffix, ':'), port)
 	case t.Proto.IsICMP() && src:
 		suffix = appendInt(append(suffix, " id "...), port)
+		if n := textLen(a); room > 0 && n+len(suffix) > room {
+			if keep := room - n - 1; keep > len(" id") {
+				suffix = append(suffix[:keep], more...)
+			} else {
+				suffix = suffix[:0]
+			}
+		}
 	}
 	if room > 0 {
-		room = max(room-len(suffix), 1)
+		room = max(room-utf8.RuneCount(suffix), 1)
 	}
 	dst = appendAddr(dst, a, room, more)
 	return append(dst, suffix...)
+}
+
+// textLen is the number of cells of a.
+func textLen(a netip.Addr) int {
+	var b [48]byte
+	return len(a.AppendTo(b[:0]))
 }
 
 // end returns one end of a tuple in full.

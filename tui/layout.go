@@ -23,12 +23,9 @@ type demand struct {
 const margin = 2
 
 // layout chooses the columns of cols that fit into w cells and gives each a place. Columns go in dropOrder, then
-// addresses shrink, then the state's name.
+// the state's name shrinks, then addresses do: those of IPv4 fit into the least width of their columns.
 func layout(cols []*column, w int, d demand) []placed {
 	room := w - margin - 1
-	if w < wideFrom {
-		room--
-	}
 	ps := make([]placed, 0, len(cols))
 	for _, c := range cols {
 		ps = append(ps, placed{column: c, w: c.min})
@@ -38,7 +35,6 @@ func layout(cols []*column, w int, d demand) []placed {
 	} else {
 		ps = dropped(ps, room, d)
 	}
-	shrink(ps, "src", "dst", room, 15)
 	shrink(ps, "state", "", room, 5)
 	shrink(ps, "src", "dst", room, 7)
 	if d.spare && d.skip == 0 && !d.wide {
