@@ -20,8 +20,9 @@ func (g *globals) parseFilter(text string) (*model.Filter, error) {
 func (c *config) parseOptions() model.ParseOptions {
 	labels := systemLabels()
 	return model.ParseOptions{
-		Saved:  c.Filters,
-		Labels: labels.Bit,
+		Saved:    c.Filters,
+		Labels:   labels.Bit,
+		Services: servicePortOf,
 		LabelName: func(bit int) (string, bool) {
 			name := labels.Name(bit)
 			return name, name != ""

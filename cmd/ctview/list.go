@@ -22,6 +22,7 @@ type listOptions struct {
 	limit    int
 	groupBy  string
 	exitCode bool
+	resolve  bool
 }
 
 func listCommand(g *globals) *cobra.Command {
@@ -50,6 +51,7 @@ func addFormatFlags(cmd *cobra.Command, o *listOptions) {
 	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: "+strings.Join(outputNames, ", "))
 	f.StringVar(&o.columns, "columns", "", "columns of table and csv: `NAME,…`; \"ctview help columns\" lists them")
 	f.BoolVar(&o.noHeader, "no-header", false, "no line with the names of the columns")
+	f.BoolVar(&o.resolve, "resolve", false, "host names in place of addresses (asks the resolver; with -o json beside them)")
 }
 
 func runList(ctx context.Context, g *globals, text string, o listOptions) error {
@@ -78,6 +80,11 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	defer ns.Close()
 
 	l := lister{g: g, filter: f, format: lf, out: newFlusher(g.out), limit: o.limit}
+	if o.resolve {
+		asked, cancel := context.WithTimeout(ctx, resolveTime)
+		defer cancel()
+		l.resolve = func(evs []*model.Event) { g.resolve(asked, evs) }
+	}
 	l.out.buf = append(l.out.buf, lf.head...)
 	if order != nil {
 		err = l.sorted(ctx, ns, *order)
@@ -107,6 +114,7 @@ type lister struct {
 	limit   int
 	matched int
 	unknown int
+	resolve func([]*model.Event) // asks for the names in what is to be printed; nil: without names
 }
 
 // match counts and reports whether ev is to be printed.
@@ -125,6 +133,9 @@ func (l *lister) match(ev *model.Event, now int64) bool {
 func (l *lister) stream(ctx context.Context, ns *ctnl.Netns) error {
 	err := ctnl.DumpTo(ctx, ns, l.filter.Kernel(), func(evs []model.Event) error {
 		now := l.g.now()
+		if l.resolve != nil {
+			l.resolveMatching(evs, now)
+		}
 		for i := range evs {
 			if !l.match(&evs[i], now) {
 				continue
@@ -140,6 +151,20 @@ func (l *lister) stream(ctx context.Context, ns *ctnl.Netns) error {
 		return nil
 	}
 	return err
+}
+
+// resolveMatching asks for the names in those of evs that will be printed.
+func (l *lister) resolveMatching(evs []model.Event, now int64) {
+	var shown []*model.Event
+	for i := range evs {
+		if l.limit > 0 && l.matched+len(shown) == l.limit {
+			break
+		}
+		if l.filter.Match(&evs[i].Flow, &evs[i].Extra, now) {
+			shown = append(shown, &evs[i])
+		}
+	}
+	l.resolve(shown)
 }
 
 // errEnough stops a dump that has given what was asked for.
@@ -170,12 +195,14 @@ func parseSort(s string) (*sortOrder, error) {
 	return nil, usageError{"--sort: unknown direction " + dir, "write " + name + ":asc or " + name + ":desc"}
 }
 
-// A sortedLine is a flow with its finished line. Lines, not events, are kept: what is kept is what will be printed.
+// A sortedLine is a flow with its finished line. Lines, not events, are kept: what is kept is what will be printed. Only
+// where names are asked for, the lines wait for the names of those flows that are left in the end.
 type sortedLine struct {
 	flow  model.Flow
 	extra model.Extra
 	line  []byte
-	seq   int // place in the dump: ties keep its order
+	ev    *model.Event // nil once there is a line
+	seq   int          // place in the dump: ties keep its order
 }
 
 // sorted prints the flows in order. With a limit it never keeps more than twice that many.
@@ -193,7 +220,14 @@ func (l *lister) sorted(ctx context.Context, ns *ctnl.Netns, order sortOrder) er
 			if !l.match(ev, now) {
 				continue
 			}
-			rows = append(rows, sortedLine{ev.Flow, ev.Extra, l.format.line(nil, ev, now), l.matched})
+			row := sortedLine{flow: ev.Flow, extra: ev.Extra, seq: l.matched}
+			if l.resolve != nil {
+				kept := *ev
+				row.ev = &kept
+			} else {
+				row.line = l.format.line(nil, ev, now)
+			}
+			rows = append(rows, row)
 			if l.limit > 0 && len(rows) >= 2*l.limit+1024 {
 				slices.SortFunc(rows, less)
 				rows = rows[:l.limit]
@@ -208,6 +242,7 @@ func (l *lister) sorted(ctx context.Context, ns *ctnl.Netns, order sortOrder) er
 	if l.limit > 0 && len(rows) > l.limit {
 		rows = rows[:l.limit]
 	}
+	l.finish(rows, now)
 	for i := range rows {
 		l.out.buf = append(l.out.buf, rows[i].line...)
 		if err := l.out.spill(); err != nil {
@@ -215,6 +250,21 @@ func (l *lister) sorted(ctx context.Context, ns *ctnl.Netns, order sortOrder) er
 		}
 	}
 	return nil
+}
+
+// finish makes the lines that waited for names.
+func (l *lister) finish(rows []sortedLine, now int64) {
+	if l.resolve == nil {
+		return
+	}
+	evs := make([]*model.Event, len(rows))
+	for i := range rows {
+		evs[i] = rows[i].ev
+	}
+	l.resolve(evs)
+	for i := range rows {
+		rows[i].line, rows[i].ev = l.format.line(nil, rows[i].ev, now), nil
+	}
 }
 
 // flushSize is how much output is gathered before it is written.

@@ -27,6 +27,12 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 		return lineFormat{}, err
 	}
 	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
+	if o.resolve {
+		if o.output != "table" && o.output != "wide" && o.output != "json" {
+			return lineFormat{}, usageError{"--resolve: -o " + o.output + " has no place for names", "use it with -o table, wide or json"}
+		}
+		opt.Host, opt.Service = g.hostName(events), serviceName
+	}
 	var lf lineFormat
 	switch o.output {
 	case "table", "wide":

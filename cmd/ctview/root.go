@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 
+	"ctview/cmd/ctview/names"
+
 	"github.com/spf13/cobra"
 )
 
@@ -20,6 +22,7 @@ type globals struct {
 	verbose  bool
 	config   string
 	loaded   *config // once read
+	resolver *names.Resolver
 }
 
 // newRoot builds the command tree of cli.md.

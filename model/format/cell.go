@@ -13,7 +13,7 @@ func AppendCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, now i
 	return AppendNamedCell(dst, c, f, x, Options{Now: now})
 }
 
-// AppendNamedCell is AppendCell with Options: Now, Location (start) and Labels count.
+// AppendNamedCell is AppendCell with Options: Now, Location (start), Labels, Host and Service count.
 func AppendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
 	n := len(dst)
 	switch c {
@@ -40,7 +40,7 @@ func AppendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, 
 			dst = model.AppendBytes(dst, v)
 		}
 	case model.ColSrc, model.ColDst, model.ColReplySrc, model.ColReplyDst:
-		dst = appendEndCell(dst, c, f)
+		dst = appendEndCell(dst, c, f, &o)
 	case model.ColZone:
 		dst = appendUint(dst, uint64(f.Zone))
 		switch f.ZoneDir {
@@ -159,16 +159,37 @@ func appendLabelCell(dst []byte, l *model.Labels, names LabelNames) []byte {
 	return dst
 }
 
-// appendEndCell appends address and port of one end of one direction.
-func appendEndCell(dst []byte, c model.Column, f *model.Flow) []byte {
+// appendEndCell appends address and port of one end of one direction, with names where o has some.
+func appendEndCell(dst []byte, c model.Column, f *model.Flow, o *Options) []byte {
 	t := f.Orig()
 	if c == model.ColReplySrc || c == model.ColReplyDst {
 		t = f.Reply()
 	}
-	if c == model.ColSrc || c == model.ColReplySrc {
-		return model.AppendEndpoint(dst, &t, model.Source)
+	side, addr, port := model.Source, t.Src, t.Sport
+	if c == model.ColDst || c == model.ColReplyDst {
+		side, addr, port = model.Destination, t.Dst, t.Dport
 	}
-	return model.AppendEndpoint(dst, &t, model.Destination)
+	host := ""
+	if o.Host != nil {
+		host = o.Host(t.Family, addr)
+	}
+	if host == "" {
+		return model.AppendEndpoint(dst, &t, side)
+	}
+	dst = model.AppendEscaped(dst, host)
+	switch {
+	case t.Proto.HasPorts():
+		dst = append(dst, ':')
+		if o.Service != nil {
+			if s := o.Service(t.Proto, port); s != "" {
+				return append(dst, s...)
+			}
+		}
+		return appendUint(dst, uint64(port))
+	case t.Proto.IsICMP() && side == model.Source:
+		return appendUint(append(dst, " id "...), uint64(port))
+	}
+	return dst
 }
 
 // appendAgeCell appends how old the flow is: since the kernel made it, or ">" and since ctview saw it first.

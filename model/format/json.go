@@ -4,7 +4,7 @@ import "ctview/model"
 
 // AppendJSON appends e as one JSON object without a line end: the fields of docs/flow.schema.json, always in the same
 // order. What the kernel did not say is absent. Events begin with "event" and "time"; dump rows have neither. Of the
-// options Now and Labels count. It does not allocate.
+// options Now, Labels and Host count. It does not allocate by itself.
 func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 	f := &e.Flow
 	dst = append(dst, '{')
@@ -21,7 +21,7 @@ func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 		dst = append(append(append(dst, `,"ctstate":"`...), f.CtState().String()...), `","status":`...)
 		dst = appendJSONStatus(dst, f.Status)
 	}
-	dst = appendJSONSides(dst, e)
+	dst = appendJSONSides(dst, e, &o)
 	dst = appendJSONMeta(dst, e, &o)
 	dst = appendJSONInfo(dst, e)
 	if e.Kind != model.Dump && e.PortID != 0 {
@@ -77,10 +77,11 @@ func closeList(dst []byte, end byte) []byte {
 
 // appendJSONSides appends "orig" and "reply". A message without a reply tuple has no "reply" (the kernel always sends
 // one).
-func appendJSONSides(dst []byte, e *model.Event) []byte {
+func appendJSONSides(dst []byte, e *model.Event, o *Options) []byte {
 	f := &e.Flow
 	t := f.Orig()
 	dst = appendJSONTuple(append(dst, `,"orig":{`...), &t, hasPorts(e))
+	dst = appendJSONHosts(dst, &t, o)
 	if e.Has.Has(model.HasCountersOrig) {
 		dst = appendJSONCounters(dst, f.Packets[0], f.Bytes[0])
 	}
@@ -93,6 +94,7 @@ func appendJSONSides(dst []byte, e *model.Event) []byte {
 	}
 	t = f.Reply()
 	dst = appendJSONTuple(append(dst, `,"reply":{`...), &t, hasPorts(e))
+	dst = appendJSONHosts(dst, &t, o)
 	if e.Has.Has(model.HasCountersReply) {
 		dst = appendJSONCounters(dst, f.Packets[1], f.Bytes[1])
 	}
@@ -126,6 +128,20 @@ func appendJSONTuple(dst []byte, t *model.Tuple, ports bool) []byte {
 	case t.Proto == model.ProtoGRE:
 		dst = appendUint(append(dst, `,"srckey":`...), uint64(t.Sport))
 		dst = appendUint(append(dst, `,"dstkey":`...), uint64(t.Dport))
+	}
+	return dst
+}
+
+// appendJSONHosts appends the host names that are known.
+func appendJSONHosts(dst []byte, t *model.Tuple, o *Options) []byte {
+	if o.Host == nil {
+		return dst
+	}
+	if n := o.Host(t.Family, t.Src); n != "" {
+		dst = appendJSONString(append(dst, `,"src_name":`...), n)
+	}
+	if n := o.Host(t.Family, t.Dst); n != "" {
+		dst = appendJSONString(append(dst, `,"dst_name":`...), n)
 	}
 	return dst
 }

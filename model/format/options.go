@@ -1,6 +1,10 @@
 package format
 
-import "time"
+import (
+	"time"
+
+	"ctview/model"
+)
 
 // Options choose what the text forms show. The zero value is conntrack(8)'s plain output without any -o.
 type Options struct {
@@ -18,6 +22,12 @@ type Options struct {
 	// Labels names the label bits. Plain and XML show labels only where it is not nil, as conntrack does only with
 	// -o labels and a usable map; JSON and CSV show bits without a name as numbers.
 	Labels LabelNames
+	// Host returns the host name of an address, "" for none. Tables show it in place of the address, JSON beside it;
+	// the other forms have no place for it. nil: numbers only.
+	Host func(model.Family, [16]byte) string
+	// Service returns the name of a port that tables show beside a host name, "" for none; it must need no escaping. nil:
+	// numbers only.
+	Service func(model.Proto, uint16) string
 	// Progname returns the name of the program behind a netlink port, "" where it is unknown. nil: never known.
 	Progname func(portid uint32) string
 

@@ -153,8 +153,8 @@ func (t *Table) AppendHeader(dst []byte) []byte {
 	return l.dst
 }
 
-// AppendRow appends the line of a flow without its line end. x may be nil. Of the options Now, Location and Labels
-// count.
+// AppendRow appends the line of a flow without its line end. x may be nil. Of the options Now, Location, Labels, Host
+// and Service count.
 func (t *Table) AppendRow(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
 	l := line{dst: dst}
 	t.cells(&l, f, x, o)
