@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"testing"
 
+	"ctview/ctnl/lab"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -14,22 +16,30 @@ const asMain = "CTVIEW_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
-		if os.Getenv(asBlind) != "" {
-			if err := blind(); err != nil {
+		for env, limit := range map[string]func() error{asBlind: blind, asPowerless: powerless} {
+			if os.Getenv(env) == "" {
+				continue
+			}
+			if err := limit(); err != nil {
 				panic(err)
 			}
 		}
 		main()
 		return
 	}
-	testscript.Main(m, map[string]func(){"ctview": main})
+	testscript.Main(labTests{m}, map[string]func(){"ctview": main})
 }
+
+// labTests runs the tests where they can make namespaces: in a user namespace, if this process is not root.
+type labTests struct{ m *testing.M }
+
+func (l labTests) Run() int { return lab.Main(l.m) }
 
 // ctview returns a command that runs ctview with args.
 func ctview(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(testBinary(t), args...)
-	cmd.Env = append(os.Environ(), asMain+"=1")
+	cmd.Env = append(os.Environ(), asMain+"=1", lab.InsideEnv+"=") // ctview is not to know where the tests run
 	return cmd
 }
 

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// insideEnv marks the process that Command started. Its value says what was unshared.
-const insideEnv = "CTVIEW_LAB_INSIDE"
+// InsideEnv marks the process that Command started. Its value says what was unshared.
+const InsideEnv = "CTVIEW_LAB_INSIDE"
 
 // ErrUserNS says that the kernel, or its configuration, lets ordinary users make no user namespaces, without which a
 // lab needs root.
 var ErrUserNS = errors.New("this system lets ordinary users make no namespaces of their own; try sudo ctview demo")
 
 // Inside reports whether Command started this process.
-func Inside() bool { return os.Getenv(insideEnv) != "" }
+func Inside() bool { return os.Getenv(InsideEnv) != "" }
 
 // Command returns a command that runs this program again, with args, where NewNS and New work: in network and mount
 // namespaces of its own and, without CAP_SYS_ADMIN, as root of a user namespace of its own too. (With it no user
@@ -33,7 +33,7 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	c.Args[0] = os.Args[0]
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	c.Env = append(os.Environ(), insideEnv+"=1")
+	c.Env = append(os.Environ(), InsideEnv+"=1")
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,

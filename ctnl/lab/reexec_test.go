@@ -75,7 +75,7 @@ func roleNone() int {
 			return 1
 		}
 	}
-	if err := os.Setenv(insideEnv, ""); err != nil {
+	if err := os.Setenv(InsideEnv, ""); err != nil {
 		return 1
 	}
 	if Privileged() { // in the first of the two: give up what root is allowed
@@ -106,7 +106,7 @@ func role(t *testing.T, name string, nobody bool) (c *exec.Cmd, lines *bufio.Sca
 		attr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 	}
 	c = exec.Command(exe)
-	c.SysProcAttr, c.Env = attr, append(os.Environ(), roleEnv+"="+name, insideEnv+"=")
+	c.SysProcAttr, c.Env = attr, append(os.Environ(), roleEnv+"="+name, InsideEnv+"=")
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
