@@ -9,7 +9,7 @@ import (
 )
 
 // randomLines is how many random command lines are compared.
-const randomLines = 700
+const randomLines = 500
 
 // vocabulary is what random command lines are made of: right options more often than wrong ones. Nothing that ctview
 // knowingly takes otherwise is in it (see TestDeviations).

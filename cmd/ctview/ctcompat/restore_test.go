@@ -51,7 +51,14 @@ func TestRestore(t *testing.T) {
 			did := sorted(maskMoving(how(text, "-R", "-")))
 			return []result{did, sorted(maskMoving(w.real("", "-L", "-o", "extended")))}
 		}
-		if diff := cmp.Diff(run(w.real), run(w.ours)); diff != "" {
+		want := run(w.real)
+		for range attempts {
+			if !protocolError(want[0]) {
+				break
+			}
+			want = run(w.real)
+		}
+		if diff := cmp.Diff(want, run(w.ours)); diff != "" {
 			t.Errorf("file %d %.60q: (-conntrack +ctview)\n%.3000s", i, text, diff)
 			continue
 		}
@@ -140,6 +147,7 @@ func TestRoundTripTraffic(t *testing.T) {
 				out = append(out, s)
 			}
 		}
+		slices.Sort(out)
 		return out
 	}
 	save := w.mustOurs("-L", "-o", "save").Stdout
