@@ -99,7 +99,7 @@ func TestContinued(t *testing.T) {
 	}
 	select {
 	case <-dumps:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("no dump after SIGCONT")
 	}
 }

@@ -40,7 +40,7 @@ func newKernel(t *testing.T) (*lab.NS, *ctnl.Netns, *ctnl.Kernel) {
 }
 
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -2,6 +2,7 @@ package ctnl_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ func delNetns(t *testing.T, name string) {
 }
 
 func TestOpenNetns(t *testing.T) {
-	const name = "ctview-test-open"
+	name := fmt.Sprintf("ctview-test-open-%d", os.Getpid())
 	addNetns(t, name)
 	sleep := exec.Command("sleep", "1000")
 	sleep.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
@@ -104,7 +105,7 @@ func TestOpenNetnsErrors(t *testing.T) {
 }
 
 func TestNetnsGone(t *testing.T) {
-	const name = "ctview-test-again"
+	name := fmt.Sprintf("ctview-test-again-%d", os.Getpid())
 	addNetns(t, name)
 	ns, err := ctnl.OpenNetns(name)
 	if err != nil {

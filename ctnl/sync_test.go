@@ -3,7 +3,9 @@ package ctnl_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -99,9 +101,9 @@ func sameAsKernel(t *testing.T, ns *ctnl.Netns, tab *model.Table) {
 	}
 }
 
-// shortly polls cond for a second: the last events are on their way.
+// shortly polls cond for ten seconds: the last events are on their way.
 func shortly(cond func() bool) {
-	for end := time.Now().Add(time.Second); !cond() && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); !cond() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
@@ -276,7 +278,7 @@ func TestReborn(t *testing.T) {
 // TestSyncNetnsGone: a namespace whose process ended is let go.
 func TestSyncNetnsGone(t *testing.T) {
 	t.Parallel()
-	name := "ctview-test-gone"
+	name := fmt.Sprintf("ctview-test-gone-%d", os.Getpid())
 	addNetns(t, name)
 	ns, err := ctnl.OpenNetns(name)
 	if err != nil {
@@ -290,7 +292,7 @@ func TestSyncNetnsGone(t *testing.T) {
 		if !errors.Is(err, ctnl.ErrNetnsGone) {
 			t.Errorf("Run: %v, want ErrNetnsGone", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Run goes on in a namespace that is gone")
 	}
 }

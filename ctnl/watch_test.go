@@ -71,10 +71,10 @@ func (r *recorder) seen() (evs []model.Event, lost uint64) {
 	return slices.Clone(r.evs), r.lost
 }
 
-// eventually polls cond for ten seconds.
+// eventually polls cond for half a minute.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("timed out waiting for %s", what)
 		}
