@@ -40,8 +40,8 @@ const endWidth = 21
 var flowColumns = []column{
 	{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5, value: protoCell},
 	{name: "state", title: "STATE", short: "STATE", min: 11, want: 11, max: 17, value: stateCell, look: stateLook},
-	{name: "src", title: "SOURCE", short: "SOURCE", min: endWidth, want: 22, max: 47, value: srcCell},
-	{name: "dst", title: "DESTINATION", short: "DESTINATION", min: endWidth, want: 22, max: 47, value: dstCell},
+	{name: "src", title: "SOURCE", short: "SOURCE", min: endWidth, want: 22, max: addrMax, value: srcCell},
+	{name: "dst", title: "DESTINATION", short: "DESTINATION", min: endWidth, want: 22, max: addrMax, value: dstCell},
 	{name: "nat", title: "NAT", short: "NAT", min: 3, want: 3, value: natCell},
 	{name: "zone", title: "ZONE", short: "ZONE", min: 4, want: 4, max: 6, right: true, value: zoneCell, look: zoneLook},
 	{name: "helper", title: "HELPER", short: "HELPER", min: 6, want: 6, max: 12, value: helperCell, look: helperLook},
@@ -54,8 +54,8 @@ var flowColumns = []column{
 	{name: "pps", title: "PPS", short: "PPS", min: 6, want: 6, right: true, off: true, value: ppsCell},
 	{name: "mark", title: "MARK", short: "MARK", min: 6, want: 10, right: true, off: true, value: markCell},
 	{name: "ctstate", title: "CTSTATE", short: "CTST", min: 4, want: 11, off: true, value: ctstateCell},
-	{name: "reply-src", title: "REPLY SOURCE", short: "REPLY SRC", min: endWidth, want: 22, max: 47, off: true, value: replySrcCell},
-	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: endWidth, want: 22, max: 47, off: true, value: replyDstCell},
+	{name: "reply-src", title: "REPLY SOURCE", short: "REPLY SRC", min: endWidth, want: 22, max: addrMax, off: true, value: replySrcCell},
+	{name: "reply-dst", title: "REPLY DEST", short: "REPLY DST", min: endWidth, want: 22, max: addrMax, off: true, value: replyDstCell},
 	{name: "id", title: "ID", short: "ID", min: 10, want: 10, right: true, off: true, value: idCell},
 	{name: "secctx", title: "SECCTX", short: "SECCTX", min: 12, want: 24, max: 64, off: true, value: secctxCell},
 }

@@ -19,6 +19,9 @@ type demand struct {
 	spare          bool     // columns that nobody chose may fill what is left
 }
 
+// addrMax is the width of the longest address with a port.
+const addrMax = 47
+
 // margin is the room of the marks at the left of a row: cursor or mark, and a blank.
 const margin = 2
 
@@ -114,6 +117,9 @@ func scrolled(ps []placed, room int, d demand) []placed {
 		ps[i].w = ps[i].want
 		if d.wide && ps[i].max > 0 {
 			ps[i].w = ps[i].max
+			if d.addr > 0 && ps[i].max == addrMax {
+				ps[i].w = max(ps[i].want, d.addr)
+			}
 		}
 	}
 	for len(ps) > 1 && total(ps) > room {

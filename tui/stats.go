@@ -32,7 +32,8 @@ type stats struct {
 	rows   []statRow // that can be chosen, as drawn last
 	chosen int
 	top    int
-	more   int // lines below the screen
+	more   int  // lines below the screen
+	moved  bool // j or k was pressed: the chosen row is kept in sight
 }
 
 // A statRow is a line that j and k stop at.
@@ -64,6 +65,7 @@ var statsBindings = []binding{
 func (s *stats) bindings() []binding { return statsBindings }
 
 func (s *stats) do(a *App, id string) tea.Cmd {
+	s.moved = s.moved || id == "down" || id == "up" || id == "pagedown" || id == "pageup"
 	switch id {
 	case "down":
 		s.chosen = min(s.chosen+1, max(len(s.rows)-1, 0))

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,15 +57,13 @@ func (s *stats) body(a *App, f *frame, rows int) {
 	if two {
 		cw = (f.w - 3) / 2
 	}
-	left := append(s.tableLines(a, cw), statLine{})
-	right := s.stateLines(cw)
-	right = append(right, statLine{})
-	right = append(right, s.ctviewLines(a)...)
-	right = append(right, statLine{})
-	right = append(right, s.sysctlLines(a, cw)...)
-	left = append(left, s.counterLines(cw)...)
-	if !two {
-		left, right = append(append(left, statLine{}), right...), nil
+	gap := []statLine{{}}
+	left := slices.Concat(s.tableLines(a, cw), gap)
+	right := slices.Concat(s.stateLines(cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a, cw))
+	if two {
+		left = slices.Concat(left, s.counterLines(cw))
+	} else {
+		left, right = slices.Concat(left, right, gap, s.counterLines(cw)), nil
 	}
 	s.rows = s.rows[:0]
 	for _, col := range [][]statLine{right, left} {
@@ -85,10 +84,10 @@ func (s *stats) body(a *App, f *frame, rows int) {
 		at = s.rows[s.chosen].line
 		id = s.rows[s.chosen].id
 	}
-	if at < s.top+1 {
+	if at < s.top+1 && s.moved {
 		s.top = at - 1
 	}
-	if at >= s.top+rows {
+	if at >= s.top+rows && s.moved {
 		s.top = at - rows + 1
 	}
 	s.top = max(min(s.top, n-rows), 0)
