@@ -259,13 +259,13 @@ func (d *ruleDialog) lines(f *frame) []statLine {
 	if d.del {
 		then = "they are deleted, too"
 	}
-	add(plain, "  ", fmt.Sprintf("matches now: %d flows (%s)", p.Covered, then))
+	add(plain, "  ", "matches now: "+plural(p.Covered, "flow")+" ("+then+")")
 	for _, w := range p.Warnings {
-		look := warn
+		look, mark := warn, "! "
 		if w.Refuse {
-			look = alarm
+			look, mark = alarm, "!!"
 		}
-		add(look, "! "+padRight(w.Kind.String(), 10)+" ", model.Escape(w.Text))
+		add(look, mark+" "+padRight(w.Kind.String(), 10)+" ", model.Escape(w.Text))
 	}
 	if p.Session != "" {
 		hit := "is not matched"
@@ -332,7 +332,9 @@ func (d *ruleDialog) fieldLines(f *frame) {
 	w := d.word()
 	lead := " Type " + w + " to install: "
 	if d.preview != nil && d.preview.Refused() != "" {
-		lead = " It cannot be installed. "
+		f.styled(alarm, " It cannot be installed, see !! above.")
+		f.end()
+		return
 	}
 	f.styled(strong, lead)
 	if d.focus == fieldWord {
