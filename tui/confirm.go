@@ -23,6 +23,7 @@ type confirm struct {
 	typing edit
 	wrong  bool
 	verb   string
+	no     string // what Esc does; "" is keep
 }
 
 var confirmBindings = []binding{
@@ -82,7 +83,11 @@ func (c *confirm) draw(a *App, f *frame) {
 	lines = append(lines, "")
 	var ask string
 	if c.key != "" {
-		ask = " [" + c.key + "] " + c.verb + "  [Esc] keep"
+		no := "keep"
+		if c.no != "" {
+			no = c.no
+		}
+		ask = " [" + c.key + "] " + c.verb + "  [Esc] " + no
 	} else {
 		ask = " Type " + c.word + ": "
 	}

@@ -202,7 +202,7 @@ func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
 	lines = append(lines, fmt.Sprintf("It goes by itself in %d s unless you keep it.", int(trial.Seconds())))
 	id := res.Rule.ID
 	a.say("installed on trial; c on the Notrack screen confirms it, too")
-	a.push(&confirm{head: "Keep this NOTRACK rule?", lines: lines, key: "y", verb: "keep (" + res.Rule.Keep.String() + ")",
+	a.push(&confirm{head: "Keep this NOTRACK rule?", lines: lines, key: "y", verb: "keep (" + res.Rule.Keep.String() + ")", no: "let it go",
 		yes: func(a *App) tea.Cmd { return a.confirmRule(id, nil) }})
 	return a.ask(true)
 }

@@ -139,7 +139,7 @@ func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
 		"nf_conntrack_timestamp": "With timestamps the kernel tells when each new flow began. Flows that are there already stay without.",
 	}[name]
 	a.push(&confirm{head: "net.netfilter." + name + " = " + value + "?", lines: []string{why, "It counts for this namespace, until it is set again or the machine restarts."},
-		key: "y", verb: verb, yes: func(a *App) tea.Cmd {
+		key: "y", verb: verb, no: "leave it", yes: func(a *App) tea.Cmd {
 			return func() tea.Msg {
 				err := insp.SetSysctl(ctx, name, value)
 				return doneMsg{func(a *App) tea.Cmd {
