@@ -6,6 +6,5 @@
 // place. The tests run the real conntrack(8) beside this package in one namespace and compare.
 //
 // The flow of a command: getopt.go cuts the words, parse.go and proto.go fill a command (values.go reads the values),
-// match.go chooses flows, wire.go writes requests, and list.go, change.go, expect.go, event.go, stats.go and restore.go
-// carry the command out.
+// match.go chooses flows, and list.go, change.go, expect.go, event.go, stats.go and restore.go carry the command out.
 package ctcompat

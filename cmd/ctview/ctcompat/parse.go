@@ -41,7 +41,6 @@ func parse(args []string, posix bool, labels string, warn io.Writer) (*command, 
 
 // option carries out one option.
 func (p *parser) option(opt int) error {
-	c, t, arg := p.cmd, &p.cmd.t, p.g.value
 	switch opt {
 	case optNoValue:
 		return usageErrorf("option `%s' requires an argument", p.g.args[p.g.index-1])
@@ -50,19 +49,33 @@ func (p *parser) option(opt int) error {
 	case 'L', 'I', 'D', 'G', 'F', 'E', 'V', 'h', 'C', 'S', 'U', 'A':
 		return p.command(opt)
 	case 's', 'd', 'r', 'q', '[', ']', '{', '}':
-		return p.address(opt, arg)
+		return p.address(opt, p.g.value)
 	case 'n', 'g', 'j':
 		return p.nat(opt)
 	case 'p':
-		return p.protocol(arg)
-	case 't':
-		n, err := parseDecimal(arg, "-t", math.MaxUint32)
-		c.opts |= optTimeout
-		t.timeout, t.has = uint32(n), t.has|hasTimeout
-		return err
+		return p.protocol(p.g.value)
+	case 'w', '(', ')', 'i', 'c', 't', 'b', 'm':
+		return p.number(opt, p.g.value)
+	case 'l', '<', '>':
+		return p.label(opt)
+	case 'u', 'e', 'o', 'f', 'z', 'a', optHelper:
+		return p.choice(opt, p.g.value)
+	}
+	if p.cmd.proto == nil || p.cmd.proto.fields == nil {
+		return nil
+	}
+	flag, err := p.cmd.proto.set(&p.cmd.t, opt, p.g.value)
+	p.flags |= flag
+	return err
+}
+
+// choice takes the options whose argument is a word or a list of words, or that have none.
+func (p *parser) choice(opt int, arg string) error {
+	c := p.cmd
+	switch opt {
 	case 'u':
 		c.opts |= optStatus
-		t.has |= hasStatus
+		c.t.has |= hasStatus
 		return p.status(arg)
 	case 'e':
 		c.opts |= optEventMask
@@ -70,35 +83,14 @@ func (p *parser) option(opt int) error {
 	case 'o':
 		c.opts |= optOutput
 		return p.output(arg)
-	case 'z':
-		c.opts |= optZero
-	case 'w', '(', ')', 'i', 'c':
-		return p.number(opt, arg)
-	case 'm':
-		c.opts |= optMark
-		var err error
-		t.mark, err = parseMark(arg)
-		return err
-	case 'l', '<', '>':
-		return p.label(opt)
-	case 'a':
-		fmt.Fprintf(p.warn, "WARNING: ignoring -%c, deprecated option.\n", opt)
 	case 'f':
 		return p.familyOption(arg)
+	case 'z':
+		c.opts |= optZero
+	case 'a':
+		fmt.Fprintf(p.warn, "WARNING: ignoring -%c, deprecated option.\n", opt)
 	case optHelper:
-		p.hasHelper, t.helper = true, arg
-	case 'b':
-		n, err := parseDecimal(arg, "-b", math.MaxInt32)
-		c.opts |= optBufferSize
-		c.buffer = int(n)
-		return err
-	default:
-		if c.proto == nil || c.proto.fields == nil {
-			return nil
-		}
-		flag, err := c.proto.set(t, opt, arg)
-		p.flags |= flag
-		return err
+		p.hasHelper, c.t.helper = true, arg
 	}
 	return nil
 }
@@ -290,34 +282,42 @@ func (p *parser) protocol(arg string) error {
 	return nil
 }
 
-// number takes -w, --orig-zone, --reply-zone, -i and -c.
-func (p *parser) number(letter int, arg string) error {
-	t := &p.cmd.t
-	var limit uint64 = math.MaxUint16
-	name := "--" + longName(letter)
+// number takes the options whose argument is a number: -t, -b, -m, the zones, -i and -c.
+func (p *parser) number(letter int, arg string) (err error) {
+	c, t := p.cmd, &p.cmd.t
+	var n uint64
 	switch letter {
-	case 'i', 'c':
-		limit, name = math.MaxUint32, "-"+string(rune(letter))
+	case 't':
+		c.opts, t.has = c.opts|optTimeout, t.has|hasTimeout
+		n, err = parseDecimal(arg, "-t", math.MaxUint32)
+		t.timeout = uint32(n)
+	case 'b':
+		c.opts |= optBufferSize
+		n, err = parseDecimal(arg, "-b", math.MaxInt32)
+		c.buffer = int(n)
+	case 'm':
+		c.opts |= optMark
+		t.mark, err = parseMark(arg)
 	case 'w':
-		name = "-w"
-	}
-	n, err := parseNumber(arg, name, limit)
-	switch letter {
-	case 'w':
-		p.cmd.opts |= optZone
-		t.zone, t.has = uint16(n), t.has|hasZone
+		c.opts, t.has = c.opts|optZone, t.has|hasZone
+		n, err = parseNumber(arg, "-w", math.MaxUint16)
+		t.zone = uint16(n)
 	case '(':
-		p.cmd.opts |= optOrigZone
-		t.orig.zone, t.has = uint16(n), t.has|hasOrigZone
+		c.opts, t.has = c.opts|optOrigZone, t.has|hasOrigZone
+		n, err = parseNumber(arg, "--orig-zone", math.MaxUint16)
+		t.orig.zone = uint16(n)
 	case ')':
-		p.cmd.opts |= optReplyZone
-		t.reply.zone, t.has = uint16(n), t.has|hasReplyZone
+		c.opts, t.has = c.opts|optReplyZone, t.has|hasReplyZone
+		n, err = parseNumber(arg, "--reply-zone", math.MaxUint16)
+		t.reply.zone = uint16(n)
 	case 'i':
-		p.cmd.opts |= optID
-		t.id, t.has = uint32(n), t.has|hasID
+		c.opts, t.has = c.opts|optID, t.has|hasID
+		n, err = parseNumber(arg, "-i", math.MaxUint32)
+		t.id = uint32(n)
 	case 'c':
-		p.cmd.opts |= optSecmark
-		t.secmark, t.has = uint32(n), t.has|hasSecmark
+		c.opts, t.has = c.opts|optSecmark, t.has|hasSecmark
+		n, err = parseNumber(arg, "-c", math.MaxUint32)
+		t.secmark = uint32(n)
 	}
 	return err
 }

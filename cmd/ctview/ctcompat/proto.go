@@ -109,13 +109,13 @@ func (p *protocol) setPort(t *template, f field, port uint16) {
 	case fReplyDport:
 		t.reply.Dport, t.reply.Proto, t.has = port, p.num, t.has|hasReplyDport|hasReplyProto
 	case fMaskSport:
-		t.expMask.Sport, t.expMask.Proto, t.expMask.hasSport = port, p.num, true
+		t.expMask.Sport, t.expMask.Proto = port, p.num
 	case fMaskDport:
-		t.expMask.Dport, t.expMask.Proto, t.expMask.hasDport = port, p.num, true
+		t.expMask.Dport, t.expMask.Proto = port, p.num
 	case fTupleSport:
-		t.expTuple.Sport, t.expTuple.Proto, t.expTuple.hasSport = port, p.num, true
+		t.expTuple.Sport, t.expTuple.Proto = port, p.num
 	case fTupleDport:
-		t.expTuple.Dport, t.expTuple.Proto, t.expTuple.hasDport = port, p.num, true
+		t.expTuple.Dport, t.expTuple.Proto = port, p.num
 	}
 }
 

@@ -62,7 +62,7 @@ type natRange struct {
 
 // A template is a flow as a command line describes it, for requests and for comparison.
 type template struct {
-	has         attr
+	has         attr // which of what follows was told
 	orig, reply tuple
 	icmpType    uint8
 	icmpCode    uint8
@@ -94,8 +94,7 @@ type markMask struct{ value, mask uint32 }
 // An expTuple is the expected tuple or the mask of an expectation. The family is 0 where no address was given.
 type expTuple struct {
 	model.Tuple
-	hasSrc, hasDst     bool
-	hasSport, hasDport bool
+	hasSrc, hasDst bool
 }
 
 // mirror fills in what the command line left out of one direction from the other, as if nothing were translated.
