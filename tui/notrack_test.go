@@ -102,7 +102,7 @@ func TestNotrackDialog(t *testing.T) {
 		t.Fatalf("installed with a wrong count:\n%s", g.screen())
 	}
 	g.keys("tab", "space", "tab", "right", "tab", "space", "tab", "backspace", "1", "enter")
-	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || !r.del {
+	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || r.del {
 		t.Fatalf("installed %+v, deletion %v\n%s", r.applied, r.del, g.screen())
 	}
 	if g.line("42 packets were seen, none of them tracked") == "" || len(r.kept) != 0 {

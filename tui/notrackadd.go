@@ -46,7 +46,7 @@ func (a *App) openRule(rules []model.Rule) tea.Cmd {
 		a.fail("NOTRACK rules cannot be made here")
 		return nil
 	}
-	d := &ruleDialog{rules: rules}
+	d := &ruleDialog{rules: rules, del: true}
 	a.push(d)
 	return d.look(a)
 }

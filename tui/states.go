@@ -115,7 +115,7 @@ func (s *packetStates) askWatch(a *App) tea.Cmd {
 	if s.on {
 		return a.watchStates(false, false)
 	}
-	a.push(&confirm{head: "Count packets of all five states?", key: "y", verb: "count", lines: []string{
+	a.push(&confirm{head: "Count packets of all five states?", key: "y", verb: "count", no: "leave it", lines: []string{
 		"ctview makes a table of its own (inet ctview_watch_PID) with counters behind conntrack, and samples INVALID and UNTRACKED packets, at most 50 a second of each.",
 		"It changes no packet and is gone when ctview ends, however it ends."},
 		yes: func(a *App) tea.Cmd { return a.watchStates(true, false) }})
@@ -126,7 +126,7 @@ func (s *packetStates) askReasons(a *App) tea.Cmd {
 	if s.reasons {
 		return a.watchStates(true, false)
 	}
-	a.push(&confirm{head: "Have the kernel tell why packets are INVALID?", key: "y", verb: "tell", lines: []string{
+	a.push(&confirm{head: "Have the kernel tell why packets are INVALID?", key: "y", verb: "tell", no: "leave it", lines: []string{
 		"This sets nf_conntrack_log_invalid to 255 and the logger of this namespace to nfnetlink_log, and counts packets as w does.",
 		"Both are put back when ctview ends; after a crash, the next time that it is started. The kernel does not bound the rate."},
 		yes: func(a *App) tea.Cmd { return a.watchStates(true, true) }})
@@ -284,7 +284,7 @@ func (a *App) losses() {
 			continue // the message stands; no question over another
 		}
 		lost := x.Rules
-		c := &confirm{head: "Rules are gone", key: "y", verb: "install again, on trial", lines: []string{head + ". Their traffic is tracked again."},
+		c := &confirm{head: "Rules are gone", key: "y", verb: "install again, on trial", no: "leave it", lines: []string{head + ". Their traffic is tracked again."},
 			yes: func(a *App) tea.Cmd { return a.reinstall(lost) }}
 		for i := range lost {
 			c.lines = append(c.lines, "  "+model.Escape(lost[i].Text()))

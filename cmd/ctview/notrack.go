@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +108,9 @@ type notracker struct {
 }
 
 func (g *globals) openNotrack(backend string) (*notracker, error) {
+	if !slices.Contains([]string{"", "nftables", "nft", "iptables", "iptables-nft", "iptables-legacy"}, backend) {
+		return nil, usageError{fmt.Sprintf("--backend: unknown backend %q", backend), "nftables, iptables, iptables-nft or iptables-legacy"}
+	}
 	ns, err := ctnl.OpenNetns(g.netns)
 	if err != nil {
 		return nil, err

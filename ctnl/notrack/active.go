@@ -82,6 +82,8 @@ func Active(ns Namespace) (bool, error) {
 		if rs, err = rd.readRuleset(); err != nil {
 			return false, err
 		}
+	} else if err := wrap("ask for the ruleset", err); errors.Is(err, ErrPermission) {
+		return false, err
 	}
 	return active(rs, ns), nil
 }

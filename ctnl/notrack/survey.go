@@ -1,6 +1,7 @@
 package notrack
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -35,6 +36,9 @@ func newSurvey(ns Namespace) (*survey, error) {
 			rd.Close()
 			return nil, err
 		}
+	} else if err := wrap("ask for the ruleset", err); errors.Is(err, ErrPermission) {
+		rd.Close()
+		return nil, err
 	}
 	s.xt, s.xtc = legacyRead(ns)
 	s.active = active(s.rs, ns)

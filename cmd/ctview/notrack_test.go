@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ctview/ctnl/lab"
+)
+
+// trackingNS makes a namespace that tracks connections.
+func trackingNS(t *testing.T) *lab.NS {
+	t.Helper()
+	ns := must(lab.NewNS())(t)
+	t.Cleanup(func() { _ = ns.Close() })
+	if err := ns.EnableTracking(); err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
+// runIn runs ctview on a namespace.
+func runIn(t *testing.T, cmd *exec.Cmd) (code int, out, diag string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// ruleset returns the nftables rules of a namespace.
+func ruleset(t *testing.T, ns *lab.NS) string {
+	t.Helper()
+	c := ns.Command("nft", "list", "ruleset")
+	c.SysProcAttr = nil
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// TestNotrackRefused holds the texts and exit codes of what notrack will not do; nothing is changed by any of them.
+func TestNotrackRefused(t *testing.T) {
+	ns := trackingNS(t)
+	before := ruleset(t, ns)
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want []string // on stderr
+	}{
+		{"nothing said", []string{"notrack"}, 2, []string{"notrack: say what to do", "hint: add, list, remove, confirm, undo or print"}},
+		{"no traffic", []string{"notrack", "add"}, 2, []string{"notrack add: say which traffic"}},
+		{"a zone", []string{"notrack", "add", "zone", "5"}, 2, []string{
+			`a NOTRACK rule cannot match "zone 5": the zone is given to a packet by tracking, after NOTRACK has decided. --flows makes exact rules`, "  ^~~~~~"}},
+		{"a port without protocol", []string{"notrack", "add", "dport", "80"}, 2, []string{"a port needs a protocol: write tcp or udp with it"}},
+		{"a port without protocol in a tuple", []string{"notrack", "add", "10.0.0.1:5", ">", "10.0.0.2:6"}, 2, []string{"a port needs a protocol that has ports"}},
+		{"an IPv4 mask on IPv6", []string{"notrack", "add", "tcp", "2001:db8::/255.255.0.0", ">", "any:80"}, 2, []string{
+			"255.255.0.0 is an IPv4 mask, 2001:db8:: an IPv6 address: write a length, as in 2001:db8::/64"}},
+		{"two families", []string{"notrack", "add", "tcp", "[2001:db8::1]:5", ">", "10.0.0.0/8:6"}, 2, []string{"both sides of a rule are of one family"}},
+		{"everything", []string{"notrack", "add", "any", ">", "any"}, 2, []string{"the rule matches every packet"}},
+		{"no terminal", []string{"notrack", "add", "tcp", "any", "to", "any:80"}, 2, []string{
+			"notrack: install this rule (0 flows covered)? not confirmed: there is no terminal to ask on", "--yes answers beforehand"}},
+		{"read-only", []string{"--read-only", "notrack", "add", "--yes", "tcp", "any", "to", "any:80"}, 2, []string{"notrack add: --read-only forbids changes"}},
+		{"read-only removal", []string{"--read-only", "notrack", "remove", "--all"}, 2, []string{"notrack remove: --read-only forbids changes"}},
+		{"a short life", []string{"notrack", "add", "--for", "10ms", "tcp", "any", "to", "any:80"}, 2, []string{"--for: too short"}},
+		{"an odd life", []string{"notrack", "add", "--keep", "soon", "tcp", "any", "to", "any:80"}, 2, []string{`--keep: "soon" is neither a time nor removed nor session`}},
+		{"a backend", []string{"notrack", "--backend", "pf", "list"}, 2, []string{`--backend: unknown backend "pf"`, "hint: nftables, iptables, iptables-nft or iptables-legacy"}},
+		{"an id", []string{"notrack", "remove", "abcdef"}, 1, []string{"abcdef: no such rule"}},
+		{"nothing to confirm", []string{"notrack", "confirm"}, 1, []string{"no rule waits to be confirmed"}},
+		{"nothing to undo", []string{"notrack", "undo"}, 1, []string{"nothing to undo"}},
+		{"nothing to print", []string{"notrack", "print"}, 1, []string{"nothing to print"}},
+		{"a form", []string{"notrack", "print", "--form", "pf", "tcp", "any", "to", "any:80"}, 2, []string{`unknown form "pf": nft, iptables or openwrt`}},
+		{"no flow", []string{"notrack", "add", "--flows", "zone", "5"}, 1, []string{"notrack: no flow matches"}},
+		{"states", []string{"states", "--reasons"}, 2, []string{"--reasons without --samples"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, _, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path()}, tt.args...)...))
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(diag, w) {
+					t.Errorf("stderr lacks %q:\n%s", w, diag)
+				}
+			}
+		})
+	}
+	if after := ruleset(t, ns); after != before {
+		t.Errorf("the ruleset was changed:\n%s", after)
+	}
+	for _, args := range [][]string{{"notrack", "add", "--yes", "tcp", "any", "to", "any:80"}, {"notrack", "list"}, {"states", "--watch"}} {
+		code, _, diag := runIn(t, asNobody(t, args...))
+		if code != exitPermission || !strings.Contains(diag, "not permitted") || !strings.Contains(diag, "hint: run it with sudo") {
+			t.Errorf("%v without permission: %d %s", args, code, diag)
+		}
+	}
+	inactive := must(lab.NewNS())(t)
+	defer inactive.Close()
+	code, _, diag := runIn(t, ctview(t, "--netns", inactive.Path(), "states", "--watch"))
+	if code != 1 || !strings.Contains(diag, "connection tracking is not active in this namespace") || ruleset(t, inactive) != "" {
+		t.Errorf("states --watch where nothing is tracked: %d %s", code, diag)
+	}
+}
+
+// TestNotrackCommands takes a rule through its life on the command line.
+func TestNotrackCommands(t *testing.T) {
+	ns := trackingNS(t)
+	do := func(code int, args ...string) (out, diag string) {
+		t.Helper()
+		c, out, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path()}, args...)...))
+		if c != code {
+			t.Fatalf("%v: exit code %d, want %d\n%s%s", args, c, code, out, diag)
+		}
+		return out, diag
+	}
+	out, _ := do(0, "notrack", "add", "--dry-run", "udp", "any", "to", "127.0.0.1:5000-5010")
+	for _, w := range []string{"nft add rule inet ctview pre meta nfproto @live_", "ip daddr 127.0.0.1 udp dport 5000-5010 counter notrack",
+		"covers 0 flows now", "! wide: ", "lives 1m0s unless confirmed, then until removed"} {
+		if !strings.Contains(out, w) {
+			t.Errorf("the preview lacks %q:\n%s", w, out)
+		}
+	}
+	if strings.Contains(ruleset(t, ns), "table inet ctview") {
+		t.Fatal("--dry-run changed something")
+	}
+	_, diag := do(0, "notrack", "add", "--yes", "udp", "any", "to", "127.0.0.1:5000-5010")
+	id := regexp.MustCompile(`rule ([0-9a-f]{6}) installed`).FindStringSubmatch(diag)
+	if id == nil || !strings.Contains(diag, "it expires in 1m0s unless: ctview notrack confirm "+id[1]) {
+		t.Fatalf("add: %s", diag)
+	}
+	if _, diag := do(1, "notrack", "add", "--yes", "udp", "any", "to", "127.0.0.1:5000-5010"); !strings.Contains(diag, "is installed already") {
+		t.Errorf("again: %s", diag)
+	}
+	if _, diag := do(0, "notrack", "confirm", "--keep", "10m"); !strings.Contains(diag, "rule "+id[1]+" confirmed") {
+		t.Errorf("confirm: %s", diag)
+	}
+	out, _ = do(0, "notrack", "list", "-o", "json")
+	var r ruleJSON
+	if err := json.Unmarshal([]byte(out), &r); err != nil || r.ID != id[1] || r.Left == nil || *r.Left < 590 || !*r.Confirmed || r.Match[0] != "udp any > 127.0.0.1:5000-5010" {
+		t.Errorf("list: %s %v", out, err)
+	}
+	if out, _ := do(0, "notrack", "list"); !strings.Contains(out, id[1]) || !strings.Contains(out, "udp any > 127.0.0.1:5000-5010") {
+		t.Errorf("list: %s", out)
+	}
+	if out, _ := do(0, "notrack", "print", id[1], "--form", "iptables"); !strings.Contains(out, "-A PREROUTING -d 127.0.0.1/32 -p udp -m udp --dport 5000:5010 -j CT --notrack") {
+		t.Errorf("print: %s", out)
+	}
+	do(0, "notrack", "undo")
+	if strings.Contains(ruleset(t, ns), "table inet ctview") {
+		t.Error("left behind")
+	}
+	if out, _ := do(0, "states", "-o", "json"); !strings.Contains(out, `"source":"table and statistics","new":{"flows":0}`) {
+		t.Errorf("states: %s", out)
+	}
+	if out, _ := do(0, "states", "--watch", "--for", "300ms", "--interval", "100ms", "-o", "json"); !strings.Contains(out, `"source":"watch table"`) || !strings.Contains(out, "packets_per_second") {
+		t.Errorf("states --watch: %s", out)
+	}
+}
+
+// TestNotrackSession holds a rule of the session with the command that made it, and kills it.
+func TestNotrackSession(t *testing.T) {
+	ns := trackingNS(t)
+	cmd := ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "--keep", "session", "udp", "any", "to", "any:5000")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait := func(what string, ok func(string) bool) {
+		t.Helper()
+		for end := time.Now().Add(15 * time.Second); !ok(ruleset(t, ns)); {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %s", what, ruleset(t, ns))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	wait("installed", func(s string) bool { return strings.Contains(s, "expires") })
+	if _, err := in.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	wait("confirmed", func(s string) bool { return strings.Contains(s, "live_") && !strings.Contains(s, "expires") })
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait()
+	wait("gone", func(s string) bool { return !strings.Contains(s, "ctview") })
+}
+
+// TestSamplesCommand lists INVALID and UNTRACKED packets of the lab with the kernel's reason.
+func TestSamplesCommand(t *testing.T) {
+	l, ctx := newLab(t)
+	cmd := ctview(t, "--netns", l.Router().Path(), "states", "--samples", "--reasons", "--max", "12", "-o", "json", "--for", "20s")
+	var out, diag bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &diag
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for running := true; running; {
+		for _, f := range []lab.From{{}, {V6: true}} {
+			if err := l.Invalid(ctx, f); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Untracked(ctx, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatalf("%v %s", err, &diag)
+			}
+			running = false
+		default:
+		}
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(out.String()) {
+		var s sampleJSON
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		seen[s.State+" "+s.Reason+" "+s.Flags] = true
+	}
+	if !seen["invalid invalid tcp flag combination FIN,SYN"] || !seen["untracked  "] || strings.Count(out.String(), "\n") != 12 {
+		t.Errorf("%s", &out)
+	}
+	if s := ruleset(t, l.Router()); strings.Contains(s, "ctview") {
+		t.Errorf("left behind: %s", s)
+	}
+}
+
+// TestNotrackScreen takes a running connection out of tracking from the screen, confirms, and kills the program.
+func TestNotrackScreen(t *testing.T) {
+	l, ctx := newLab(t)
+	conn := must(l.TCP(ctx, lab.From{V6: true}, 8080))(t)
+	tm := newTerminal(t, ctview(t, "--netns", l.Router().Path(), "dport", "8080"), 120, 40)
+	tm.until("the flow", func(s string) bool { return len(rows(s)) == 1 })
+	tm.send("N")
+	tm.shows("matches now: 1 flows")
+	tm.shows("inet ctview")
+	stop, talk := context.WithCancel(ctx)
+	defer talk()
+	go func() {
+		for stop.Err() == nil && conn.Download(2000, 0) == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	tm.send("1\r")
+	tm.shows("Keep this NOTRACK rule?")
+	tm.shows("none of them tracked")
+	tm.until("the row to go", func(s string) bool { return len(rows(s)) == 0 })
+	tm.send("y")
+	tm.shows("confirmed")
+	tm.send("6")
+	tm.shows("until quit")
+	tm.send("e")
+	tm.shows("packets by state")
+	tm.send("wy")
+	tm.until("UNTRACKED packets", func(s string) bool { return regexp.MustCompile(`UNTRACKED +- +[1-9]`).MatchString(s) })
+	tm.until("a sample with its rule", func(s string) bool { return regexp.MustCompile(`UNTRACKED .* rule [0-9a-f]{6}`).MatchString(s) })
+	if err := conn.Download(2000, 0); err != nil {
+		t.Errorf("the connection: %v", err)
+	}
+	if s := ruleset(t, l.Router()); !strings.Contains(s, "table inet ctview-") || !strings.Contains(s, "table inet ctview_watch_") {
+		t.Errorf("tables: %s", s)
+	}
+	_ = tm.cmd.Process.Kill()
+	tm.ended()
+	for end := time.Now().Add(10 * time.Second); strings.Contains(ruleset(t, l.Router()), "ctview"); {
+		if time.Now().After(end) {
+			t.Fatalf("left behind: %s", ruleset(t, l.Router()))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
