@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,12 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultBudget is the part of one core that dumps may cost in the long run.
-const DefaultBudget = 0.05
+// DefaultBudget is the part of one core that keeping a table fresh may cost in the long run. Dumps take dumpShare of
+// it; the rest is for asking for single flows and for who shows them.
+const (
+	DefaultBudget = 0.05
+	dumpShare     = 0.8
+)
 
 const (
-	// minDumpGap is the least time between dumps that nothing asked for.
-	minDumpGap = 2 * time.Second
 	// overdueEvery is how often flows whose time ran out are asked for, overdueMost how many at once, and overdueTime how
 	// long that may go on: one costs some 5 µs, so that 10,000 a second are asked for at most.
 	overdueEvery = time.Second
@@ -31,28 +32,20 @@ const (
 	clockJump  = 2 * time.Second
 )
 
-// calm is for how long nothing may have been lost for a backoff to end early. It doubles after calmTries dumps in a row
-// that did not help: then it is perhaps the dumps that cause the loss.
-const (
-	calm      = 500 * time.Millisecond
-	calmTries = 3
-)
-
-// backoff is how long to wait before a dump is tried again that failed, or during which events were lost again.
-var backoff = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
-
 // A Store is a table that a Syncer keeps equal to the kernel's; *model.Table is one.
 type Store interface {
 	Sink
 	Refresher
 	// Overdue returns flows whose timeout ran out a while ago, at most cap(buf) of them.
 	Overdue(now int64, buf []model.Key) []model.Key
+	// Each calls fn for every flow until it returns false.
+	Each(fn func(*model.Flow, *model.Extra) bool)
 }
 
 // SyncOptions tune a Syncer. The zero value is ready.
 type SyncOptions struct {
 	Watch  WatchOptions // Watch.Lost is called as well
-	Budget float64      // part of one core for dumps that nothing asked for; 0: DefaultBudget; negative: none at all
+	Budget float64      // part of one core, see DefaultBudget, which 0 means; negative: no dumps that nothing asked for
 	// Dumped, if not nil, is called after each dump on the goroutine that made it.
 	Dumped func(DumpReport)
 }
@@ -69,7 +62,7 @@ type DumpReport struct {
 
 // A Syncer keeps a Store equal to the kernel's table: events are applied as they come, a dump beside them at the start,
 // after every loss, and now and then, because flows that were made before anybody listened never send events; flows
-// whose time has run out are asked for.
+// whose time has run out are asked for. Small tables are asked for flow by flow instead of dumped.
 type Syncer struct {
 	ns    *Netns
 	store Store
@@ -155,116 +148,6 @@ func (s *Syncer) Run(ctx context.Context) error {
 func (s *Syncer) watch(ctx context.Context) error { return s.w.Run(ctx, s.store) }
 
 func (s *Syncer) gone(ctx context.Context) error { return s.ns.waitGone(ctx.Done()) }
-
-// dumps makes one dump after another: at once, when asked for, and when the budget allows.
-func (s *Syncer) dumps(ctx context.Context) error {
-	again := 0 // dumps in a row that did not repair everything
-	for first := true; ; first = false {
-		began := s.losses.Load()
-		r := s.dump(ctx, &began)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if first && (errors.Is(r.Err, ErrPermission) || errors.Is(r.Err, ErrNoConntrack)) {
-			return r.Err
-		}
-		r.Lossy = s.losses.Load() != began
-		wait := s.pace(r.CPU)
-		if r.Err != nil || r.Lossy {
-			wait = backoff[min(again, len(backoff)-1)]
-			again++
-		} else {
-			again = 0
-		}
-		if wait >= 0 {
-			r.Next = time.Now().Add(wait)
-		}
-		s.report.Store(&r)
-		if s.opt.Dumped != nil {
-			s.opt.Dumped(r)
-		}
-		if !s.waitForDump(ctx, wait, again, r.Lossy) {
-			return nil
-		}
-	}
-}
-
-// pace is how long after a dump of that cost the next may begin if nothing asks for it; negative: never.
-func (s *Syncer) pace(cpu time.Duration) time.Duration {
-	if s.opt.Budget < 0 {
-		return -1
-	}
-	return max(minDumpGap, time.Duration(float64(cpu)/s.opt.Budget))
-}
-
-// waitForDump waits until the next dump is due, asked for, or needed because events were lost; false: ctx has ended.
-// After dumps that did not help, again of them, a loss alone is no reason; but where it was for losses (lossy) the end
-// of these is one.
-func (s *Syncer) waitForDump(ctx context.Context, wait time.Duration, again int, lossy bool) bool {
-	var due, calmed <-chan time.Time
-	if wait >= 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		due = t.C
-	}
-	quiet := calm << max(0, min(again-calmTries, 6))
-	var t *time.Timer
-	if lossy {
-		t = time.NewTimer(quiet)
-		defer t.Stop()
-		calmed = t.C
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-s.lost:
-			if again > 0 {
-				if lossy {
-					t.Reset(quiet)
-				}
-				continue
-			}
-		case <-s.want:
-		case <-due:
-		case <-calmed:
-		}
-		break
-	}
-	for _, c := range []chan struct{}{s.want, s.lost} { // one dump answers all that came before it
-		select {
-		case <-c:
-		default:
-		}
-	}
-	return true
-}
-
-// dump brings the store up to date: it begins when all events received are applied, the store reconciles the rows with
-// the events that come meanwhile, and it ends when the events queued by then are applied too, so that a loss during
-// the dump is known before the store is called whole. began is set to the count of losses at its beginning.
-func (s *Syncer) dump(ctx context.Context, began *uint64) (r DumpReport) {
-	runtime.LockOSThread() // the thread's clock is the cost of applying
-	defer runtime.UnlockOSThread()
-	cpu := threadCPU()
-	r.Err = s.w.drained(ctx, func() {
-		*began = s.losses.Load()
-		s.store.BeginDump(nowNano())
-	})
-	if r.Err != nil {
-		return r
-	}
-	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{}, func(batch []model.Event) error {
-		s.store.Apply(nowNano(), batch)
-		return nil
-	})
-	if err := s.w.drained(ctx, func() {}); r.Err == nil {
-		r.Err = err
-	}
-	r.Result = s.store.EndDump(nowNano(), r.Err == nil)
-	r.CPU = r.Info.CPU + threadCPU() - cpu
-	return r
-}
 
 // overdue asks for flows whose time ran out: an expired one answers that it is gone (and the kernel collects it),
 // one that packets kept alive tells its new timeout.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,4 +296,48 @@ func TestSyncNetnsGone(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("Run goes on in a namespace that is gone")
 	}
+}
+
+// TestSyncSmall: the counters of a small table are kept fresh without dumping it, and what ended silently is found.
+func TestSyncSmall(t *testing.T) {
+	t.Parallel()
+	l, ns, k := newKernel(t)
+	for _, name := range []string{"nf_conntrack_acct", "nf_conntrack_events"} {
+		if err := ns.SetSysctl(name, map[string]string{"nf_conntrack_acct": "1", "nf_conntrack_events": "0"}[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.EnableTracking(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	server, err := l.ListenPacket("udp", "127.0.0.1:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c, err := l.Dial(ctx, "udp", "", "127.0.0.1:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte("x"))
+	tab := model.NewTable()
+	var dumps atomic.Int32
+	startSync(t, ns, tab, ctnl.SyncOptions{Budget: 100, Dumped: func(ctnl.DumpReport) { dumps.Add(1) }})
+	packets := func() (n uint64) {
+		tab.Each(func(f *model.Flow, _ *model.Extra) bool { n += f.Packets[0]; return true })
+		return n
+	}
+	eventually(t, "the flow", func() bool { return packets() > 0 })
+	was, first := packets(), dumps.Load()
+	_, _ = c.Write([]byte("x"))
+	eventually(t, "the second packet to be counted", func() bool { return packets() > was })
+	if n := dumps.Load(); n != first {
+		t.Errorf("%d dumps after the first", n-first)
+	}
+	if err := k.Flush(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end", func() bool { return tab.Stats().Flows == 0 })
 }
