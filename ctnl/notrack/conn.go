@@ -51,6 +51,8 @@ type Conn struct {
 	mu  sync.Mutex // one change at a time
 	be  backend
 	why string
+	// others are the backends, by name, in which rules were found beside be.
+	others map[string]backend
 	// taken are the rules that this Conn removed while somebody watches for losses; bounded.
 	taken []string
 }
@@ -114,7 +116,11 @@ func Open(ns Namespace, opt Options) (*Conn, error) {
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.be.close()
+	errs := []error{c.be.close()}
+	for _, b := range c.others {
+		errs = append(errs, b.close())
+	}
+	return errors.Join(errs...)
 }
 
 // Backend returns the backend's name and why it was picked.

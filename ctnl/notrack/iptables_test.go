@@ -132,3 +132,47 @@ func tables(t *testing.T, ns *lab.NS) string {
 	return strings.TrimSpace(tool(t, ns, "nft", "list", "tables") + readIn(ns, "/proc/thread-self/net/ip_tables_names") +
 		readIn(ns, "/proc/thread-self/net/ip6_tables_names"))
 }
+
+// TestEveryBackendListed installs rules through three backends and lists, confirms and removes them through each.
+func TestEveryBackendListed(t *testing.T) {
+	t.Parallel()
+	for _, via := range []string{"nftables", "iptables-nft", "iptables-legacy"} {
+		ns := testNS(t)
+		var ids []string
+		for be, text := range map[string]string{"nftables": "tcp any > any:80", "iptables-nft": "tcp any > any:81", "iptables-legacy": "tcp any > any:82"} {
+			r, err := open(t, ns, be).Add(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}})
+			must(t, err)
+			ids = append(ids, r.ID)
+		}
+		c := open(t, ns, via)
+		rs, err := c.List(ctx(t))
+		must(t, err)
+		seen := map[string]bool{}
+		for _, r := range rs {
+			seen[r.Backend] = true
+			if !r.Pending || !r.Limited || r.Left < 50*time.Second || r.Left > 62*time.Second || len(r.Rules) != 1 {
+				t.Errorf("%s: %+v", via, r)
+			}
+		}
+		if len(rs) != 3 || len(seen) != 3 {
+			t.Fatalf("%s lists %+v", via, rs)
+		}
+		if _, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp any > any:81")}}); !errors.Is(err, ErrExists) {
+			t.Errorf("%s: the same in another backend: %v", via, err)
+		}
+		for _, id := range ids {
+			must(t, c.Confirm(ctx(t), id, nil))
+		}
+		rs, err = c.List(ctx(t))
+		must(t, err)
+		for _, r := range rs {
+			if r.Pending || r.Limited {
+				t.Errorf("%s: confirmed: %+v", via, r)
+			}
+		}
+		must(t, c.Remove(ctx(t), ids...))
+		if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {
+			t.Errorf("%s: %+v %v", via, rs, err)
+		}
+	}
+}

@@ -58,8 +58,15 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 	if err := c.be.sweep(ctx); err != nil {
 		return model.NotrackRule{}, err
 	}
-	addErr := c.be.add(ctx, g)
-	rules, err := c.be.list(ctx)
+	rules, err := c.listAll(ctx)
+	if err != nil {
+		return model.NotrackRule{}, err
+	}
+	addErr := fmt.Errorf("notrack: rule %s (%s): %w", g.id, model.RulesText(g.rules), ErrExists)
+	if !slices.ContainsFunc(rules, func(r model.NotrackRule) bool { return r.ID == g.id }) {
+		addErr = c.be.add(ctx, g)
+		rules, err = c.be.list(ctx)
+	}
 	if addErr != nil {
 		err = addErr
 	}
@@ -79,7 +86,7 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rules, err := c.be.list(ctx)
+	rules, err := c.listAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,6 +99,10 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	if keep != nil {
 		k = *keep
 	}
+	be, err := c.backendOf(r)
+	if err != nil {
+		return err
+	}
 	life := time.Duration(0)
 	if k > 0 {
 		// An unconfirmed rule is known by having its trial time as time-out.
@@ -101,31 +112,47 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	case k == model.KeepSession && r.Owner == 0:
 		return fmt.Errorf("notrack: %s is in the shared table and cannot be tied to a session: %w", id, ErrNotOurs)
 	case k == model.KeepSession:
-		return c.be.extend(ctx, id, c.be.sessionLife())
+		return be.extend(ctx, id, be.sessionLife())
 	case r.Mine:
 		c.taken = append(c.taken, id)
-		return c.be.share(ctx, r, k, life)
+		return be.share(ctx, r, k, life)
 	}
-	return c.be.extend(ctx, id, life)
+	return be.extend(ctx, id, life)
 }
 
 // Extend gives a rule another life, from now on.
 func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.be.extend(ctx, id, max(life, time.Second))
+	by, err := c.byBackend(ctx, []string{id})
+	if err != nil {
+		return err
+	}
+	for be := range by {
+		err = be.extend(ctx, id, max(life, time.Second))
+	}
+	return err
 }
 
 // Remove takes rules out, those of one table in one transaction.
 func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.taken = append(c.taken, ids...)
-	c.taken = c.taken[max(0, len(c.taken)-1000):]
-	if err := c.be.remove(ctx, ids); err != nil {
+	by, err := c.byBackend(ctx, ids)
+	if err != nil {
 		return err
 	}
-	return c.be.sweep(ctx)
+	c.taken = append(c.taken, ids...)
+	c.taken = c.taken[max(0, len(c.taken)-1000):]
+	for be, ids := range by {
+		if err := be.remove(ctx, ids); err != nil {
+			return err
+		}
+		if err := be.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Undo removes the rule that was made last, as far as this ctview may, and returns it.
@@ -146,5 +173,5 @@ func (c *Conn) Undo(ctx context.Context) (model.NotrackRule, error) {
 func (c *Conn) List(ctx context.Context) ([]model.NotrackRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.be.list(ctx)
+	return c.listAll(ctx)
 }

@@ -1,0 +1,161 @@
+package notrack
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctview/model"
+)
+
+// Rules of ctview's can stand in more than one place at a time: a ctview that was told --backend iptables leaves some
+// in the raw table. Every Conn lists them all, and changes each where it stands.
+
+// backendOf returns the backend that a listed rule stands in.
+func (c *Conn) backendOf(r *model.NotrackRule) (backend, error) {
+	if r.Backend == c.be.name() {
+		return c.be, nil
+	}
+	if b, ok := c.others[r.Backend]; ok {
+		return b, nil
+	}
+	b, _, err := pick(c.ns, r.Backend)
+	if err != nil {
+		return nil, err
+	}
+	if c.others == nil {
+		c.others = map[string]backend{}
+	}
+	c.others[r.Backend] = b
+	return b, nil
+}
+
+// listAll lists the rules of every backend, oldest first. Nothing is run for those that are empty.
+func (c *Conn) listAll(ctx context.Context) ([]model.NotrackRule, error) {
+	rules, err := c.be.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := c.be.name()
+	if own != "iptables-legacy" && (len(legacyTables(c.ns, false)) > 0 || len(legacyTables(c.ns, true)) > 0) {
+		if b, err := c.backendOf(&model.NotrackRule{Backend: "iptables-legacy"}); err == nil {
+			more, err := b.list(ctx)
+			if err != nil {
+				return nil, err
+			}
+			rules = append(rules, more...)
+		}
+	}
+	more, err := c.listNft(own)
+	if err != nil {
+		return nil, err
+	}
+	rules = append(rules, more...)
+	slices.SortStableFunc(rules, func(x, y model.NotrackRule) int { return x.When.Compare(y.When) })
+	return rules, nil
+}
+
+// listNft lists what the nftables ruleset has of the backends other than own: no program is run for it.
+func (c *Conn) listNft(own string) ([]model.NotrackRule, error) {
+	rd, err := dialConn(c.ns)
+	if err != nil {
+		return nil, err
+	}
+	defer rd.Close()
+	if _, err := rd.generation(); err != nil {
+		return nil, nil // a kernel without nf_tables
+	}
+	rs, err := rd.readRuleset()
+	if err != nil {
+		return nil, err
+	}
+	var rules []model.NotrackRule
+	if own != "iptables-nft" {
+		rules = rawRules(rs)
+	}
+	if own != "nftables" && slices.ContainsFunc(rs.tables, func(t nftTable) bool { return ours(&t) }) {
+		in, err := (&nft{ns: c.ns, rd: rd}).installed(rs)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, in.rules...)
+	}
+	return rules, nil
+}
+
+// rawRules reads ctview's rules out of the tables that iptables-nft keeps.
+func rawRules(rs *ruleset) []model.NotrackRule {
+	at := map[string]int{}
+	var rules []model.NotrackRule
+	for i := range rs.chains {
+		c := &rs.chains[i]
+		if c.table != "raw" || c.family != unix.NFPROTO_IPV4 && c.family != unix.NFPROTO_IPV6 {
+			continue
+		}
+		for j := range c.rules {
+			r := &c.rules[j]
+			t, ok := parseTag(r.said())
+			stop := r.datestop()
+			left := time.Until(stop.Add(time.Second))
+			if !ok || !r.untracks() || !stop.IsZero() && left <= 0 {
+				continue
+			}
+			k, ok := at[t.id]
+			if !ok {
+				k = len(rules)
+				at[t.id] = k
+				rules = append(rules, model.NotrackRule{ID: t.id, Backend: "iptables-nft", Table: "raw", Hooks: "prerouting output",
+					Keep: t.keep, Who: t.who, When: time.Unix(t.when, 0), Limited: !stop.IsZero(), Left: max(left, 0), Pending: t.trial != 0,
+					Owner: uint32(t.owner), Mine: t.owner == os.Getpid()})
+			}
+			x := &rules[k]
+			pk, by, _ := r.counterOf()
+			x.Packets[t.dir] += pk
+			x.Bytes[t.dir] += by
+			if m, err := model.ParseRule(t.rule); err == nil && !slices.Contains(x.Rules, m) {
+				x.Rules = append(x.Rules, m)
+			}
+		}
+	}
+	return rules
+}
+
+// datestop returns the end that the xtables match time has (struct xt_time_info.date_stop), zero for none.
+func (r *nftRule) datestop() time.Time {
+	for i := range r.exprs {
+		x := &r.exprs[i]
+		if x.name != "match" || xtName(*x) != "time" {
+			continue
+		}
+		if info := attr(x.data, unix.NFTA_MATCH_INFO); len(info) >= 8 {
+			return time.Unix(int64(binary.NativeEndian.Uint32(info[4:])), 0)
+		}
+	}
+	return time.Time{}
+}
+
+// byBackend sorts ids by the backend that has them. An id that nobody has is an error.
+func (c *Conn) byBackend(ctx context.Context, ids []string) (map[backend][]string, error) {
+	rules, err := c.listAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[backend][]string{}
+	for _, id := range ids {
+		i := slices.IndexFunc(rules, func(r model.NotrackRule) bool { return r.ID == id })
+		if i < 0 {
+			return nil, fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+		}
+		b, err := c.backendOf(&rules[i])
+		if err != nil {
+			return nil, err
+		}
+		out[b] = append(out[b], id)
+	}
+	return out, nil
+}
