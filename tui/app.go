@@ -48,15 +48,19 @@ type App struct {
 	lastKey                       time.Time
 	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
 
-	stats     model.Stats
-	sys       model.System
-	sysErr    error
-	hasSys    bool
-	sysAt     time.Time
-	now       time.Time // of the last answer
-	events    uint64
-	tallied   time.Time
-	eventRate float64
+	stats  model.Stats
+	sys    model.System
+	sysErr error
+	hasSys bool
+	sysAt  time.Time
+
+	drops, dropsFirst uint64 // packets that the kernel dropped for want of an entry: now, and when first read
+	dropsSince        time.Time
+	hasDrops          bool
+	now               time.Time // of the last answer
+	events            uint64
+	tallied           time.Time
+	eventRate         float64
 
 	paused     bool
 	pausedAt   time.Time
@@ -124,7 +128,7 @@ func (a *App) dress() error {
 	if a.opt.NoColor {
 		p = colorprofile.ASCII
 	}
-	t, err := themeFor(a.opt.Theme, p, a.isDark)
+	t, err := themeFor(a.opt.Theme, a.opt.CustomThemes, p, a.isDark)
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,8 @@ func TestWrite(t *testing.T) {
 		{"3", "x.txt", "", 52},
 		{"2", "x.csv", "src,flows,unreplied", 0},
 		{"2", "x.json", `{"src":"192.168.`, 0},
+		{"5", "x.json", "{", 1},
+		{"5", "x.txt", "298 proto=6", 1},
 	} {
 		t.Run(tt.keys+tt.file, func(t *testing.T) {
 			var f memFile
@@ -123,6 +125,7 @@ func TestWrite(t *testing.T) {
 				o.Create = func(string) (io.WriteCloser, error) { return &f, nil }
 			})
 			withEvents(g)
+			g.kernel.expects = []model.Expect{{Helper: "ftp", Timeout: 298, HasTimeout: true, Tuple: mockFlows()[8].Flow.Orig(), Mask: mockFlows()[8].Flow.Orig(), Master: mockFlows()[8].Flow.Orig()}}
 			g.keys(tt.keys, "w", "ctrl+u", tt.file, "enter")
 			if !strings.HasPrefix(f.String(), tt.head) {
 				t.Errorf("begins with %.80q, want %q", f.String(), tt.head)

@@ -132,13 +132,22 @@ func (s *flows) footer(a *App, f *frame) {
 	if _, typing := a.bar(); typing {
 		msg = a.barText(s.view)
 	}
-	if !short || msg == "" {
+	lines := wrapKeep(msg, f.w-2)
+	switch {
+	case short && msg != "":
+		lines = []string{msg}
+	case short:
+		lines = nil
+	case len(lines) > 1: // the message takes the line of the current flow, too
+		lines = []string{lines[0], strings.Join(lines[1:], " ")}
+	}
+	if len(lines) < 2 && (!short || msg == "") {
 		s.currentLine(f, a)
 	}
-	if !short || msg != "" {
+	for _, l := range lines {
 		f.begin(plain)
 		f.text(" ")
-		f.styled(a.noteLog, msg)
+		f.styled(a.noteLog, l)
 		f.end()
 	}
 	a.hints(f, s.hintBindings(a))

@@ -59,6 +59,20 @@ func rebind(bs []binding, keys map[string][]string) []binding {
 	return out
 }
 
+// Actions returns the names that Options.Keys and the : line know actions by, each with what it does.
+func Actions() map[string]string {
+	out := map[string]string{}
+	for _, bs := range [][]binding{flowsBindings, groupsBindings, eventsBindings, statsBindings, expectBindings, notrackBindings,
+		detailBindings, viewBindings, always} {
+		for _, b := range bs {
+			if _, ok := out[b.id]; !ok {
+				out[b.id] = b.help
+			}
+		}
+	}
+	return out
+}
+
 // find returns the binding that has key, nil for none.
 func find(bs []binding, key string) *binding {
 	for i := range bs {

@@ -3,6 +3,8 @@ package tui
 import (
 	"fmt"
 	"time"
+
+	"ctview/model"
 )
 
 // notices tells, each once, what the operator should know of the data: why a value is "-", what was lost.
@@ -26,8 +28,12 @@ func (a *App) notices() {
 		}
 	}
 	if a.hasSys && a.sys.Max.OK && a.sys.EntriesOK && int64(a.sys.Entries) >= a.sys.Max.Value && a.sys.Max.Value > 0 {
-		a.once("full", fmt.Sprintf("!! table full: %d of %d: the kernel drops packets of new flows. Groups shows who holds it.",
-			a.sys.Entries, a.sys.Max.Value))
+		if !a.noticed["full"] {
+			a.noticed["full"] = true
+			a.fail(a.fullText())
+		}
+	} else {
+		delete(a.noticed, "full")
 	}
 	a.losses()
 	a.nextNotice()
@@ -48,4 +54,22 @@ func (a *App) nextNotice() {
 		a.sticky = true
 		a.waiting = a.waiting[1:]
 	}
+}
+
+// fullText tells that the table is full, and what that has cost since ctview started.
+func (a *App) fullText() string {
+	t := fmt.Sprintf("!! table full: %d of %d", a.sys.Entries, a.sys.Max.Value)
+	if a.hasDrops && a.drops > a.dropsFirst {
+		t += fmt.Sprintf(", kernel dropped %d packets since %s (insert_failed, drop)", a.drops-a.dropsFirst, a.dropsSince.Format("15:04"))
+	}
+	return t + ". Groups shows who holds it."
+}
+
+// packetsDropped adds up what the kernel's counters say of packets that got no entry: insert_failed (9) and drop (10).
+func packetsDropped(cpus []model.CPUStats) uint64 {
+	n := uint64(0)
+	for _, c := range cpus {
+		n += uint64(c.Values[9]) + uint64(c.Values[10])
+	}
+	return n
 }

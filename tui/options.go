@@ -102,7 +102,9 @@ type Options struct {
 	ASCII    bool // only ASCII marks; a locale that is not UTF-8 and vt*, dumb terminals imply it
 	NoColor  bool // attributes only; NO_COLOR (not empty) and terminals without colours imply it
 	NoMouse  bool
-	Theme    string // none, ansi, 256, light256; "" is ansi
+	Theme    string // none, ansi, 256, light256, or one of CustomThemes; "" is ansi
+	// CustomThemes are the themes of files: name → role → look; see CheckTheme.
+	CustomThemes map[string]map[string]string
 
 	// Session is the original tuple of the operator's own ssh connection (Family 0: none), so that deleting it asks twice.
 	Session model.Tuple

@@ -31,6 +31,7 @@ type answerMsg struct {
 	stats  model.Stats
 	system *model.System
 	sysErr error
+	cpus   []model.CPUStats
 	now    time.Time
 	cost   time.Duration
 }
@@ -50,6 +51,7 @@ func (a *App) ask(full bool) tea.Cmd {
 		q = from.ask(a, full)
 	}
 	store, kernel, now, parent := a.opt.Store, a.opt.Kernel, a.opt.Now, a.ctx
+	insp, first := a.opt.Inspector, !a.hasDrops
 	system := full && kernel != nil && (!a.hasSys || a.opt.Now().Sub(a.sysAt) >= systemPace)
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, patience)
@@ -63,6 +65,10 @@ func (a *App) ask(full bool) tea.Cmd {
 		if system {
 			sys, err := kernel.System(ctx)
 			m.system, m.sysErr = &sys, err
+			full := err == nil && sys.EntriesOK && sys.Max.OK && int64(sys.Entries) >= sys.Max.Value
+			if insp != nil && (first || full) {
+				m.cpus, _ = insp.CPUStats(ctx)
+			}
 		}
 		m.now = now()
 		m.cost = time.Since(began)
@@ -144,6 +150,12 @@ func (a *App) tally(m answerMsg) {
 		a.events, a.tallied = events, m.now
 	}
 	a.stats, a.now = s, m.now
+	if m.cpus != nil {
+		a.drops = packetsDropped(m.cpus)
+		if !a.hasDrops {
+			a.hasDrops, a.dropsFirst, a.dropsSince = true, a.drops, m.now
+		}
+	}
 	if m.system != nil {
 		if m.sysErr != nil {
 			a.sysErr = m.sysErr

@@ -12,10 +12,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
+	"golang.org/x/sys/unix"
 )
 
 // framesPerSecond bounds how often the screen is written to.
@@ -50,6 +52,9 @@ func Run(ctx context.Context, o Options) error {
 	if out == nil {
 		out = os.Stdout
 	}
+	if o.Refresh <= 0 && slowLine(in.File) {
+		a.refresh = slowRefresh
+	}
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(env),
 		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
 		tea.WithFilter(func(_ tea.Model, m tea.Msg) tea.Msg { return sized(m, env) }))
@@ -59,6 +64,22 @@ func Run(ctx context.Context, o Options) error {
 	defer onSignals(p)()
 	_, err = p.Run()
 	return a.result(ctx, in, err)
+}
+
+// slowRefresh is the refresh interval on a serial line that nobody chose one for.
+const slowRefresh = 5 * time.Second
+
+// slowLine reports whether f is a serial line of 19200 baud or less. Pseudo terminals say 38400.
+func slowLine(f *os.File) bool {
+	t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		return false
+	}
+	switch t.Cflag & unix.CBAUD {
+	case unix.B1200, unix.B1800, unix.B2400, unix.B4800, unix.B9600, unix.B19200:
+		return true
+	}
+	return false
 }
 
 // result turns what Bubble Tea returned into what Run returns.

@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/google/go-cmp/cmp"
+
+	"ctview/model"
 )
 
 func TestDressFor(t *testing.T) {
@@ -165,4 +167,79 @@ func TestUnicodeScreens(t *testing.T) {
 	atSizes(t, "unicode-flows", func(g *rig) { g.keys("j", "space", "k") }, uni)
 	atSizes(t, "unicode-detail", func(g *rig) { withPast(g, mockFlows()[1]); g.keys("j", "enter") }, uni)
 	atSizes(t, "unicode-menu", func(g *rig) { g.keys("f") }, uni)
+}
+
+func TestCustomTheme(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) {
+		o.Theme = "mine"
+		o.CustomThemes = map[string]map[string]string{"mine": {"open": "bold #ff8000 on 17", "zone": "bright-red", "title": "plain"}}
+	})
+	c := g.a.View().Content
+	for _, want := range []string{"\x1b[1;38;2;255;128;0;48;5;17mESTABLISHED", "\x1b[91m5"} {
+		if !strings.Contains(c, want) {
+			t.Errorf("no %q in the frame", want)
+		}
+	}
+	for _, tt := range []struct{ role, look, want string }{
+		{"opn", "red", `unknown role "opn": did you mean open?`},
+		{"open", "pink", `open: unknown colour or attribute "pink"`},
+		{"open", "red on", `open: a colour is missing behind "on"`},
+		{"open", "#12345", `open: unknown colour or attribute "#12345"`},
+		{"open", "256", `open: unknown colour or attribute "256"`},
+		{"open", "bold 255 on bright-black", ""},
+	} {
+		got := ""
+		if err := CheckTheme(map[string]string{tt.role: tt.look}); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s = %q: %q, want %q", tt.role, tt.look, got, tt.want)
+		}
+	}
+}
+
+func FuzzParseLook(f *testing.F) {
+	f.Add("bold #ff8000 on 17")
+	f.Add("plain")
+	f.Add("on on red")
+	f.Fuzz(func(t *testing.T, s string) {
+		sgr, err := parseLook(s)
+		if err != nil || sgr == "" {
+			return
+		}
+		if body := strings.TrimSuffix(strings.TrimPrefix(sgr, "\x1b["), "m"); strings.Trim(body, "0123456789;") != "" {
+			t.Errorf("parseLook(%q) = %q", s, sgr)
+		}
+	})
+}
+
+func TestActions(t *testing.T) {
+	as := Actions()
+	for _, id := range []string{"filter", "delete", "quit", "notrack", "view2", "by", "follow"} {
+		if as[id] == "" {
+			t.Errorf("no action %q", id)
+		}
+	}
+}
+
+func TestTableFull(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.kernel.cpus = []model.CPUStats{{Values: [16]uint32{9: 10, 10: 20}}}
+	g.tick(3e9)
+	g.kernel.sys.Entries, g.kernel.sys.Max.Value = 15, 15
+	g.kernel.cpus = []model.CPUStats{{Values: [16]uint32{9: 4, 10: 100}}, {Values: [16]uint32{10: 26}}}
+	g.tick(3e9)
+	if g.line("!! table full: 15 of 15, kernel dropped 100 packets since 12:04 (insert_failed, drop). Groups shows who holds it.") == "" {
+		t.Errorf("not told:\n%s", g.screen())
+	}
+}
+
+// TestLongMessage: what does not fit into the message line takes the one above it, too.
+func TestLongMessage(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), nil)
+	g.kernel.sys.Acct.Value = 0
+	g.tick(3e9)
+	if g.line("bytes need net.netfilter.nf_conntrack_acct=1") == "" || g.line(`than that stay at "-".`) == "" {
+		t.Errorf("screen:\n%s", g.screen())
+	}
 }

@@ -42,6 +42,7 @@ type statRow struct {
 	line   int    // in the body
 	about  string // for the message line
 	filter string // Enter shows these flows
+	group  bool   // Enter shows them by source
 	toggle string // sysctl that Enter switches
 }
 
@@ -107,7 +108,12 @@ func (s *stats) enter(a *App) tea.Cmd {
 			return nil
 		}
 		a.current, a.note = 0, ""
-		return a.setFilter(f, r.filter)
+		cmd := a.setFilter(f, r.filter)
+		if r.group {
+			group, _ := runGroup(a, "src")
+			return tea.Batch(cmd, group)
+		}
+		return cmd
 	}
 	return nil
 }
@@ -273,7 +279,7 @@ func (s *stats) striking(a *App) string {
 	for _, x := range st.States {
 		pct := 100 * float64(x.Flows) / float64(max(st.Flows, 1))
 		if x.Proto == model.ProtoTCP && (x.State == "SYN_SENT" || x.State == "SYN_RECV") && pct >= 20 && x.Flows >= 20 {
-			return fmt.Sprintf("! %.1f%% of flows are half-open (%s): Enter on that row shows them, then 2 by source", pct, x.State)
+			return fmt.Sprintf("! %.1f%% of flows are half-open (%s): Enter on that row shows them by source", pct, x.State)
 		}
 	}
 	for i := range s.perSec {

@@ -240,7 +240,7 @@ func (s *stats) stateLines(cw int) []statLine {
 			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
 		}
 		ls = append(ls, statLine{text: text, look: look, row: &statRow{id: "state" + x.Proto.String() + x.State,
-			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State)}})
+			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State), group: look == warn}})
 	}
 	if rest > 0 {
 		ls = append(ls, statLine{text: padRight("other", w) + padLeft(strconv.Itoa(rest), 8) + padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)})

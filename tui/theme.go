@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/charmbracelet/colorprofile"
 )
@@ -69,11 +70,21 @@ var (
 // Themes are the names that Options.Theme takes.
 var Themes = []string{"none", "ansi", "256", "light256"}
 
-// themeFor returns the theme called name on a terminal that can do what profile says. isDark is the background's
+// themeFor returns the theme called name, of custom or of ctview's own, on a terminal that can do what profile says. isDark is the background's
 // answer, true until one came. On a light background the 16-colour yellow is hard to read in most palettes, so a terminal
 // with 256 colours gets a brown there; "256" follows the background by itself.
-func themeFor(name string, profile colorprofile.Profile, isDark bool) (theme, error) {
-	if profile <= colorprofile.ASCII {
+func themeFor(name string, custom map[string]map[string]string, profile colorprofile.Profile, isDark bool) (theme, error) {
+	if looks, ok := custom[name]; ok {
+		t, err := customTheme(looks)
+		if err != nil {
+			return t, fmt.Errorf("theme %s: %w", name, err)
+		}
+		if profile <= colorprofile.ASCII {
+			return attributes, nil
+		}
+		return t, nil
+	}
+	if profile <= colorprofile.ASCII && (name == "" || slices.Contains(Themes, name)) {
 		name = "none"
 	}
 	switch name {

@@ -251,6 +251,25 @@ func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
 	}
 }
 
+// export writes the expectations.
+func (s *expects) export(a *App, form string) func(*bufio.Writer) (int, error) {
+	list, now := s.list, a.opt.Now().UnixNano()
+	return func(w *bufio.Writer) (int, error) {
+		if form == "csv" {
+			return 0, errors.New("expectations are written as .json or .txt")
+		}
+		out := exporter{w: w, form: form, o: format.Options{Now: now}}
+		for i := range list {
+			if form == "json" {
+				out.line(format.AppendExpectJSON(out.buf[:0], &list[i], out.o))
+			} else {
+				out.line(format.AppendExpect(out.buf[:0], &list[i], out.o))
+			}
+		}
+		return out.n, out.err
+	}
+}
+
 // writeGroup writes one group: values, sums, and the filter of its flows.
 func writeGroup(w *bufio.Writer, form string, keys []model.GroupKey, r *model.GroupRow) error {
 	var err error
