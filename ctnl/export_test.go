@@ -31,3 +31,9 @@ var Jumped = jumped
 
 // ParseProcStats is parseProcStats.
 var ParseProcStats = parseProcStats
+
+// ContainerOf is containerOf, ParseStat is parseStat.
+var (
+	ContainerOf = containerOf
+	ParseStat   = parseStat
+)

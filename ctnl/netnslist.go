@@ -1,0 +1,228 @@
+package ctnl
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A NetnsInfo is a network namespace that can be told of: one that has a name, or a process in it. Texts come from the
+// file system and from processes; they are not escaped.
+type NetnsInfo struct {
+	Spec      string // what OpenNetns takes: a name, else the PID of its first process
+	Own       bool   // it is ctview's
+	Inode     uint64
+	Names     []string // that ip netns keeps for it
+	Processes int      // in it, as far as ctview may look
+	PID       int      // of the process in it that began first, 0 for none
+	Comm      string   // what that process calls itself
+	Container string   // the container that this process is in, such as "docker 0123456789ab", "" for none
+}
+
+// ListNetns returns the namespaces that have a name (ip netns) and those that processes are in, each once: ctview's
+// own first, then by name, then by PID. Processes that ctview may not look at are left out.
+func ListNetns() ([]NetnsInfo, error) {
+	found := map[nsID]*NetnsInfo{}
+	at := func(id nsID) *NetnsInfo {
+		if found[id] == nil {
+			found[id] = &NetnsInfo{Inode: id.ino}
+		}
+		return found[id]
+	}
+	if id, err := pathID("/proc/self/ns/net"); err == nil {
+		at(id).Own = true
+	}
+	if err := namedNetns(at); err != nil {
+		return nil, err
+	}
+	if err := processNetns(at); err != nil {
+		return nil, err
+	}
+	list := make([]NetnsInfo, 0, len(found))
+	for _, n := range found {
+		switch {
+		case len(n.Names) > 0:
+			slices.Sort(n.Names)
+			n.Spec = n.Names[0]
+		case n.Own:
+			n.Spec = "/proc/self/ns/net"
+		default:
+			n.Spec = strconv.Itoa(n.PID)
+		}
+		list = append(list, *n)
+	}
+	slices.SortFunc(list, func(a, b NetnsInfo) int {
+		return cmp.Or(-compareBool(a.Own, b.Own), -compareBool(len(a.Names) > 0, len(b.Names) > 0),
+			slices.Compare(a.Names, b.Names), cmp.Compare(a.PID, b.PID))
+	})
+	return list, nil
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// namedNetns adds the names of ip netns. A name whose namespace is gone (nothing is mounted on it) is none.
+func namedNetns(at func(nsID) *NetnsInfo) error {
+	entries, err := os.ReadDir(netnsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("ctnl: list namespaces: %w", err)
+	}
+	for _, e := range entries {
+		f, err := os.Open(filepath.Join(netnsDir, e.Name()))
+		if err != nil {
+			continue
+		}
+		id, err := fileID(f)
+		if err == nil && isNetns(f) {
+			n := at(id)
+			n.Names = append(n.Names, e.Name())
+		}
+		_ = f.Close()
+	}
+	return nil
+}
+
+// processNetns adds the namespaces of processes. Processes come and go meanwhile: what cannot be read is left out.
+func processNetns(at func(nsID) *NetnsInfo) error {
+	pids, err := processes()
+	if err != nil {
+		return fmt.Errorf("ctnl: list namespaces: %w", err)
+	}
+	began := map[*NetnsInfo]uint64{}
+	for _, pid := range pids {
+		dir := "/proc/" + strconv.Itoa(pid)
+		id, err := pathID(dir + "/ns/net")
+		if err != nil {
+			continue
+		}
+		comm, start, ok := readStat(dir)
+		if !ok {
+			continue
+		}
+		n := at(id)
+		n.Processes++
+		if first, seen := began[n]; !seen || start < first {
+			began[n], n.PID, n.Comm = start, pid, comm
+		}
+	}
+	for n := range began {
+		if b, err := os.ReadFile("/proc/" + strconv.Itoa(n.PID) + "/cgroup"); err == nil {
+			n.Container = containerOf(string(b))
+		}
+	}
+	return nil
+}
+
+// processes returns the PIDs that /proc shows, in its order.
+func processes() ([]int, error) {
+	d, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	var pids []int
+	for _, n := range names {
+		if pid, err := strconv.Atoi(n); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+// readStat reads name and start (clock ticks after boot) of a process from its directory in /proc.
+func readStat(dir string) (comm string, start uint64, ok bool) {
+	b, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return "", 0, false
+	}
+	return parseStat(string(b))
+}
+
+// parseStat reads proc_pid_stat(5). The name stands in parentheses and may hold anything, parentheses too.
+func parseStat(s string) (comm string, start uint64, ok bool) {
+	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
+	if open < 0 || end < open {
+		return "", 0, false
+	}
+	const startField = 22 - 3 // starttime is field 22, the first after the name is field 3
+	fields := strings.Fields(s[end+1:])
+	if len(fields) <= startField {
+		return "", 0, false
+	}
+	start, err := strconv.ParseUint(fields[startField], 10, 64)
+	return s[open+1 : end], start, err == nil
+}
+
+// containerEngines are the beginnings of names that engines give the cgroups of their containers.
+var containerEngines = []struct{ prefix, name string }{
+	{"docker-", "docker"}, {"libpod-", "podman"}, {"crio-", "cri-o"}, {"cri-containerd-", "containerd"},
+	{"lxc.payload.", "lxc"}, {"systemd-nspawn@", "nspawn"}, {"machine-", "machine"},
+}
+
+// containerOf returns the container of a process, from the text of its /proc/PID/cgroup; "" where nothing there looks
+// like one. A long hexadecimal ID is cut to twelve digits, as the engines themselves show it.
+func containerOf(cgroup string) string {
+	for line := range strings.Lines(cgroup) {
+		_, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		if _, path, ok = strings.Cut(path, ":"); !ok {
+			continue
+		}
+		parts := strings.Split(path, "/")
+		for i := len(parts) - 1; i > 0; i-- {
+			parent := parts[i-1]
+			if c := containerPart(parent, parts[i]); c != "" {
+				return c
+			}
+		}
+	}
+	return ""
+}
+
+// containerPart judges one folder of a cgroup path.
+func containerPart(parent, part string) string {
+	name := strings.TrimSuffix(strings.TrimSuffix(part, ".scope"), ".service")
+	for _, e := range containerEngines {
+		if id, ok := strings.CutPrefix(name, e.prefix); ok && id != "" {
+			if short, ok := shortID(id); ok {
+				return e.name + " " + short
+			}
+			if e.prefix == "docker-" || e.prefix == "libpod-" { // their IDs are always hexadecimal: this is something else
+				return ""
+			}
+			return e.name + " " + id
+		}
+	}
+	id, ok := shortID(name)
+	switch {
+	case ok && parent == "docker":
+		return "docker " + id
+	case ok:
+		return "container " + id
+	case parent == "lxc" && name != "":
+		return "lxc " + name
+	}
+	return ""
+}
+
+// shortID cuts an ID of 64 hexadecimal digits; ok is false for anything else.
+func shortID(s string) (id string, ok bool) {
+	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
+		return "", false
+	}
+	return s[:12], true
+}
