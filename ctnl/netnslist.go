@@ -178,11 +178,11 @@ var containerEngines = []struct{ prefix, name string }{
 // like one. A long hexadecimal ID is cut to twelve digits, as the engines themselves show it.
 func containerOf(cgroup string) string {
 	for line := range strings.Lines(cgroup) {
-		_, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-		if _, path, ok = strings.Cut(path, ":"); !ok {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // hierarchy, controllers, path
+		if len(fields) < 3 {
 			continue
 		}
-		parts := strings.Split(path, "/")
+		parts := strings.Split(fields[2], "/")
 		for i := len(parts) - 1; i > 0; i-- {
 			parent := parts[i-1]
 			if c := containerPart(parent, parts[i]); c != "" {

@@ -6,12 +6,10 @@ import (
 	"os"
 	"time"
 
-	"ctview/ctnl"
 	"ctview/model"
 	"ctview/tui"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 )
 
@@ -51,53 +49,27 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	plan := watchPlan{budget: budget, session: opt.Session, readOnly: opt.ReadOnly}
+	w, err := plan.open(g.netns, opt.Netns)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
-	table := model.NewTable()
-	syncer, err := ctnl.NewSyncer(ns, table, ctnl.SyncOptions{Budget: budget, Watch: ctnl.WatchOptions{
-		Expect: func(now int64, xs []model.Expect) {
-			for i := range xs {
-				table.ApplyExpect(now, &xs[i])
-			}
-		},
-	}})
-	if err != nil {
-		return err
-	}
-	defer syncer.Close()
-	k := &kernel{ns: ns, sync: syncer, table: table, name: opt.Netns}
-	opt.Store, opt.Kernel, opt.Inspector = table, k, k
-	rules := newScreenRules(ns, opt.Session)
-	if rules != nil {
-		opt.Rules = rules
-		defer rules.conn.Close()
-	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	all := &namespaces{plan: plan, ctx: ctx, failed: stop, now: w}
+	w.start(ctx, stop)
+	shown := w.shown()
+	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States
+	opt.Namespaces = all
 
-	packets := newScreenStates(ns, table, opt.ReadOnly)
-	opt.States = packets
-	defer packets.close()
-
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer tui.Guard()
-		return syncer.Run(ctx)
-	})
-	if rules != nil {
-		group.Go(func() error {
-			defer tui.Guard()
-			return rules.watch(ctx)
-		})
+	err = tui.Run(ctx, opt)
+	cause := context.Cause(ctx)
+	stop(nil)
+	all.close()
+	if cause != nil && signalOf(ctx) == 0 { // the watch ended by itself, and the screen with it
+		err = cause
 	}
-	group.Go(func() error {
-		defer stop()
-		return tui.Run(ctx, opt)
-	})
-	return ended(ctx, group.Wait())
+	return ended(ctx, err)
 }
 
 // ended turns the way in which the screen ended into the error that has its exit code.

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/tui"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A watching is one network namespace being watched for the screen: its table, what keeps it true, and what acts on it.
+type watching struct {
+	ns     *ctnl.Netns
+	table  *model.Table
+	sync   *ctnl.Syncer
+	kernel *kernel
+	rules  *screenRules // nil where no backend is there or allowed
+	states *screenStates
+	stop   context.CancelFunc // nil until started
+	ended  chan struct{}
+}
+
+// A watchPlan is what every namespace that a session watches has in common.
+type watchPlan struct {
+	budget   float64
+	session  model.Tuple
+	readOnly bool
+}
+
+// open subscribes to the events of the namespace that spec means. name is what the title shows. Nothing runs until
+// start; close it either way.
+func (p watchPlan) open(spec, name string) (*watching, error) {
+	ns, err := ctnl.OpenNetns(spec)
+	if err != nil {
+		return nil, err
+	}
+	w := &watching{ns: ns, table: model.NewTable()}
+	expect := func(now int64, xs []model.Expect) {
+		for i := range xs {
+			w.table.ApplyExpect(now, &xs[i])
+		}
+	}
+	w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: p.budget, Watch: ctnl.WatchOptions{Expect: expect}})
+	if err != nil {
+		_ = ns.Close()
+		return nil, err
+	}
+	w.kernel = &kernel{ns: ns, sync: w.sync, table: w.table, name: name}
+	w.rules = newScreenRules(ns, p.session)
+	w.states = newScreenStates(ns, w.table, p.readOnly)
+	return w, nil
+}
+
+// start keeps the table true until close. failed is called with the error that ends it early, if one does.
+func (w *watching) start(ctx context.Context, failed func(error)) {
+	ctx, w.stop = context.WithCancel(ctx)
+	w.ended = make(chan struct{})
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer tui.Guard()
+		return w.sync.Run(both)
+	})
+	if w.rules != nil {
+		group.Go(func() error {
+			defer tui.Guard()
+			return w.rules.watch(both)
+		})
+	}
+	go func() {
+		defer close(w.ended)
+		if err := group.Wait(); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}()
+}
+
+// close ends the watch, takes back what it made in the kernel, and waits until all is done. What cannot be taken back in
+// good order goes with its sockets, so there is nothing to tell.
+func (w *watching) close() {
+	if w.stop != nil {
+		w.stop()
+		<-w.ended
+	}
+	_ = w.states.close()
+	if w.rules != nil {
+		_ = w.rules.conn.Close()
+	}
+	_ = w.sync.Close()
+	_ = w.ns.Close()
+}
+
+// shown is what the screen asks.
+func (w *watching) shown() tui.Session {
+	s := tui.Session{Store: w.table, Kernel: w.kernel, Inspector: w.kernel, States: w.states, Netns: w.kernel.name}
+	if w.rules != nil { // a nil *screenRules would not be a nil interface
+		s.Rules = w.rules
+	}
+	return s
+}
+
+// namespaces are those that the screen can watch, one at a time: what tui.Namespaces asks for.
+type namespaces struct {
+	plan   watchPlan
+	ctx    context.Context // of the whole session
+	failed func(error)
+
+	mu     sync.Mutex
+	now    *watching
+	closed bool
+}
+
+// List implements tui.Namespaces.
+func (n *namespaces) List(context.Context) ([]tui.Namespace, error) {
+	list, err := ctnl.ListNetns()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]tui.Namespace, len(list))
+	for i := range list {
+		all[i] = tui.Namespace{Name: list[i].Spec, About: aboutNetns(&list[i])}
+	}
+	return all, nil
+}
+
+// aboutNetns says what is known of a namespace beside its name, unescaped.
+func aboutNetns(n *ctnl.NetnsInfo) string {
+	var parts []string
+	if n.Own {
+		parts = append(parts, "ctview's own")
+	}
+	if len(n.Names) > 1 {
+		parts = append(parts, "also "+strings.Join(n.Names[1:], ", "))
+	}
+	if n.Container != "" {
+		parts = append(parts, n.Container)
+	}
+	switch {
+	case n.Own:
+		parts = append(parts, fmt.Sprintf("%d processes", n.Processes))
+	case n.Processes == 1:
+		parts = append(parts, fmt.Sprintf("%s (pid %d)", n.Comm, n.PID))
+	case n.Processes > 1:
+		parts = append(parts, fmt.Sprintf("%s (pid %d) and %d more", n.Comm, n.PID, n.Processes-1))
+	default:
+		parts = append(parts, "no process")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Switch implements tui.Namespaces: the new namespace is opened and watched before the old one is let go, so that a name
+// that is wrong changes nothing. NOTRACK rules of the session go with the namespace that they were made in.
+func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error) {
+	w, err := n.plan.open(name, name)
+	if err != nil {
+		return tui.Session{}, errors.New(strings.TrimPrefix(err.Error(), "ctnl: "))
+	}
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		w.close()
+		return tui.Session{}, context.Canceled
+	}
+	old := n.now
+	n.now = w
+	w.start(n.ctx, n.failed)
+	n.mu.Unlock()
+	old.close()
+	return w.shown(), nil
+}
+
+// close ends the watch that is on.
+func (n *namespaces) close() {
+	n.mu.Lock()
+	n.closed = true
+	w := n.now
+	n.mu.Unlock()
+	w.close()
+}
