@@ -147,4 +147,8 @@ type Options struct {
 	Environ []string         // nil is os.Environ
 	Input   io.Reader        // nil is standard input, or /dev/tty if that is not a terminal
 	Output  io.Writer        // nil is standard output
+
+	// Unstick drops what the terminal has not taken yet. Called, again and again, while a signal is to end a session whose
+	// terminal does not read. nil: nothing is tried.
+	Unstick func()
 }

@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 	in.gone = func(error) { go p.Send(quitMsg{ErrHangup}) }
 	running.Store(p)
 	defer running.Store(nil)
-	defer onSignals(p)()
+	defer onSignals(p, o.Unstick)()
 	_, err = p.Run()
 	return a.result(ctx, in, err)
 }
@@ -102,11 +102,12 @@ func (a *App) result(ctx context.Context, in *input, err error) error {
 }
 
 // onSignals has SIGHUP, SIGTERM and SIGINT end the program in order; the returned function takes that back.
-func onSignals(p *tea.Program) func() {
+func onSignals(p *tea.Program, unstick func()) func() {
 	sig := make(chan os.Signal, 4)
 	signal.Notify(sig, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() {
+		var stuck <-chan time.Time
 		for {
 			select {
 			case s := <-sig:
@@ -118,6 +119,12 @@ func onSignals(p *tea.Program) func() {
 					err = ErrInterrupted
 				}
 				go p.Send(quitMsg{err})
+				if unstick != nil {
+					stuck = time.After(stuckAfter)
+				}
+			case <-stuck:
+				unstick()
+				stuck = time.After(stuckAfter)
 			case <-done:
 				return
 			}
@@ -128,6 +135,10 @@ func onSignals(p *tea.Program) func() {
 		close(done)
 	}
 }
+
+// stuckAfter is how long the end may take before the terminal is taken for one that reads no more. A write that waits for
+// it would keep the program from ending.
+const stuckAfter = 300 * time.Millisecond
 
 // An input is a terminal that tells when it is gone. Bubble Tea would go on without a keyboard.
 type input struct {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"time"
 
 	"ctview/model"
 	"ctview/tui"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -72,6 +74,16 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	return ended(ctx, err)
 }
 
+// unstick has the terminal on standard output forget what it has not taken, and starts it where Ctrl-S stopped it. To
+// stop it first makes the kernel wake a write that waits (n_tty_ioctl_helper); to flush alone does not (pty_flush_buffer).
+func unstick() {
+	signal.Ignore(unix.SIGTTOU)
+	fd := int(os.Stdout.Fd())
+	_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH)
+	_ = unix.IoctlSetInt(fd, unix.TCXONC, unix.TCOOFF)
+	_ = unix.IoctlSetInt(fd, unix.TCXONC, unix.TCOON)
+}
+
 // ended turns the way in which the screen ended into the error that has its exit code.
 func ended(ctx context.Context, err error) error {
 	switch {
@@ -110,6 +122,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
 		NoMouse: o.noMouse || c.Mouse != nil && !*c.Mouse,
 		Session: ownSession(),
+		Unstick: unstick,
 		Names:   c.Names, Bits: c.Bits,
 		LabelName: systemLabels().Name,
 		Lookup:    g.names().Name, ServiceName: serviceName,
