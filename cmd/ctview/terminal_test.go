@@ -27,19 +27,27 @@ type terminal struct {
 	emu  *vt.SafeEmulator
 	exit chan error
 
+	gate sync.Mutex // held: the terminal reads nothing
+
 	mu      sync.Mutex
 	changed *sync.Cond
-	drawn   int // reads drawn so far
+	drawn   int    // reads drawn so far
+	raw     []byte // all of them
 	eof     bool
 }
 
-// newTerminal starts cmd in a pty of w columns and h rows.
-func newTerminal(t *testing.T, cmd *exec.Cmd, w, h int) *terminal {
+// newTerminal starts cmd in a pty of w columns and h rows, with env over its environment. A pty of 0 columns does not know
+// its size; the emulator then has 80x24.
+func newTerminal(t *testing.T, cmd *exec.Cmd, w, h int, env ...string) *terminal {
 	t.Helper()
-	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8")
+	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "NO_COLOR=", "COLUMNS=", "LINES=")
+	cmd.Env = append(cmd.Env, env...)
 	master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if w == 0 {
+		w, h = 80, 24
 	}
 	tty := pollable(t, master)
 	tm := &terminal{t: t, cmd: cmd, tty: tty, emu: vt.NewSafeEmulator(w, h), exit: make(chan error, 1)}
@@ -72,10 +80,13 @@ func pollable(t *testing.T, master *os.File) *os.File {
 func (tm *terminal) draw() {
 	buf := make([]byte, 32<<10)
 	for {
+		tm.gate.Lock()
 		n, err := tm.tty.Read(buf)
+		tm.gate.Unlock()
 		tm.emu.Write(buf[:n])
 		tm.mu.Lock()
 		tm.drawn++
+		tm.raw = append(tm.raw, buf[:n]...)
 		tm.eof = err != nil
 		tm.changed.Broadcast()
 		tm.mu.Unlock()
@@ -83,6 +94,13 @@ func (tm *terminal) draw() {
 			return
 		}
 	}
+}
+
+// output returns all bytes that the program wrote.
+func (tm *terminal) output() string {
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	return string(tm.raw)
 }
 
 // screen returns the text of the cells, a line a row.
