@@ -329,7 +329,7 @@ func TestSyncSmall(t *testing.T) {
 		tab.Each(func(f *model.Flow, _ *model.Extra) bool { n += f.Packets[0]; return true })
 		return n
 	}
-	eventually(t, "the flow", func() bool { return packets() > 0 })
+	eventually(t, "the flow", func() bool { return packets() > 0 && dumps.Load() > 0 })
 	was, first := packets(), dumps.Load()
 	_, _ = c.Write([]byte("x"))
 	eventually(t, "the second packet to be counted", func() bool { return packets() > was })
