@@ -22,7 +22,7 @@ func (m *machine) lookup(x *nftExpr) (verdict, bool) {
 		m.known = [80]bool{}
 		return verdict{code: nfQueue}, dreg != nil && be32(dreg) == unix.NFT_REG_VERDICT
 	}
-	key := m.get(be32(attr(x.data, unix.NFTA_LOOKUP_SREG)), int(s.keyLen))
+	key := m.get(be32(attr(x.data, unix.NFTA_LOOKUP_SREG)), int(min(s.keyLen, 64)))
 	el, t := s.find(key)
 	if inv {
 		t = t.not()
@@ -66,7 +66,7 @@ func (e *evaluator) set(n setName) *nftSet {
 
 // find looks a key up of which not every byte may be known.
 func (s *nftSet) find(key bits) (*nftElem, tri) {
-	if len(key.b) < int(s.keyLen) {
+	if s.keyLen > 64 || len(key.b) < int(s.keyLen) {
 		return nil, maybe
 	}
 	best := no
@@ -122,6 +122,9 @@ func (s *nftSet) within(key bits, el *nftElem) tri {
 	}
 	t, o := yes, 0
 	for _, n := range fields {
+		if to := o + int(n); n > 64 || to > len(key.b) || to > len(el.key) || to > len(end) {
+			return min(t, maybe) // not the shape that the set promised
+		}
 		f := bits{key.b[o : o+int(n)], key.known[o : o+int(n)]}
 		if slices.Contains(f.known, false) {
 			t = min(t, maybe)
@@ -129,9 +132,6 @@ func (s *nftSet) within(key bits, el *nftElem) tri {
 			return no
 		}
 		o += (int(n) + 3) &^ 3
-		if o > len(el.key) || o > len(end) || o > len(key.b) {
-			break
-		}
 	}
 	return t
 }
@@ -146,6 +146,9 @@ func (s *nftSet) interval(key bits, i int) tri {
 		if e.end && bytes.Compare(e.key, begin) > 0 && (end == nil || bytes.Compare(e.key, end) < 0) {
 			end = e.key
 		}
+	}
+	if len(begin) > len(key.b) {
+		return maybe
 	}
 	k := bits{key.b[:len(begin)], key.known[:len(begin)]}
 	if slices.Contains(k.known, false) {

@@ -21,7 +21,9 @@ func TestMain(m *testing.M) {
 	be := os.Getenv(asHolder)
 	if be == "" {
 		flag.Parse()
-		_ = flag.Set("test.parallel", "8") // they wait for time-outs, not for processors
+		if f := flag.Lookup("test.fuzz"); f == nil || f.Value.String() == "" {
+			_ = flag.Set("test.parallel", "8") // they wait for time-outs, not for processors
+		}
 		os.Exit(m.Run())
 	}
 	if err := holdRules(be); err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // testNS makes a namespace with the loopback interface up.
-func testNS(t *testing.T) *lab.NS {
+func testNS(t testing.TB) *lab.NS {
 	t.Helper()
 	ns, err := lab.NewNS()
 	if err != nil {
@@ -35,7 +35,7 @@ func testNS(t *testing.T) *lab.NS {
 	return ns
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func tool(t *testing.T, ns *lab.NS, args ...string) string {
 }
 
 // nftRules loads a ruleset in nft's language.
-func nftRules(t *testing.T, ns *lab.NS, text string) {
+func nftRules(t testing.TB, ns *lab.NS, text string) {
 	t.Helper()
 	c := command(ns, "nft", "-f", "-")
 	c.Stdin = strings.NewReader(text)

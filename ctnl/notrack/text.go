@@ -195,7 +195,7 @@ func (w *ruleWriter) lookup(x *nftExpr) {
 	base := at(be32(attr(x.data, unix.NFTA_LOOKUP_SREG)))
 	var names []string
 	if s := w.rs.sets[setName{w.r.family, w.r.table, set}]; s != nil {
-		for o := base; o < base+int(s.keyLen); o += 4 {
+		for o := base; o < base+int(min(s.keyLen, 64)); o += 4 {
 			if n, ok := w.regs[o]; ok {
 				names = append(names, w.th(n))
 			}
