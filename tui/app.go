@@ -45,7 +45,7 @@ type App struct {
 	busy, again, againFull, armed bool
 	seq                           int
 	refresh                       time.Duration
-	lastKey                       time.Time
+	lastKey, lastFull             time.Time
 	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
 
 	stats  model.Stats

@@ -267,3 +267,21 @@ func TestTooSmall(t *testing.T) {
 		t.Errorf("below the least size: %q", got)
 	}
 }
+
+// TestHeldKey: rows do not move while keys are pressed, but a key that is held down does not stop the screen for ever.
+func TestHeldKey(t *testing.T) {
+	g := newRig(t, 80, 24, manyFlows(100), nil)
+	asked := 0
+	for range 40 { // four seconds, a key every 100 ms
+		g.now = g.now.Add(100 * time.Millisecond)
+		g.send(press("j")[0])
+		was := g.a.lastFull
+		g.send(tickMsg{g.a.seq})
+		if g.a.lastFull != was {
+			asked++
+		}
+	}
+	if asked == 0 || asked > 3 {
+		t.Errorf("%d refreshes in four seconds of a held key, want one or two", asked)
+	}
+}

@@ -14,6 +14,7 @@ const (
 	costFactor  = 10                     // wait at least this many times what the last answer cost: a tenth of a core at most
 	loadingPace = 100 * time.Millisecond // until the first dump is there
 	quiet       = 500 * time.Millisecond // no re-sort this soon after a key press
+	quietMost   = 2 * time.Second        // but at most this long, whatever keys are held down
 	systemPace  = 2 * time.Second        // limits and settings are read this often: a dozen small files
 	patience    = 5 * time.Second        // the kernel answers by then, or the screen goes on without
 )
@@ -132,7 +133,8 @@ func (a *App) ticked(m tickMsg) tea.Cmd {
 	if m.seq != a.seq {
 		return nil
 	}
-	if since := a.opt.Now().Sub(a.lastKey); since >= 0 && since < quiet && a.refresh > quiet {
+	if since := a.opt.Now().Sub(a.lastKey); since >= 0 && since < quiet && a.refresh > quiet &&
+		a.opt.Now().Sub(a.lastFull) < a.refresh+quietMost {
 		return a.arm(quiet - since)
 	}
 	a.armed = false
@@ -150,6 +152,9 @@ func (a *App) tally(m answerMsg) {
 		a.events, a.tallied = events, m.now
 	}
 	a.stats, a.now = s, m.now
+	if m.full {
+		a.lastFull = m.now
+	}
 	if m.cpus != nil {
 		a.drops = packetsDropped(m.cpus)
 		if !a.hasDrops {

@@ -17,7 +17,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
-	"golang.org/x/sys/unix"
+	"github.com/charmbracelet/x/termios"
 )
 
 // framesPerSecond bounds how often the screen is written to.
@@ -69,17 +69,15 @@ func Run(ctx context.Context, o Options) error {
 // slowRefresh is the refresh interval on a serial line that nobody chose one for.
 const slowRefresh = 5 * time.Second
 
-// slowLine reports whether f is a serial line of 19200 baud or less. Pseudo terminals say 38400.
+// slowLine reports whether f is a serial line of 1200 to 19200 baud. Pseudo terminals say 38400.
 func slowLine(f *os.File) bool {
-	t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	t, err := termios.GetTermios(int(f.Fd()))
 	if err != nil {
 		return false
 	}
-	switch t.Cflag & unix.CBAUD {
-	case unix.B1200, unix.B1800, unix.B2400, unix.B4800, unix.B9600, unix.B19200:
-		return true
-	}
-	return false
+	const cbaud, b1200, b19200 = 0x100f, 0x9, 0xe // <asm-generic/termbits.h>
+	speed := t.Cflag & cbaud
+	return speed >= b1200 && speed <= b19200
 }
 
 // result turns what Bubble Tea returned into what Run returns.
