@@ -55,27 +55,53 @@ func (x *exchange) delete(t *Target, flags uint16) {
 // which case the targets after the last progress may or may not be deleted.
 func (k *Kernel) DeleteMany(ctx context.Context, targets []Target, progress func(done int)) (DeleteResult, error) {
 	var res DeleteResult
-	done, refused := 0, 0
 	err := k.alone(ctx, "delete", func(x *exchange) error {
-		return x.pipeline(ctx, len(targets),
-			func(i int, flags uint16) { x.delete(&targets[i], flags) },
-			func(i int, err error) {
-				refused++
-				if errors.Is(err, ErrGone) {
-					res.Gone++
-				} else {
-					res.Failed = append(res.Failed, Failure{i, err})
-				}
-			},
-			func(n int) {
-				done = n
-				if progress != nil {
-					progress(n)
-				}
-			})
+		return x.deleteAll(ctx, targets, 0, &res, progress)
 	})
-	res.Deleted = max(0, done-refused)
 	return res, err
+}
+
+// DeleteFrom is DeleteMany for targets that are still being found: it deletes what comes over batches until that is
+// closed, beside the dump, say, that finds it. A Failure's Index counts over all batches; batches of MaxWindow suit the
+// kernel best. After an error it goes on receiving, so that the sender is never blocked, and deletes nothing more.
+func (k *Kernel) DeleteFrom(ctx context.Context, batches <-chan []Target, progress func(done int)) (DeleteResult, error) {
+	var res DeleteResult
+	at := 0
+	err := k.alone(ctx, "delete", func(x *exchange) error {
+		for targets := range batches {
+			if err := x.deleteAll(ctx, targets, at, &res, progress); err != nil {
+				return err
+			}
+			at += len(targets)
+		}
+		return nil
+	})
+	for range batches {
+	}
+	return res, err
+}
+
+// deleteAll deletes targets, the first of which has the index at, and adds to res.
+func (x *exchange) deleteAll(ctx context.Context, targets []Target, at int, res *DeleteResult, progress func(done int)) error {
+	done, refused := 0, 0
+	err := x.pipeline(ctx, len(targets),
+		func(i int, flags uint16) { x.delete(&targets[i], flags) },
+		func(i int, err error) {
+			refused++
+			if errors.Is(err, ErrGone) {
+				res.Gone++
+			} else {
+				res.Failed = append(res.Failed, Failure{at + i, err})
+			}
+		},
+		func(n int) {
+			done = n
+			if progress != nil {
+				progress(at + n)
+			}
+		})
+	res.Deleted += max(0, done-refused)
+	return err
 }
 
 // alone runs fn on an exchange of its own.

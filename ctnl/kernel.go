@@ -19,8 +19,8 @@ const (
 	answerTimeout = 10 * time.Second
 	// requestBuffer is the receive buffer asked for by sockets that send many requests at once.
 	requestBuffer = 4 << 20
-	// maxWindow is the most requests in one send. 512 deletions are 70 KiB, within the default send buffer.
-	maxWindow = 512
+	// MaxWindow is the most requests in one send. 512 deletions are 70 KiB, within the default send buffer.
+	MaxWindow = 512
 	// answerCharge is what one answer costs of the receive buffer at worst: a flow's message before netlink_trim.
 	answerCharge = 4608
 )
@@ -100,7 +100,7 @@ func newExchange(ns *Netns) (*exchange, error) {
 	}
 	_ = s.conn.SetOption(netlink.CapAcknowledge, true) // shorter errors, where the kernel can (4.3)
 	return &exchange{s: s, r: newReceiver(s, dumpBuffer), d: NewDecoder(),
-		window: max(1, min(maxWindow, stored/answerCharge))}, nil
+		window: max(1, min(MaxWindow, stored/answerCharge))}, nil
 }
 
 // begin starts a message with a new sequence number. The caller adds attributes and calls send.

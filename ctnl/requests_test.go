@@ -46,6 +46,49 @@ func TestDeleteMany(t *testing.T) {
 	}
 }
 
+// TestDeleteFrom deletes while the dump that finds the flows goes on.
+func TestDeleteFrom(t *testing.T) {
+	_, ns, k := newKernel(t)
+	ctx := testContext(t)
+	fill(t, k, 5000)
+	batches := make(chan []ctnl.Target)
+	type answer struct {
+		res ctnl.DeleteResult
+		err error
+	}
+	done := make(chan answer)
+	go func() {
+		res, err := k.DeleteFrom(ctx, batches, nil)
+		done <- answer{res, err}
+	}()
+	err := ctnl.DumpTo(ctx, ns, model.KernelFilter{}, func(evs []model.Event) error {
+		var ts []ctnl.Target
+		for i := range evs {
+			ts = append(ts, ctnl.Target{Key: evs[i].Flow.Key, ID: evs[i].Flow.ID})
+		}
+		batches <- ts
+		return nil
+	})
+	batches <- []ctnl.Target{{Key: nth(1e6)}} // no such flow
+	close(batches)
+	if a := <-done; err != nil || a.err != nil || a.res.Deleted != 5000 || a.res.Gone < 1 || len(a.res.Failed) != 0 {
+		t.Errorf("%+v, %v, dump: %v; want 5000 deleted, 1 gone", a.res, a.err, err)
+	}
+	if n, _, _ := k.Count(ctx); n != 0 {
+		t.Errorf("%d left", n)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	many := make(chan []ctnl.Target, 3)
+	for range cap(many) {
+		many <- []ctnl.Target{{Key: nth(1)}}
+	}
+	close(many)
+	if _, err := k.DeleteFrom(cancelled, many, nil); !errors.Is(err, context.Canceled) || len(many) != 0 {
+		t.Errorf("cancelled: %v, %d batches not received", err, len(many))
+	}
+}
+
 // TestReplyTuple: the kernel finds a flow by its reply tuple too. Such an answer is not the flow asked for.
 func TestReplyTuple(t *testing.T) {
 	_, _, k := newKernel(t)

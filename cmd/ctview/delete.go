@@ -73,6 +73,9 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 		return err
 	}
 	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		if c.yes && !c.dryRun && s.key == nil {
+			return s.deleteAsFound(ctx, g, ns, k)
+		}
 		targets, mine, err := s.targets(ctx, g, ns, k, c.dryRun)
 		if err != nil {
 			return err
@@ -82,11 +85,10 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 			return nil
 		}
 		if len(targets) == 0 {
-			g.summary("no flow matches; nothing deleted")
-			return nil
+			return g.deleted(ctnl.DeleteResult{})
 		}
 		if mine {
-			fmt.Fprintln(g.err, "ctview: this includes your own ssh session")
+			g.warnOwnSession()
 		}
 		q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
 		if err := g.confirm(c, q, len(targets)); err != nil {
@@ -98,13 +100,26 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 		if err != nil {
 			return err
 		}
-		gone := ""
-		if res.Gone > 0 {
-			gone = fmt.Sprintf(", %d had ended", res.Gone)
-		}
-		g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
-		return g.failures("deleted", res.Failed)
+		return g.deleted(res)
 	})
+}
+
+func (g *globals) warnOwnSession() {
+	fmt.Fprintln(g.err, "ctview: this includes your own ssh session")
+}
+
+// deleted tells what a deletion did.
+func (g *globals) deleted(res ctnl.DeleteResult) error {
+	if res.Deleted+res.Gone+len(res.Failed) == 0 {
+		g.summary("no flow matches; nothing deleted")
+		return nil
+	}
+	gone := ""
+	if res.Gone > 0 {
+		gone = fmt.Sprintf(", %d had ended", res.Gone)
+	}
+	g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
+	return g.failures("deleted", res.Failed)
 }
 
 // failures tells of what the kernel refused: the number and the first reason.
