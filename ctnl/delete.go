@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Target names a flow to delete. With an ID other than 0 the kernel deletes only the flow that has it. It does not
-// tell a flow made again with the same tuple from the old one: that often has the same ID (nf_ct_get_id).
+// A Target names a flow to delete. With an ID other than 0 the kernel deletes only the flow that has it; without one
+// also the flow whose reply tuple it is. An ID does not tell a flow made again with the same tuple from the old one:
+// that often has the same (nf_ct_get_id).
 type Target struct {
 	Key model.Key
 	ID  uint32
@@ -34,6 +35,13 @@ type DeleteResult struct {
 // Delete deletes one flow by original tuple, zone and, if not 0, ID. The error wraps ErrGone where there is none such,
 // ErrBusy where it is offloaded.
 func (k *Kernel) Delete(ctx context.Context, key model.Key, id uint32) error {
+	if id == 0 { // ask for it: the kernel would also take a flow whose reply tuple this is
+		e, err := k.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		id = e.Flow.ID
+	}
 	return k.with(ctx, "delete", func(x *exchange) error {
 		x.delete(&Target{key, id}, unix.NLM_F_ACK)
 		return x.ack(ctx)

@@ -26,8 +26,8 @@ const netnsPoll = 500 * time.Millisecond
 // A Netns is a network namespace, held open: it lives at least until Close. Safe for concurrent use, but for Close.
 type Netns struct {
 	spec string
-	path string // what leads to it; "" for ctview's own
-	file *os.File
+	path string   // what leads to it; "" for ctview's own
+	file *os.File // nil: wherever the caller is
 	id   nsID
 }
 
@@ -48,6 +48,9 @@ func OpenNetns(spec string) (*Netns, error) {
 		n.path = path
 	}
 	f, err := os.Open(path)
+	if err != nil && spec == "" {
+		return n, nil // no /proc: where the caller is will do
+	}
 	if err != nil {
 		return nil, openError(spec, path, err)
 	}
@@ -138,7 +141,7 @@ func (n *Netns) Close() error {
 func (n *Netns) Do(fn func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if id, err := pathID(ownNetns); err == nil && id == n.id {
+	if id, err := pathID(ownNetns); n.file == nil || err == nil && id == n.id {
 		return fn()
 	}
 	errc := make(chan error, 1)

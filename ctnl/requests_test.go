@@ -101,6 +101,9 @@ func TestReplyTuple(t *testing.T) {
 	if e, err := k.Get(ctx, reply); !errors.Is(err, ctnl.ErrGone) {
 		t.Errorf("Get by reply tuple: %+v, %v", e, err)
 	}
+	if err := k.Delete(ctx, reply, 0); !errors.Is(err, ctnl.ErrGone) {
+		t.Errorf("Delete by reply tuple: %v", err)
+	}
 }
 
 func TestGetMany(t *testing.T) {
