@@ -37,3 +37,9 @@ var (
 	ContainerOf = containerOf
 	ParseStat   = parseStat
 )
+
+// ParseDiag is parseDiag, ReadLocalAddr readLocalAddr.
+var (
+	ParseDiag     = parseDiag
+	ReadLocalAddr = readLocalAddr
+)

@@ -63,6 +63,8 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	shown := w.shown()
 	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States
 	opt.Namespaces = all
+	tell := &teller{}
+	opt.About = func(ctx context.Context, r *model.Row) []string { return tell.about(ctx, all.current(), &r.Flow) }
 
 	err = tui.Run(ctx, opt)
 	cause := context.Cause(ctx)

@@ -174,6 +174,13 @@ func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error)
 	return w.shown(), nil
 }
 
+// current is the namespace that is watched now. It may be closed at any time; then every request in it fails.
+func (n *namespaces) current() *ctnl.Netns {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.now.ns
+}
+
 // close ends the watch that is on.
 func (n *namespaces) close() {
 	n.mu.Lock()

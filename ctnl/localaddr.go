@@ -1,0 +1,94 @@
+package ctnl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// loopbackNet is this machine's as a whole.
+var loopbackNet = netip.MustParsePrefix("127.0.0.0/8")
+
+// LocalAddrs are the addresses of a namespace: those that its interfaces hold.
+type LocalAddrs map[netip.Addr]int
+
+// Index returns the interface that holds addr; ok is false where none does.
+func (l LocalAddrs) Index(addr netip.Addr) (index int, ok bool) {
+	if index, ok = l[addr]; !ok && loopbackNet.Contains(addr) {
+		index, ok = l[netip.AddrFrom4([4]byte{127, 0, 0, 1})]
+	}
+	return index, ok
+}
+
+// LocalAddrs asks for the addresses of all interfaces in the namespace. It needs no privilege.
+func (n *Netns) LocalAddrs() (LocalAddrs, error) {
+	var c *netlink.Conn
+	err := n.Do(func() (err error) {
+		c, err = netlink.Dial(unix.NETLINK_ROUTE, nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ctnl: addresses: %w", errnoError(err))
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, fmt.Errorf("ctnl: addresses: %w", err)
+	}
+	ms, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfAddrmsg),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ctnl: addresses: %w", errnoError(err))
+	}
+	all := LocalAddrs{}
+	for _, m := range ms {
+		if m.Header.Type == unix.RTM_NEWADDR && len(m.Data) >= unix.SizeofIfAddrmsg {
+			readLocalAddr(m.Data, all)
+		}
+	}
+	return all, nil
+}
+
+// readLocalAddr adds the address of one RTM_NEWADDR. IFA_LOCAL is the own end of a point-to-point link, where
+// IFA_ADDRESS is the other's; IPv6 without a peer has IFA_ADDRESS only.
+func readLocalAddr(b []byte, all LocalAddrs) {
+	index := int(binary.NativeEndian.Uint32(b[4:]))
+	var address, local netip.Addr
+	for b = b[unix.SizeofIfAddrmsg:]; len(b) > 0; {
+		typ, v, rest, ok := attr(b)
+		if !ok {
+			return
+		}
+		b = rest
+		switch a, _ := netip.AddrFromSlice(v); typ {
+		case unix.IFA_ADDRESS:
+			address = a
+		case unix.IFA_LOCAL:
+			local = a
+		}
+	}
+	if !local.IsValid() {
+		local = address
+	}
+	if local.IsValid() {
+		all[local] = index
+	}
+}
+
+// InterfaceName returns the name of an interface in the namespace, unescaped; "" where there is none.
+func (n *Netns) InterfaceName(index int) (name string) {
+	_ = n.Do(func() error {
+		i, err := net.InterfaceByIndex(index)
+		if err == nil {
+			name = i.Name
+		}
+		return err
+	})
+	return name
+}
