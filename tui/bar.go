@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"maps"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -317,10 +318,12 @@ func (a *App) saveFilter(name, text string) tea.Cmd {
 				a.fail("not saved: " + err.Error())
 				return nil
 			}
-			if a.opt.Parse.Saved == nil {
-				a.opt.Parse.Saved = map[string]string{}
+			saved := maps.Clone(a.opt.Parse.Saved) // a question in flight may be reading the old one
+			if saved == nil {
+				saved = map[string]string{}
 			}
-			a.opt.Parse.Saved[name] = text
+			saved[name] = text
+			a.opt.Parse.Saved = saved
 			a.say("saved as @" + name)
 			return nil
 		}}
