@@ -18,12 +18,21 @@ func (k *Kernel) Get(ctx context.Context, key model.Key) (e model.Event, err err
 		err := x.one(ctx, func(h header, payload []byte) error {
 			return x.d.Message(nowNano(), h.typ, h.flags, h.portid, payload, &e)
 		})
-		if err == nil && e.Flow.OrigTuple() != key.OrigTuple() {
+		if err == nil && !sameOrig(e.Flow.OrigTuple(), key.OrigTuple()) {
 			return ErrGone // the tuple is the reply direction of another flow
 		}
 		return errnoError(err)
 	})
 	return e, err
+}
+
+// sameOrig reports whether a flow's original tuple is the one asked for. The kernel has no ports for protocols that it does
+// not track, such as DCCP where it is not built in, whatever was asked for.
+func sameOrig(got, asked model.Tuple) bool {
+	if got.Sport == 0 && got.Dport == 0 {
+		asked.Sport, asked.Dport = 0, 0
+	}
+	return got == asked
 }
 
 // GetMany asks for many flows, hundreds per system call, and calls fn once for each key, in no certain order: with the
