@@ -9,12 +9,15 @@ import (
 
 // notices tells, each once, what the operator should know of the data: why a value is "-", what was lost.
 func (a *App) notices() {
+	if a.hasSys && a.sys.Events.OK && a.sys.Events.Value == 0 {
+		a.once("events", `events are off: what changes is seen when the table is read again. In Stats press e for nf_conntrack_events=1.`)
+	}
 	if a.stats.Flows > 0 && a.hasSys {
 		if a.sys.Acct.OK && a.sys.Acct.Value == 0 {
 			a.once("acct", `bytes need net.netfilter.nf_conntrack_acct=1 (in Stats press a). Flows older than that stay at "-".`)
 		}
 		if a.sys.Timestamp.OK && a.sys.Timestamp.Value == 0 {
-			a.once("timestamp", `AGE ">" counts from when ctview first saw a flow; start times need net.netfilter.nf_conntrack_timestamp=1 (in Stats press t).`)
+			a.once("timestamp", `AGE ">" counts from when ctview first saw a flow. Start times need nf_conntrack_timestamp=1 (in Stats press t).`)
 		}
 	}
 	s := &a.stats

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/metrics"
 	"strconv"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -60,6 +61,7 @@ var statsBindings = []binding{
 	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime},
 	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true},
 	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true},
+	{id: "events", keys: []string{"e"}, help: "events always, or as by default", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
 }
 
@@ -82,6 +84,8 @@ func (s *stats) do(a *App, id string) tea.Cmd {
 		return s.askSysctl(a, "nf_conntrack_acct", a.sys.Acct)
 	case "timestamp":
 		return s.askSysctl(a, "nf_conntrack_timestamp", a.sys.Timestamp)
+	case "events":
+		return s.askSysctl(a, "nf_conntrack_events", a.sys.Events)
 	case "pause":
 		return a.pause()
 	case "flows":
@@ -101,6 +105,8 @@ func (s *stats) enter(a *App) tea.Cmd {
 		return a.key2(s, "acct")
 	case r.toggle == "nf_conntrack_timestamp":
 		return a.key2(s, "timestamp")
+	case r.toggle == "nf_conntrack_events":
+		return a.key2(s, "events")
 	case r.filter != "":
 		f, err := model.ParseFilter(r.filter, a.opt.Parse)
 		if err != nil {
@@ -129,19 +135,31 @@ func (a *App) key2(m mode, id string) tea.Cmd {
 	return m.do(a, id)
 }
 
+// switched returns the value that a setting gets from now on, and what that is called. Events are never switched off.
+func switched(name string, now int64) (value, verb string) {
+	events := name == "nf_conntrack_events"
+	switch {
+	case events && now == 1:
+		return "2", "as by default"
+	case events && now == 2:
+		return "1", "always on"
+	case now == 0:
+		return "1", "turn on"
+	}
+	return "0", "turn off"
+}
+
 // askSysctl asks before a setting is switched.
 func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
 	if a.opt.Inspector == nil || !now.OK {
 		a.fail(name + " cannot be changed here")
 		return nil
 	}
-	value, verb := "1", "turn on"
-	if now.Value != 0 {
-		value, verb = "0", "turn off"
-	}
+	value, verb := switched(name, now.Value)
 	insp, ctx := a.opt.Inspector, a.ctx
 	why := map[string]string{
 		"nf_conntrack_acct":      "Counting packets and bytes costs a few percent of forwarding. Flows that are there already are not counted before their next life.",
+		"nf_conntrack_events":    "1: every flow that begins tells of its changes. 2: only those that begin while somebody listens.",
 		"nf_conntrack_timestamp": "With timestamps the kernel tells when each new flow began. Flows that are there already stay without.",
 	}[name]
 	a.push(&confirm{head: "net.netfilter." + name + " = " + value + "?", lines: []string{why, "It counts for this namespace, until it is set again or the machine restarts."},
@@ -154,7 +172,7 @@ func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
 						return nil
 					}
 					a.say(name + " = " + value)
-					delete(a.noticed, map[string]string{"nf_conntrack_acct": "acct", "nf_conntrack_timestamp": "timestamp"}[name])
+					delete(a.noticed, strings.TrimPrefix(name, "nf_conntrack_"))
 					return a.ask(true)
 				}}
 			}

@@ -347,7 +347,7 @@ func (s *stats) sysctlLines(a *App, cw int) []statLine {
 	}{
 		{"nf_conntrack_acct", y.Acct, "a", "1 counts packets and bytes of every flow that begins from then on", true},
 		{"nf_conntrack_timestamp", y.Timestamp, "t", "1 keeps when each flow began", true},
-		{"nf_conntrack_events", y.Events, "", "2 makes events while somebody listens, 1 always, 0 never: with 0 ctview only sees what dumps tell", false},
+		{"nf_conntrack_events", y.Events, "e", "2 makes events for flows that begin while somebody listens, 1 for all, 0 for none: then ctview sees what dumps tell", true},
 		{"nf_conntrack_max", y.Max, "", "entries that the table of each namespace may have; packets of more flows are dropped", false},
 		{"nf_conntrack_buckets", y.Buckets, "", "hash chains, for all namespaces together; about as many as flows is good", false},
 		{"tcp_timeout_established", y.TCPTimeouts[model.TCPEstablished], "", "seconds that an idle TCP connection stays", false},
@@ -360,10 +360,7 @@ func (s *stats) sysctlLines(a *App, cw int) []statLine {
 		t := padRight(x.name, 26) + padLeft(v, 9)
 		look := plain
 		if x.toggle && x.v.OK {
-			act := "turn on"
-			if x.v.Value != 0 {
-				act = "turn off"
-			}
+			_, act := switched(x.name, x.v.Value)
 			t += "   " + x.key + " " + act
 		}
 		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
