@@ -35,6 +35,7 @@ nftables, in the raw table of iptables; nothing that ctview did not make is touc
 		},
 	}
 	cmd.PersistentFlags().StringVar(&backend, "backend", "", "`BACKEND`: nftables, iptables, iptables-nft or iptables-legacy (default: nftables where the kernel has it)")
+	offer(cmd, "backend", "nftables", "iptables", "iptables-nft", "iptables-legacy")
 	cmd.AddCommand(notrackAdd(g, &backend), notrackList(g, &backend), notrackRemove(g, &backend), notrackConfirm(g, &backend),
 		notrackUndo(g, &backend), notrackPrint(g, &backend))
 	return cmd
@@ -81,6 +82,7 @@ filter now, and then takes any filter.`,
 	f.BoolVar(&o.flows, "flows", false, "an exact rule for each flow that matches FILTER now")
 	f.BoolVar(&o.noDelete, "no-delete", false, "leave the covered entries in the table until they time out")
 	f.DurationVar(&o.verify, "verify", notrack.DefaultVerify, "`TIME` to look for packets that are tracked all the same; 0 to not look")
+	offer(cmd, "keep", "removed", "10m", "session")
 	f.BoolVar(&o.mine, "mine", false, "allow a rule that covers your own ssh session")
 	return cmd
 }
@@ -355,7 +357,7 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 		s += fmt.Sprintf("verified: %d packets, none of them tracked", r.Packets)
 	case opt.Verify < 0:
 		s += "not verified"
-	case !r.Rule.HasLeak:
+	case !r.Rule.HasLeak && r.Rule.Backend == "nftables":
 		s += "not verified: connection tracking is not active here"
 	default:
 		s += "not verified yet: no packet has come"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,7 @@ func notrackList(g *globals, backend *string) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
+	offer(cmd, "output", "table", "json")
 	return cmd
 }
 
@@ -122,12 +124,7 @@ type ruleJSON struct {
 }
 
 func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
-	line := func(j *ruleJSON) {
-		text, err := json.Marshal(j)
-		if err == nil {
-			b = append(append(b, text...), '\n')
-		}
-	}
+	line := func(j *ruleJSON) { b = appendJSONLine(b, j) }
 	for i := range rules {
 		r := &rules[i]
 		packets, bytes, left, confirmed := r.Packets[0]+r.Packets[1], r.Bytes[0]+r.Bytes[1], r.Left.Seconds(), !r.Pending
@@ -153,6 +150,42 @@ func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.Foreign
 		line(j)
 	}
 	return b
+}
+
+// appendJSONLine appends v as JSON and a newline, "<" and ">" as they are.
+func appendJSONLine(b []byte, v any) []byte {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return b // cannot be: the structs here have nothing that JSON lacks
+	}
+	return append(b, buf.Bytes()...)
+}
+
+// completeIDs offers the names of the rules that are installed.
+func (g *globals) completeIDs(backend *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		n, err := g.openNotrack(*backend)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		defer n.close()
+		rules, err := n.conn.List(cmd.Context())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var out []cobra.Completion
+		for i := range rules {
+			out = append(out, cobra.CompletionWithDesc(rules[i].ID, model.Escape(rules[i].Text())))
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// offer completes a flag with fixed words.
+func offer(cmd *cobra.Command, flag string, words ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func notrackRemove(g *globals, backend *string) *cobra.Command {
@@ -189,6 +222,7 @@ func notrackRemove(g *globals, backend *string) *cobra.Command {
 			})
 		},
 	}
+	cmd.ValidArgsFunction = g.completeIDs(backend)
 	cmd.Flags().BoolVar(&all, "all", false, "every rule that outlives ctview; those of running sessions stay")
 	return cmd
 }
@@ -235,6 +269,7 @@ func notrackConfirm(g *globals, backend *string) *cobra.Command {
 			})
 		},
 	}
+	cmd.ValidArgsFunction = g.completeIDs(backend)
 	cmd.Flags().StringVar(&keep, "keep", "", "for another `TIME` than it was made for, or until removed")
 	return cmd
 }
@@ -302,7 +337,9 @@ arguments it takes every rule of ctview's that is installed.`,
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = g.completeIDs(backend)
 	cmd.Flags().StringVar(&form, "form", "nft", "`FORM`: nft, iptables or openwrt")
+	offer(cmd, "form", "nft", "iptables", "openwrt")
 	return cmd
 }
 

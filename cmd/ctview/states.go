@@ -56,6 +56,7 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
+	offer(cmd, "output", "table", "json")
 	f.BoolVarP(&o.watch, "watch", "w", false, "count packets of all five states, again and again, with rates")
 	f.BoolVar(&o.samples, "samples", false, "list INVALID and UNTRACKED packets as they come")
 	f.BoolVar(&o.reasons, "reasons", false, "with --samples: the kernel's reason for INVALID")
@@ -358,9 +359,5 @@ func appendSampleJSON(b []byte, s *model.Sample, rule string) []byte {
 	if s.HasInner {
 		j.About = model.RuleFromTuple(&s.Inner).String()
 	}
-	text, err := json.Marshal(j)
-	if err != nil {
-		return b
-	}
-	return append(append(b, text...), '\n')
+	return appendJSONLine(b, &j)
 }

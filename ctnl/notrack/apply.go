@@ -63,7 +63,7 @@ func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOpti
 func deleteCovered(ctx context.Context, flows Flows, cov *coverer) (ctnl.DeleteResult, error) {
 	var targets []ctnl.Target
 	err := flows.Each(ctx, func(f *model.Flow) bool {
-		if cov.covers(f) {
+		if cov.deletable(f) {
 			targets = append(targets, ctnl.Target{Key: f.Key, ID: f.ID})
 		}
 		return true
@@ -82,7 +82,7 @@ type newFlows struct {
 }
 
 func (n *newFlows) add(e *model.Event) {
-	if !n.cov.covers(&e.Flow) {
+	if !n.cov.leaked(&e.Flow) {
 		return
 	}
 	n.mu.Lock()

@@ -141,3 +141,42 @@ func warning(p *model.NotrackPreview, k model.NotrackWarningKind) string {
 	}
 	return ""
 }
+
+// TestApplyOneWayAndInterface shows that rules of one direction or one interface are not taken back for what they leave
+// tracked.
+func TestApplyOneWayAndInterface(t *testing.T) {
+	t.Parallel()
+	n := newTriple(t)
+	nftRules(t, n.router, ctState)
+	c := open(t, n.router, "nftables")
+	flows := flowsOf(t, n.router)
+	for _, text := range []string{"udp 10.1.0.2:4000 > 10.2.0.2:5000 one-way", "udp any > any:5000 iif lan"} {
+		there := traffic(t, n.client, n.server, "udp4", "10.1.0.2:4000", "10.2.0.2:5000")
+		back := traffic(t, n.server, n.client, "udp4", "10.2.0.2:4100", "10.1.0.2:5000") // comes in by wan
+		stop, stopBack := there.keepTalking(), back.keepTalking()
+		eventually(t, "both tracked", func() bool { return len(entries(t, n.router, "ipv4", "5000")) >= 2 })
+		res, err := c.Apply(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}}, flows, ApplyOptions{Delete: true, Verify: 5 * time.Second})
+		must(t, err)
+		if res.TakenBack != "" || !res.Verified || res.Packets < 3 {
+			t.Errorf("%s: %+v", text, res)
+		}
+		stop()
+		stopBack()
+		now, err := c.find(ctx(t), res.Rule.ID)
+		must(t, err)
+		if now.Packets[0] == 0 || now.Leaked != 0 {
+			t.Errorf("%s: %+v", text, now)
+		}
+		tracked := strings.Join(entries(t, n.router, "ipv4", "5000"), "\n")
+		if !strings.Contains(tracked, "sport=4100 dport=5000") {
+			t.Errorf("%s: the other flow is not tracked:\n%s", text, tracked)
+		}
+		must(t, c.Remove(ctx(t), res.Rule.ID))
+		_ = there.c.Close()
+		_ = back.c.Close()
+		tool(t, n.router, "conntrack", "-F")
+		n = newTriple(t)
+		nftRules(t, n.router, ctState)
+		c, flows = open(t, n.router, "nftables"), flowsOf(t, n.router)
+	}
+}

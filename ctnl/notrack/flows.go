@@ -83,6 +83,42 @@ func (newSink) EndDump(int64, bool) (r model.DumpResult) { return r }
 func (newSink) Lost(int64, uint64)                       {}
 func (newSink) Refuse(uint64, uint64)                    {}
 
+// leaked reports whether f, a new flow, was made by a packet that the rules should have kept out: its original tuple is
+// that packet's. Rules with an interface are left out: the event does not tell where the packet came in.
+func (c *coverer) leaked(f *model.Flow) bool {
+	t := f.Orig()
+	if c.exact[t] {
+		return true
+	}
+	for i := range c.wide {
+		r := &c.wide[i]
+		if r.Iface != "" {
+			continue
+		}
+		if r.MatchTuple(&t) {
+			return true
+		}
+		if rev := r.Reverse(); !r.OneWay && rev.MatchTuple(&t) {
+			return true
+		}
+	}
+	return false
+}
+
+// deletable reports whether the entry of a covered flow is to go. Those of a rule with an interface stay: other flows
+// than its own would be hit.
+func (c *coverer) deletable(f *model.Flow) bool {
+	if c.exact[f.Orig()] || c.exact[f.Reply()] {
+		return true
+	}
+	for i := range c.wide {
+		if c.wide[i].Iface == "" && c.wide[i].Covers(f) {
+			return true
+		}
+	}
+	return false
+}
+
 // A coverer answers Covers for many rules: exact ones by a map, the others one after another.
 type coverer struct {
 	exact map[model.Tuple]bool

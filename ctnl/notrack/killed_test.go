@@ -34,11 +34,18 @@ func TestMain(m *testing.M) {
 
 // holdRules installs a rule of the session, confirmed, and one that waits to be confirmed for two seconds.
 func holdRules(be string) error {
-	c, err := Open(nil, Options{Backend: be})
+	real := be
+	if be == "many" {
+		real = "nftables"
+	}
+	c, err := Open(nil, Options{Backend: real})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	if be == "many" {
+		return installMany(c)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	a, err := model.ParseRule("udp any > any:5001")
@@ -117,4 +124,49 @@ func holder(t *testing.T, ns *lab.NS, be string) *lab.Cmd {
 		t.Fatalf("holder: %q %v", line, err)
 	}
 	return cmd
+}
+
+const many = 2000
+
+// installMany installs rules again and again, saying so before each time.
+func installMany(c *Conn) error {
+	var rules []model.Rule
+	for i := range many {
+		r, err := model.ParseRule(fmt.Sprintf("tcp 10.0.0.1:%d > 10.0.0.2:80", 1000+i))
+		if err != nil {
+			return err
+		}
+		rules = append(rules, r)
+	}
+	fmt.Println("ready")
+	for {
+		r, err := c.Add(context.Background(), &Request{Rules: rules})
+		if err != nil {
+			return err
+		}
+		if err := c.Remove(context.Background(), r.ID); err != nil {
+			return err
+		}
+	}
+}
+
+// TestKilledMidway kills a ctview while it installs: what is there then is all of it or nothing.
+func TestKilledMidway(t *testing.T) {
+	t.Parallel()
+	some := 0
+	for i := range 12 {
+		ns := testNS(t)
+		cmd := holder(t, ns, "many")
+		time.Sleep(time.Duration(i*7) * time.Millisecond) // to hit different moments
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait()
+		c := open(t, ns, "nftables")
+		rs, err := c.List(ctx(t))
+		must(t, err)
+		if len(rs) > 1 || len(rs) == 1 && (len(rs[0].Rules) != many || rs[0].Rules[0].OneWay) {
+			t.Fatalf("half a rule: %d rules, the first with %d", len(rs), len(rs[0].Rules))
+		}
+		some += len(rs)
+	}
+	t.Logf("%d of 12 had the rule", some)
 }

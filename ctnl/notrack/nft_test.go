@@ -209,3 +209,42 @@ func TestNftMany(t *testing.T) {
 	must(t, c.Confirm(ctx(t), got.ID, nil))
 	must(t, c.Remove(ctx(t), got.ID))
 }
+
+// TestNftOldKernel extends rules as kernels before 6.12 need it (delete and add in one transaction) and keeps a session
+// alive as kernels before 5.12 need it.
+func TestNftOldKernel(t *testing.T) {
+	t.Parallel()
+	ns := testNS(t)
+	c := open(t, ns, "nftables")
+	n := c.be.(*nft)
+	rules := []model.Rule{rule(t, "tcp 127.0.0.1:1 > 127.0.0.1:2"), rule(t, "udp any > any:9")}
+	r, err := c.Add(ctx(t), &Request{Rules: rules, Keep: model.KeepSession})
+	must(t, err)
+	_, have, err := n.readInstalled()
+	must(t, err)
+	table, es := have.elements(r.ID)
+	tgt, err := n.reach(table)
+	must(t, err)
+	must(t, putElements(tgt, es, 10*time.Minute, true))
+	now, err := c.find(ctx(t), r.ID)
+	must(t, err)
+	if now.Pending || now.Left < 590*time.Second || len(now.Rules) != 2 || now.Who != "tester" {
+		t.Errorf("after delete and add: %+v", now)
+	}
+	n.s.owned = false
+	must(t, c.Confirm(ctx(t), r.ID, nil))
+	now, err = c.find(ctx(t), r.ID)
+	must(t, err)
+	if !now.Limited || now.Left > 61*time.Second || now.Pending {
+		t.Errorf("a session's rule without an owner: %+v", now)
+	}
+	must(t, n.extendOnce(r.ID, 5*time.Second))
+	must(t, n.beat(ctx(t)))
+	if now, err = c.find(ctx(t), r.ID); err != nil || now.Left < 55*time.Second {
+		t.Errorf("after a beat: %+v %v", now, err)
+	}
+	must(t, c.Close())
+	if out := tool(t, ns, "nft", "list", "tables"); strings.Contains(out, "ctview") {
+		t.Errorf("left behind: %s", out)
+	}
+}

@@ -263,7 +263,7 @@ func (b *previewer) wide() {
 			text += fmt.Sprintf(", and, as answers, every packet that fits \"%s\", asked for or not", rev)
 		}
 		if r.Iface != "" {
-			text += "; answers are matched on every interface"
+			text += "; answers are matched on every interface; entries are left to time out, because a flow does not tell its interface"
 		}
 		b.warn(model.WarnWide, 0, "%s", text)
 		if i >= 4 {

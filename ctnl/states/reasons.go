@@ -179,24 +179,40 @@ func RestoreReasons(ns notrack.Namespace) (bool, error) {
 	return true, os.Remove(file)
 }
 
-// runtimeDir is where files live that a boot empties; only this user can write there.
+// runtimeDir is where files live that a boot empties and only this user can write: /run for root, XDG_RUNTIME_DIR, or
+// the directory of temporary files. Root of a user namespace may not write /run.
 func runtimeDir() (string, error) {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
+	var dirs []string
 	if os.Geteuid() == 0 {
-		dir = "/run" // XDG_RUNTIME_DIR may be another user's, kept by sudo
+		dirs = append(dirs, "/run") // before XDG_RUNTIME_DIR, which may be another user's, kept by sudo
 	}
-	if dir == "" {
-		dir = os.TempDir()
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		dirs = append(dirs, d)
 	}
-	dir = filepath.Join(dir, "ctview-"+strconv.Itoa(os.Geteuid()))
+	var first error
+	for _, d := range append(dirs, os.TempDir()) {
+		d = filepath.Join(d, "ctview-"+strconv.Itoa(os.Geteuid()))
+		err := private(d)
+		if err == nil {
+			return d, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return "", first
+}
+
+// private makes a directory that is this user's alone, or reports why it is not.
+func private(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("states: %w", err)
+		return fmt.Errorf("states: %w", err)
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o777 != 0o700 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return "", fmt.Errorf("states: %s is not a private directory of this user", dir)
+		return fmt.Errorf("states: %s is not a private directory of this user", dir)
 	}
-	return dir, nil
+	return nil
 }
 
 // netnsID names a namespace while it lives.
