@@ -61,7 +61,7 @@ var statsBindings = []binding{
 	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime},
 	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true},
 	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true},
-	{id: "events", keys: []string{"e"}, help: "events always, or as by default", group: groupAct, writes: true},
+	{id: "events", keys: []string{"e"}, help: "events always, or the default", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
 }
 
@@ -140,7 +140,7 @@ func switched(name string, now int64) (value, verb string) {
 	events := name == "nf_conntrack_events"
 	switch {
 	case events && now == 1:
-		return "2", "as by default"
+		return "2", "default"
 	case events && now == 2:
 		return "1", "always on"
 	case now == 0:

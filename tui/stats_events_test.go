@@ -15,7 +15,7 @@ func TestEventsOff(t *testing.T) {
 	for _, tt := range []struct {
 		now         int64
 		value, verb string
-	}{{0, "1", "turn on"}, {1, "2", "as by default"}, {2, "1", "always on"}} {
+	}{{0, "1", "turn on"}, {1, "2", "default"}, {2, "1", "always on"}} {
 		if value, verb := switched("nf_conntrack_events", tt.now); value != tt.value || verb != tt.verb {
 			t.Errorf("events %d: %s %q, want %s %q", tt.now, value, verb, tt.value, tt.verb)
 		}

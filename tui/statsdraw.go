@@ -357,7 +357,7 @@ func (s *stats) sysctlLines(a *App, cw int) []statLine {
 		if x.v.OK {
 			v = strconv.FormatInt(x.v.Value, 10)
 		}
-		t := padRight(x.name, 26) + padLeft(v, 9)
+		t := padRight(x.name, 24) + padLeft(v, 9)
 		look := plain
 		if x.toggle && x.v.OK {
 			_, act := switched(x.name, x.v.Value)
