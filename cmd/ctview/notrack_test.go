@@ -247,7 +247,7 @@ func TestNotrackScreen(t *testing.T) {
 	tm := newTerminal(t, ctview(t, "--netns", l.Router().Path(), "dport", "8080"), 120, 40)
 	tm.until("the flow", func(s string) bool { return len(rows(s)) == 1 })
 	tm.send("N")
-	tm.shows("matches now: 1 flows")
+	tm.shows("matches now: 1 flow")
 	tm.shows("inet ctview")
 	stop, talk := context.WithCancel(ctx)
 	defer talk()

@@ -66,6 +66,12 @@ func (w *ruleWriter) expr(x *nftExpr) {
 	case "immediate":
 		w.immediate(x)
 	case "counter":
+	case "objref":
+		if t := be32(attr(x.data, unix.NFTA_OBJREF_IMM_TYPE)); t == objectHelper {
+			w.add("ct helper set %q", cstr(attr(x.data, unix.NFTA_OBJREF_IMM_NAME)))
+		} else if t != 1 { // NFT_OBJECT_COUNTER says nothing of what matches
+			w.add("<object %q>", cstr(attr(x.data, unix.NFTA_OBJREF_IMM_NAME)))
+		}
 	case "notrack":
 		w.add("notrack")
 	case "masq":

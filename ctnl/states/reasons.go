@@ -96,6 +96,7 @@ func (r *reasons) restore() error {
 		r.err = putBack(r.ns, r.was)
 		if r.err == nil && r.file != "" {
 			r.err = os.Remove(r.file)
+			_ = os.Remove(filepath.Dir(r.file)) // unless another ctview has a file there
 		}
 	})
 	return r.err
@@ -176,7 +177,9 @@ func RestoreReasons(ns notrack.Namespace) (bool, error) {
 	if err := putBack(ns, s.Before); err != nil {
 		return false, err
 	}
-	return true, os.Remove(file)
+	err = os.Remove(file)
+	_ = os.Remove(dir)
+	return true, err
 }
 
 // runtimeDir is where files live that a boot empties and only this user can write: /run for root, XDG_RUNTIME_DIR, or
