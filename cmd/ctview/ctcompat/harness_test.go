@@ -27,7 +27,7 @@ import (
 var compared atomic.Int64
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := lab.Main(m)
 	fmt.Printf("ctcompat: %d command lines compared with conntrack(8)\n", compared.Load())
 	os.Exit(code)
 }
