@@ -303,7 +303,13 @@ func (w *world) sameChangeAs(seed []string, line string, mask func(result) resul
 		}
 		want = run(w.real)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	diff := cmp.Diff(want, got)
+	// -D -t N takes what has exactly N seconds left: a second may tick in one run and not in the other.
+	for i := 0; diff != "" && i < attempts && strings.HasPrefix(line, "-D ") && strings.Contains(line, " -t "); i++ {
+		want, got = run(w.real), run(w.ours)
+		diff = cmp.Diff(want, got)
+	}
+	if diff != "" {
 		w.differ(line, diff)
 		return
 	}
