@@ -28,7 +28,8 @@ type Failure struct {
 // A DeleteResult says what became of each target.
 type DeleteResult struct {
 	Deleted int
-	Gone    int // were no more, or had another ID
+	Gone    int   // were no more, or had another ID
+	GoneAt  []int // which of the targets those are, counted as in Failure
 	Failed  []Failure
 }
 
@@ -98,6 +99,7 @@ func (x *exchange) deleteAll(ctx context.Context, targets []Target, at int, res 
 			refused++
 			if errors.Is(err, ErrGone) {
 				res.Gone++
+				res.GoneAt = append(res.GoneAt, at+i)
 			} else {
 				res.Failed = append(res.Failed, Failure{at + i, err})
 			}

@@ -68,7 +68,6 @@ type App struct {
 
 	note    string // message line
 	noteLog role
-	sticky  bool // stays until a key is pressed
 	waiting []string
 	noticed map[string]bool
 
@@ -198,9 +197,7 @@ type doneMsg struct{ then func(*App) tea.Cmd }
 func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 	a.lastKey = a.opt.Now()
 	a.dirty = true
-	if a.sticky {
-		a.note, a.sticky = "", false
-	}
+	a.note = ""
 	m := a.top()
 	if k.String() == "ctrl+c" {
 		return a.act("quit")
@@ -333,9 +330,9 @@ func (a *App) draw() {
 }
 
 // say puts text into the message line until the next one.
-func (a *App) say(text string) { a.note, a.noteLog, a.sticky, a.dirty = text, plain, false, true }
+func (a *App) say(text string) { a.note, a.noteLog, a.dirty = text, plain, true }
 
 // fail puts an error into the message line; it stays until a key is pressed.
 func (a *App) fail(text string) {
-	a.note, a.noteLog, a.sticky, a.dirty = strings.ReplaceAll(model.Escape(text), "\n", " "), alarm, true, true
+	a.note, a.noteLog, a.dirty = strings.ReplaceAll(model.Escape(text), "\n", " "), alarm, true
 }

@@ -54,7 +54,6 @@ func (a *App) once(key, text string) {
 func (a *App) nextNotice() {
 	if a.note == "" && len(a.waiting) > 0 {
 		a.say(a.waiting[0])
-		a.sticky = true
 		a.waiting = a.waiting[1:]
 	}
 }

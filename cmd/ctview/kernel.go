@@ -35,6 +35,9 @@ func (k *kernel) Delete(ctx context.Context, targets []tui.Target) []error {
 	for _, f := range res.Failed {
 		errs[f.Index] = f.Err
 	}
+	for _, i := range res.GoneAt {
+		errs[i] = tui.ErrGone
+	}
 	return errs
 }
 

@@ -162,3 +162,18 @@ func TestScreenExplains(t *testing.T) {
 		t.Error("the name reached the terminal as it is")
 	}
 }
+
+// TestScreenDeleteGone: a flow that ends while the question is open is not said to have been deleted.
+func TestScreenDeleteGone(t *testing.T) {
+	tb := newTable(t)
+	k := tb.flow("10.0.0.1:1000", "10.0.0.2:80")
+	tm := newTerminal(t, ctview(t, "--netns", tb.ns.Path(), "--refresh", "200ms"), 120, 35)
+	tm.until("the flow", rowsAre(1))
+	tm.send("D")
+	tm.shows("Delete this flow?")
+	if err := tb.k.Delete(context.Background(), k, 0); err != nil {
+		t.Fatal(err)
+	}
+	tm.send("y")
+	tm.shows("that flow had ended already")
+}
