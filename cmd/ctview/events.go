@@ -40,6 +40,7 @@ Events that the kernel had to drop are counted and told: on stderr, and with -o 
 	addFormatFlags(cmd, &o.listOptions)
 	f.StringVar(&o.types, "types", "new,update,destroy", "kinds of events: `LIST`")
 	f.IntVar(&o.max, "max", 0, "end after `N` events")
+	addReadFlag(cmd, &o.read)
 	f.DurationVar(&o.span, "for", 0, "end after `DURATION`, e.g. 30s")
 	f.BoolVar(&o.dump, "dump", false, "begin with the table")
 	f.IntVar(&o.buf, "buffer", 0, "socket buffer in `BYTES` (default 64 MiB where allowed)")
@@ -81,12 +82,26 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 	if o.max < 0 || o.span < 0 || o.buf < 0 {
 		return usageError{"--max, --for and --buffer must not be negative", ""}
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	defer exitIfStuck(ctx)()
+	types[model.Dump] = o.dump
+	s := &eventSink{g: g, filter: f, format: lf, out: newFlusher(g.out), types: types, max: o.max, done: done}
+	s.out.buf = append(s.out.buf, lf.head...)
+	if o.read != "" {
+		return g.replayEvents(ctx, s, o)
+	}
+	return s.watch(ctx, o)
+}
+
+// watch prints the kernel's events until ctx ends or there are enough.
+func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
+	ns, err := ctnl.OpenNetns(s.g.netns)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	w, err := ctnl.Watch(ns, ctnl.WatchOptions{RcvBuf: o.buf, Groups: groupsOf(types)})
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{RcvBuf: o.buf, Groups: groupsOf(s.types)})
 	if err != nil {
 		return err
 	}
@@ -96,15 +111,7 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 		ctx, cancel = context.WithTimeout(ctx, o.span)
 		defer cancel()
 	}
-	ctx, done := context.WithCancel(ctx)
-	defer done()
-	defer exitIfStuck(ctx)()
-
-	s := &eventSink{g: g, filter: f, format: lf, out: newFlusher(g.out), types: types, max: o.max, done: done}
-	s.out.buf = append(s.out.buf, lf.head...)
 	if o.dump {
-		types[model.Dump] = true
-		s.types = types
 		if err := s.table(ctx, ns); err != nil {
 			return err
 		}
@@ -117,7 +124,7 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 		return s.err
 	}
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		s.out.buf = append(s.out.buf, lf.foot...)
+		s.out.buf = append(s.out.buf, s.format.foot...)
 		return s.out.flush()
 	}
 	return err

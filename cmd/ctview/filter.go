@@ -31,7 +31,12 @@ func (c *config) parseOptions() model.ParseOptions {
 }
 
 // now is the time that a filter's ages and a row's timeouts are measured against.
-func (g *globals) now() int64 { return time.Now().UnixNano() }
+func (g *globals) now() int64 {
+	if g.at != 0 {
+		return g.at
+	}
+	return time.Now().UnixNano()
+}
 
 // noteUnknown tells that n flows lacked a value that the filter compares: they did not match, but they might have.
 func (g *globals) noteUnknown(n int) {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"ctview/ctnl"
 	"ctview/model"
 )
 
@@ -26,14 +25,14 @@ func runGroups(ctx context.Context, g *globals, f *model.Filter, o listOptions) 
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	src, done, err := g.flows(o.read)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
+	defer done()
 	table := model.NewTable()
 	table.BeginDump(g.now())
-	err = ctnl.DumpTo(ctx, ns, f.Kernel(), func(evs []model.Event) error {
+	err = src(ctx, f.Kernel(), func(evs []model.Event) error {
 		table.Apply(g.now(), evs)
 		return nil
 	})

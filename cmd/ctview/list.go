@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"ctview/ctnl"
 	"ctview/model"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ type listOptions struct {
 	groupBy  string
 	exitCode bool
 	resolve  bool
+	read     string
 }
 
 func listCommand(g *globals) *cobra.Command {
@@ -42,6 +42,7 @@ with the table.`,
 	f.IntVar(&o.limit, "limit", 0, "print at most `N` flows (0: all)")
 	f.StringVar(&o.groupBy, "group-by", "", "totals by `KEY[,KEY]`: src, dport, zone, src/24, …; sorted by key, flows, unreplied, bytes")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
+	addReadFlag(cmd, &o.read)
 	return cmd
 }
 
@@ -73,13 +74,13 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	src, done, err := g.flows(o.read)
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
+	defer done()
 
-	l := lister{g: g, filter: f, format: lf, out: newFlusher(g.out), limit: o.limit}
+	l := lister{g: g, src: src, filter: f, format: lf, out: newFlusher(g.out), limit: o.limit}
 	if o.resolve {
 		asked, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()
@@ -87,9 +88,9 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	}
 	l.out.buf = append(l.out.buf, lf.head...)
 	if order != nil {
-		err = l.sorted(ctx, ns, *order)
+		err = l.sorted(ctx, *order)
 	} else {
-		err = l.stream(ctx, ns)
+		err = l.stream(ctx)
 	}
 	if err != nil {
 		return err
@@ -108,6 +109,7 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 // A lister prints one dump.
 type lister struct {
 	g       *globals
+	src     flowSource
 	filter  *model.Filter
 	format  lineFormat
 	out     *flusher
@@ -130,8 +132,8 @@ func (l *lister) match(ev *model.Event, now int64) bool {
 }
 
 // stream prints flows in the kernel's order as they come.
-func (l *lister) stream(ctx context.Context, ns *ctnl.Netns) error {
-	err := ctnl.DumpTo(ctx, ns, l.filter.Kernel(), func(evs []model.Event) error {
+func (l *lister) stream(ctx context.Context) error {
+	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now := l.g.now()
 		if l.resolve != nil {
 			l.resolveMatching(evs, now)
@@ -206,14 +208,14 @@ type sortedLine struct {
 }
 
 // sorted prints the flows in order. With a limit it never keeps more than twice that many.
-func (l *lister) sorted(ctx context.Context, ns *ctnl.Netns, order sortOrder) error {
+func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	var rows []sortedLine
 	now := l.g.now()
 	less := func(a, b sortedLine) int {
 		c := model.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
 		return cmp.Or(c, cmp.Compare(a.seq, b.seq))
 	}
-	err := ctnl.DumpTo(ctx, ns, l.filter.Kernel(), func(evs []model.Event) error {
+	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now = l.g.now()
 		for i := range evs {
 			ev := &evs[i]

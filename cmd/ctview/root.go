@@ -23,6 +23,7 @@ type globals struct {
 	config   string
 	loaded   *config // once read
 	resolver *names.Resolver
+	at       int64 // the time, where a recording is shown: Unix nanoseconds
 }
 
 // newRoot builds the command tree of cli.md.
@@ -48,6 +49,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		return usageError{err.Error(), `"` + cmd.CommandPath() + ` --help" lists its options`}
 	})
 	o.addFlags(root)
+	addReadFlag(root, &o.read)
 	f := root.PersistentFlags()
 	f.StringVar(&g.netns, "netns", "", "network namespace: `NAME`, PID or PATH")
 	f.BoolVar(&g.readOnly, "read-only", false, "change nothing in the kernel")
@@ -61,7 +63,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
 		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
-		notrackCommand(g), doctorCommand(g), statesCommand(g),
+		notrackCommand(g), doctorCommand(g), recordCommand(g), statesCommand(g),
 	)
 	root.AddCommand(helpTopics()...)
 	root.SetHelpCommand(helpCommand())

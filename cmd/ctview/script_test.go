@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"ctview/ctnl/lab"
 
@@ -26,7 +28,8 @@ func TestScripts(t *testing.T) {
 			return ns.EnableTracking()
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
+			"exits":     exits,
+			"recording": recording,
 		},
 	})
 }
@@ -48,4 +51,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
+}
+
+// recording waits until a recording has been begun and its table is in it: recording FILE
+func recording(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: recording FILE")
+	}
+	const onlyHeader = 24
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if fi, err := os.Stat(ts.MkAbs(args[0])); err == nil && fi.Size() > onlyHeader {
+			return
+		}
+	}
+	ts.Fatalf("%s: no recording", args[0])
 }

@@ -22,6 +22,7 @@ type tuiOptions struct {
 	noMouse   bool
 	budget    float64
 	netnsName string // shown in place of --netns
+	read      string // a recording
 }
 
 func (o *tuiOptions) addFlags(cmd *cobra.Command) {
@@ -35,7 +36,10 @@ func (o *tuiOptions) addFlags(cmd *cobra.Command) {
 // runRoot is ctview without a command: the terminal UI, or the list where there is no terminal to draw on.
 func runRoot(ctx context.Context, g *globals, args []string, o tuiOptions) error {
 	if !isTerminal(g.in) || !isTerminal(g.out) {
-		return runList(ctx, g, filterText(args), listOptions{output: "table"})
+		return runList(ctx, g, filterText(args), listOptions{output: "table", read: o.read})
+	}
+	if o.read != "" {
+		return runReplay(ctx, g, o.read, filterText(args), o)
 	}
 	return runTUI(ctx, g, filterText(args), o)
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"ctview/ctnl"
+
+	"github.com/spf13/cobra"
+)
+
+// recordOptions are the flags of record.
+type recordOptions struct {
+	span   time.Duration
+	noDump bool
+	force  bool
+	buf    int
+}
+
+func recordCommand(g *globals) *cobra.Command {
+	var o recordOptions
+	cmd := &cobra.Command{
+		Use:   "record FILE",
+		Short: "write the kernel's messages to a pcap file, until interrupted",
+		Long: `record writes the table and then every event to FILE, as the kernel sends them: a pcap file of link type netlink,
+which tshark reads too. "ctview --read FILE", "ctview list --read FILE" and "ctview events --read FILE" show it, on any
+machine of the same byte order and without privileges. FILE is made readable for its owner only; - is stdout.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{"record: say one file to write", "ctview record flows.pcap"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runRecord(cmd.Context(), g, args[0], o) },
+	}
+	f := cmd.Flags()
+	f.DurationVar(&o.span, "for", 0, "end after `DURATION`, e.g. 30s")
+	f.BoolVar(&o.noDump, "no-dump", false, "only events, without the table at the beginning")
+	f.BoolVar(&o.force, "force", false, "overwrite FILE")
+	f.IntVar(&o.buf, "buffer", 0, "socket buffer in `BYTES` (default 64 MiB where allowed)")
+	return cmd
+}
+
+func runRecord(ctx context.Context, g *globals, file string, o recordOptions) error {
+	if o.span < 0 || o.buf < 0 {
+		return usageError{"--for and --buffer must not be negative", ""}
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	k := ctnl.NewKernel(ns)
+	err = k.Probe(ctx) // before there is an empty file
+	_ = k.Close()
+	if err != nil {
+		return err
+	}
+	w, err := g.createRecording(file, o.force)
+	if err != nil {
+		return err
+	}
+	if o.span > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.span)
+		defer cancel()
+	}
+	defer exitIfStuck(ctx)()
+	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf})
+	if cerr := w.Close(); err == nil && cerr != nil {
+		err = failure{cerr}
+	}
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if !g.quiet {
+		fmt.Fprintf(g.err, "ctview: recorded %d flow%s and %d event%s", info.Rows, plural(int(info.Rows)), info.Events, plural(int(info.Events)))
+		if info.Lost > 0 {
+			fmt.Fprintf(g.err, "; %d lost: the socket buffer was full", info.Lost)
+		}
+		if !o.noDump && !info.Dumped {
+			fmt.Fprint(g.err, "; the table is not complete")
+		}
+		fmt.Fprintln(g.err)
+	}
+	return nil
+}
+
+// createRecording makes FILE, or takes stdout for "-" where that is no terminal. What is there already is overwritten
+// only where asked for, and never through a symbolic link that another user may have put there.
+func (g *globals) createRecording(file string, force bool) (io.WriteCloser, error) {
+	if file == "-" {
+		if isTerminal(g.out) {
+			return nil, usageError{"record: stdout is a terminal", "ctview record - | gzip > flows.pcap.gz"}
+		}
+		return keepOpen{g.out}, nil
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC | syscall.O_NOFOLLOW
+	}
+	f, err := os.OpenFile(file, flags, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, usageError{"record: " + file + " is there already", "--force overwrites it"}
+	case err != nil:
+		return nil, failure{fmt.Errorf("record: %w", err)}
+	}
+	return f, nil
+}
+
+// A keepOpen is a stream that outlives what writes to it.
+type keepOpen struct{ io.Writer }
+
+// Close implements io.Closer: it does nothing.
+func (keepOpen) Close() error { return nil }
+
+// replayEvents is events --read: s prints what the recording holds, each line with the time that it was recorded at.
+func (g *globals) replayEvents(ctx context.Context, s *eventSink, o eventOptions) error {
+	var began int64
+	err := g.play(o.read, s, ctnl.ReplayOptions{Pace: func(now int64) error {
+		if began == 0 {
+			began = now
+		}
+		if ctx.Err() != nil || o.span > 0 && now-began > int64(o.span) {
+			return errEnough
+		}
+		return nil
+	}})
+	switch {
+	case s.err != nil:
+		return s.err
+	case err != nil && err != errEnough:
+		return err
+	case signalOf(ctx) != 0:
+		return context.Canceled
+	}
+	s.out.buf = append(s.out.buf, s.format.foot...)
+	return s.out.flush()
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/model/format"
+	"ctview/tui"
+
+	"github.com/spf13/cobra"
+)
+
+// A flowSource streams flows as rows of a dump, those that k lets pass; fn keeps nothing of what it is given.
+type flowSource func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error
+
+// addReadFlag adds --read.
+func addReadFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "read", "", "a recording in place of the kernel: `FILE` of \"ctview record\", - for stdin")
+	_ = cmd.MarkFlagFilename("read", "pcap")
+}
+
+// flows returns where a listing comes from: the recording called file, or if that is "" the kernel. Close it. The time
+// of a recording is that of its last packet.
+func (g *globals) flows(file string) (src flowSource, closer func(), err error) {
+	if file != "" {
+		table, err := g.replay(file, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		return tableSource(table, g.at), func() {}, nil
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return nil, nil, err
+	}
+	src = func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
+		return ctnl.DumpTo(ctx, ns, k, fn)
+	}
+	return src, func() { _ = ns.Close() }, nil
+}
+
+// tableSource streams the flows of a table as it is, one at a time.
+func tableSource(table *model.Table, now int64) flowSource {
+	return func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) (err error) {
+		one := make([]model.Event, 1)
+		// fn may be slow, but nobody else wants the table.
+		table.Each(func(f *model.Flow, x *model.Extra) bool {
+			if err = ctx.Err(); err == nil && k.Match(f) {
+				format.FillEvent(&one[0], f, x, now)
+				err = fn(one)
+			}
+			return err == nil
+		})
+		return err
+	}
+}
+
+// replay plays a whole recording into a table and sets the clock to its end. A recording that was cut short is shown as
+// far as it goes, with a note.
+func (g *globals) replay(file string, expect func(now int64, x *model.Expect)) (*model.Table, error) {
+	table := model.NewTable()
+	sink := &clockSink{Table: table}
+	if expect == nil {
+		expect = func(now int64, x *model.Expect) { table.ApplyExpect(now, x) }
+	}
+	err := g.play(file, sink, ctnl.ReplayOptions{Expect: expect})
+	g.at = sink.last
+	return table, err
+}
+
+// play plays a recording into sink.
+func (g *globals) play(file string, sink ctnl.Sink, opt ctnl.ReplayOptions) error {
+	r, err := g.openRecording(file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	err = ctnl.Replay(r, sink, opt)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		if !g.quiet {
+			fmt.Fprintf(g.err, "ctview: %s: cut short: what follows the last whole packet is missing\n", model.Escape(file))
+		}
+		return nil
+	case errors.Is(err, ctnl.ErrMalformed):
+		return failure{fmt.Errorf("%s: %w", file, err)}
+	}
+	return err
+}
+
+// openRecording opens FILE, or takes stdin for "-".
+func (g *globals) openRecording(file string) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(g.in), nil
+	}
+	f, err := os.Open(file)
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return nil, failure{fmt.Errorf("--read: %s: %w", file, pe.Err)}
+	}
+	return f, err
+}
+
+// A clockSink is a table that remembers the last time it was told.
+type clockSink struct {
+	*model.Table
+	last int64
+}
+
+// Apply implements ctnl.Sink.
+func (s *clockSink) Apply(now int64, evs []model.Event) {
+	s.last = now
+	s.Table.Apply(now, evs)
+}
+
+// EndDump implements ctnl.Sink.
+func (s *clockSink) EndDump(now int64, complete bool) model.DumpResult {
+	s.last = max(s.last, now)
+	return s.Table.EndDump(now, complete)
+}
+
+// runReplay shows the end of a recording on the screen. Its clock goes on from the last packet.
+func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions) error {
+	if file == "-" {
+		return usageError{"--read: the screen cannot read a recording from stdin", "name a file, or use \"ctview list --read -\""}
+	}
+	opt, _, err := g.screenOptions(text, o)
+	if err != nil {
+		return err
+	}
+	table, err := g.replay(file, nil)
+	if err != nil {
+		return err
+	}
+	opt.Store, opt.Replay, opt.ReadOnly, opt.Netns, opt.Session = table, true, true, file, model.Tuple{}
+	ahead := time.Until(time.Unix(0, g.at))
+	opt.Now = func() time.Time { return time.Now().Add(ahead) }
+	return ended(ctx, tui.Run(ctx, opt))
+}
