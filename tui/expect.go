@@ -26,6 +26,7 @@ type expects struct {
 
 	rows   []expectRow
 	chosen int
+	moved  bool // j or k was pressed: the cursor stays with its row; until then it is in the first
 	top    int
 }
 
@@ -74,6 +75,7 @@ var expectBindings = []binding{
 
 func (s *expects) do(a *App, id string) tea.Cmd {
 	last := max(len(s.rows)-1, 0)
+	s.moved = s.moved || id == "down" || id == "up" || id == "pagedown" || id == "pageup"
 	switch id {
 	case "down":
 		s.chosen = min(s.chosen+1, last)

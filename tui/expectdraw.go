@@ -35,10 +35,13 @@ func (s *expects) draw(a *App, f *frame) {
 	f.end()
 	rows := f.h - f.y() - 2
 	id := ""
-	if r := s.row(); r != nil {
+	if r := s.row(); r != nil && s.moved {
 		id = r.id
 	}
 	lines := s.lines(a, f)
+	if !s.moved {
+		s.chosen = 0
+	}
 	for i := range s.rows {
 		if s.rows[i].id == id {
 			s.chosen = i
