@@ -189,6 +189,12 @@ func (a *App) undoRule() tea.Cmd {
 	rules := a.opt.Rules
 	return a.ruleCmd(func(ctx context.Context) (string, error) {
 		r, err := rules.Undo(ctx)
+		if err != nil {
+			return "", err
+		}
+		if list, err := rules.List(ctx); err == nil && slices.ContainsFunc(list, func(x model.NotrackRule) bool { return x.ID == r.ID }) {
+			return "put back: " + r.Text(), nil
+		}
 		return "taken back: " + r.Text() + ". A deleted flow cannot come back.", err
 	})
 }

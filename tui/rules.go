@@ -24,7 +24,7 @@ type Rules interface {
 	// Confirm keeps a rule beyond its trial; keep nil: as was asked for.
 	Confirm(ctx context.Context, id string, keep *model.Keep) error
 	Remove(ctx context.Context, ids ...string) error
-	// Undo removes the rule that this ctview installed last.
+	// Undo takes back the last change: it removes the rule that was installed last, or puts back what was removed last.
 	Undo(ctx context.Context) (model.NotrackRule, error)
 }
 

@@ -304,7 +304,7 @@ func notrackUndo(g *globals, backend *string) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.withNotrack(*backend, "notrack undo", func(n *notracker) error {
-				r, err := n.conn.Undo(cmd.Context())
+				r, _, err := n.conn.Undo(cmd.Context())
 				if err != nil {
 					return err
 				}

@@ -92,4 +92,10 @@ func (r *screenRules) Remove(ctx context.Context, ids ...string) error {
 }
 
 // Undo implements tui.Rules.
-func (r *screenRules) Undo(ctx context.Context) (model.NotrackRule, error) { return r.conn.Undo(ctx) }
+func (r *screenRules) Undo(ctx context.Context) (model.NotrackRule, error) {
+	rule, back, err := r.conn.Undo(ctx)
+	if err == nil && back {
+		_, err = notrack.DeleteCovered(ctx, r.flows, rule.Rules)
+	}
+	return rule, err
+}

@@ -60,6 +60,11 @@ func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOpti
 	return res, c.verify(ctx, q, flows, opt, seen, &res)
 }
 
+// DeleteCovered deletes the entries of the flows that rules cover, as Apply does.
+func DeleteCovered(ctx context.Context, flows Flows, rules []model.Rule) (ctnl.DeleteResult, error) {
+	return deleteCovered(ctx, flows, newCoverer(rules))
+}
+
 func deleteCovered(ctx context.Context, flows Flows, cov *coverer) (ctnl.DeleteResult, error) {
 	var targets []ctnl.Target
 	err := flows.Each(ctx, func(f *model.Flow) bool {
@@ -171,9 +176,15 @@ func (c *Conn) blame(ctx context.Context, r *model.NotrackRule, flows Flows, cov
 // takeBack removes a rule that does not work and says why it does not.
 func (c *Conn) takeBack(ctx context.Context, q *Request, fresh int, leaked uint64, res *model.NotrackResult) error {
 	res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(q))
+	c.mu.Lock()
+	before := len(c.undo)
+	c.mu.Unlock()
 	if err := c.Remove(ctx, res.Rule.ID); err != nil && !errors.Is(err, ErrNoRule) {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.undo = c.undo[:min(len(c.undo), max(before-1, 0))] // neither is the installation a change now, nor this
 	return nil
 }
 

@@ -53,6 +53,8 @@ type Conn struct {
 	why string
 	// others are the backends, by name, in which rules were found beside be.
 	others map[string]backend
+	// undo are this Conn's changes, the last at the end: the rules that it removed, or none where it installed one.
+	undo [][]model.NotrackRule
 	// taken are the rules that this Conn removed while somebody watches for losses; bounded.
 	taken []string
 }

@@ -139,23 +139,25 @@ func (r *nftRule) datestop() time.Time {
 	return time.Time{}
 }
 
-// byBackend sorts ids by the backend that has them. An id that nobody has is an error.
-func (c *Conn) byBackend(ctx context.Context, ids []string) (map[backend][]string, error) {
+// byBackend sorts ids by the backend that has them, and returns their rules. An id that nobody has is an error.
+func (c *Conn) byBackend(ctx context.Context, ids []string) (map[backend][]string, []model.NotrackRule, error) {
 	rules, err := c.listAll(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[backend][]string{}
+	var have []model.NotrackRule
 	for _, id := range ids {
 		i := slices.IndexFunc(rules, func(r model.NotrackRule) bool { return r.ID == id })
 		if i < 0 {
-			return nil, fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+			return nil, nil, fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 		}
 		b, err := c.backendOf(&rules[i])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out[b] = append(out[b], id)
+		have = append(have, rules[i])
 	}
-	return out, nil
+	return out, have, nil
 }

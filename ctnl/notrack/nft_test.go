@@ -248,3 +248,36 @@ func TestNftOldKernel(t *testing.T) {
 		t.Errorf("left behind: %s", out)
 	}
 }
+
+// TestUndo takes changes back one after another: a removal first, then the installations.
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	for _, be := range []string{"nftables", "iptables-nft"} {
+		ns := testNS(t)
+		c := open(t, ns, be)
+		a, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp any > any:80")}, Keep: 600})
+		must(t, err)
+		b, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 10.0.0.1:1 > 10.0.0.2:2")}, Keep: model.KeepSession})
+		must(t, err)
+		must(t, c.Confirm(ctx(t), a.ID, nil))
+		must(t, c.Remove(ctx(t), a.ID))
+		r, back, err := c.Undo(ctx(t))
+		must(t, err)
+		now, err := c.find(ctx(t), a.ID)
+		if !back || r.ID != a.ID || err != nil || now.Left < 590*time.Second || now.Text() != a.Text() || now.Pending {
+			t.Errorf("%s: put back: %v %+v %v", be, back, now, err)
+		}
+		for i := range 2 {
+			if _, back, err := c.Undo(ctx(t)); err != nil || back {
+				t.Errorf("%s: undo %d: %v %v", be, i, back, err)
+			}
+		}
+		if _, _, err := c.Undo(ctx(t)); !errors.Is(err, ErrNoRule) {
+			t.Errorf("%s: nothing left: %v", be, err)
+		}
+		if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {
+			t.Errorf("%s: %+v %v", be, rs, err)
+		}
+		_ = b
+	}
+}

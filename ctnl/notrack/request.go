@@ -69,6 +69,8 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 	}
 	if addErr != nil {
 		err = addErr
+	} else {
+		c.undo = append(c.undo, nil)
 	}
 	for i := range rules {
 		if rules[i].ID == g.id {
@@ -124,7 +126,7 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	by, err := c.byBackend(ctx, []string{id})
+	by, _, err := c.byBackend(ctx, []string{id})
 	if err != nil {
 		return err
 	}
@@ -138,7 +140,7 @@ func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error 
 func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	by, err := c.byBackend(ctx, ids)
+	by, removed, err := c.byBackend(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -152,21 +154,64 @@ func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 			return err
 		}
 	}
+	c.undo = append(c.undo, removed)
+	c.undo = c.undo[max(0, len(c.undo)-100):]
 	return nil
 }
 
-// Undo removes the rule that was made last, as far as this ctview may, and returns it.
-func (c *Conn) Undo(ctx context.Context) (model.NotrackRule, error) {
-	rules, err := c.List(ctx)
+// Undo takes back the last change: it puts back what this Conn removed last, or removes the rule that was made last, as
+// far as this ctview may. It returns the rule; back says that it was put back.
+func (c *Conn) Undo(ctx context.Context) (r model.NotrackRule, back bool, err error) {
+	c.mu.Lock()
+	n := len(c.undo)
+	if n > 0 && len(c.undo[n-1]) > 0 {
+		defer c.mu.Unlock()
+		removed := c.undo[n-1]
+		c.undo = c.undo[:n-1]
+		for i := range removed {
+			if err := c.putBack(ctx, &removed[i]); err != nil {
+				return removed[i], true, err
+			}
+		}
+		return removed[0], true, nil
+	}
+	if n > 0 {
+		c.undo = c.undo[:n-1]
+	}
+	rules, err := c.listAll(ctx)
+	c.mu.Unlock()
 	if err != nil {
-		return model.NotrackRule{}, err
+		return r, false, err
 	}
 	for i := len(rules) - 1; i >= 0; i-- {
-		if rules[i].Owner == 0 || rules[i].Mine {
-			return rules[i], c.Remove(ctx, rules[i].ID)
+		if rules[i].Owner != 0 && !rules[i].Mine {
+			continue
 		}
+		err := c.Remove(ctx, rules[i].ID)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if k := len(c.undo); err == nil && k > 0 {
+			c.undo = c.undo[:k-1] // undoing is not a change to be undone
+		}
+		return rules[i], false, err
 	}
-	return model.NotrackRule{}, fmt.Errorf("notrack: nothing to undo: %w", ErrNoRule)
+	return r, false, fmt.Errorf("notrack: nothing to undo: %w", ErrNoRule)
+}
+
+// putBack installs a rule that was removed, for what was left of its life.
+func (c *Conn) putBack(ctx context.Context, r *model.NotrackRule) error {
+	be, err := c.backendOf(r)
+	if err != nil {
+		return err
+	}
+	g := &group{id: r.ID, rules: r.Rules, meta: meta{who: r.Who, when: r.When.Unix(), keep: r.Keep, owner: int(r.Owner)}}
+	switch {
+	case r.Limited:
+		g.life = max(r.Left, time.Second)
+	case r.Keep == model.KeepSession:
+		g.life = be.sessionLife()
+	}
+	return be.add(ctx, g)
 }
 
 // List returns the rules of every ctview in the namespace, oldest first. It changes nothing.

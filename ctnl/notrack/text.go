@@ -66,6 +66,18 @@ func (w *ruleWriter) expr(x *nftExpr) {
 	case "immediate":
 		w.immediate(x)
 	case "counter":
+	case "log", "limit", "reject", "quota", "queue":
+		w.add("%s", x.name)
+	default:
+		if !w.action(x) {
+			w.add("<%s>", x.name)
+		}
+	}
+}
+
+// action writes the expressions that match nothing but do something, and those of xtables.
+func (w *ruleWriter) action(x *nftExpr) bool {
+	switch x.name {
 	case "objref":
 		if t := be32(attr(x.data, unix.NFTA_OBJREF_IMM_TYPE)); t == objectHelper {
 			w.add("ct helper set %q", cstr(attr(x.data, unix.NFTA_OBJREF_IMM_NAME)))
@@ -96,11 +108,10 @@ func (w *ruleWriter) expr(x *nftExpr) {
 		} else {
 			w.add("-j %s", xtName(*x))
 		}
-	case "log", "limit", "reject", "quota", "queue":
-		w.add("%s", x.name)
 	default:
-		w.add("<%s>", x.name)
+		return false
 	}
+	return true
 }
 
 // load notes what a register holds.
