@@ -284,3 +284,37 @@ func TestNotrackScreen(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+// TestNotrackLossScreen deletes ctview's table with nft while the screen is open: it says who did it, and installs the
+// rule again.
+func TestNotrackLossScreen(t *testing.T) {
+	ns := trackingNS(t)
+	tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 35)
+	tm.shows("No flows.")
+	tm.send("6")
+	tm.shows("RULES CTVIEW INSTALLED")
+	if code, _, diag := runIn(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "udp", "any", "to", "any:53")); code != 0 {
+		t.Fatal(diag)
+	}
+	tm.shows("udp any > any:53")
+	c := ns.Command("nft", "delete", "table", "inet", "ctview")
+	c.SysProcAttr = nil
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	tm.until("who did it", func(s string) bool { return regexp.MustCompile(`nft \(pid \d+\) removed a NOTRACK rule`).MatchString(s) })
+	tm.send("y")
+	tm.shows("installed again, on trial")
+	if s := ruleset(t, ns); !strings.Contains(s, "live_") {
+		t.Errorf("not installed again: %s", s)
+	}
+	tm.send("u")
+	tm.shows("taken back: udp any > any:53")
+	tm.send("q")
+	if code := tm.ended(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if s := ruleset(t, ns); strings.Contains(s, "ctview") {
+		t.Errorf("left behind: %s", s)
+	}
+}

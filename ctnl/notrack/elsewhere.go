@@ -35,14 +35,26 @@ func (c *Conn) backendOf(r *model.NotrackRule) (backend, error) {
 	return b, nil
 }
 
-// listAll lists the rules of every backend, oldest first. Nothing is run for those that are empty.
-func (c *Conn) listAll(ctx context.Context) ([]model.NotrackRule, error) {
-	rules, err := c.be.list(ctx)
-	if err != nil {
-		return nil, err
+// listAll lists the rules of every backend, oldest first. Nothing is run for those that are empty, and the nftables
+// ruleset, which can be large, is read once.
+func (c *Conn) listAll(ctx context.Context) (rules []model.NotrackRule, err error) {
+	if n, ok := c.be.(*nft); ok {
+		rs, have, err := n.readInstalled()
+		if err != nil {
+			return nil, err
+		}
+		rules = append(have.rules, rawRules(rs)...)
+	} else {
+		if rules, err = c.be.list(ctx); err != nil {
+			return nil, err
+		}
+		more, err := c.listNft(c.be.name())
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, more...)
 	}
-	own := c.be.name()
-	if own != "iptables-legacy" && (len(legacyTables(c.ns, false)) > 0 || len(legacyTables(c.ns, true)) > 0) {
+	if c.be.name() != "iptables-legacy" && (len(legacyTables(c.ns, false)) > 0 || len(legacyTables(c.ns, true)) > 0) {
 		if b, err := c.backendOf(&model.NotrackRule{Backend: "iptables-legacy"}); err == nil {
 			more, err := b.list(ctx)
 			if err != nil {
@@ -51,16 +63,11 @@ func (c *Conn) listAll(ctx context.Context) ([]model.NotrackRule, error) {
 			rules = append(rules, more...)
 		}
 	}
-	more, err := c.listNft(own)
-	if err != nil {
-		return nil, err
-	}
-	rules = append(rules, more...)
 	slices.SortStableFunc(rules, func(x, y model.NotrackRule) int { return x.When.Compare(y.When) })
 	return rules, nil
 }
 
-// listNft lists what the nftables ruleset has of the backends other than own: no program is run for it.
+// listNft lists what the nftables ruleset has of the backends other than own, an iptables: no program is run for it.
 func (c *Conn) listNft(own string) ([]model.NotrackRule, error) {
 	rd, err := dialConn(c.ns)
 	if err != nil {
