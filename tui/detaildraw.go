@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -335,7 +336,7 @@ func (d *detail) facts(a *App) []piece {
 		}
 		out = append(out, labelled(name, text, a.w)...)
 	}
-	if d.evErr != nil && !d.gone {
+	if d.evErr != nil && !d.gone && !errors.Is(d.evErr, ErrGone) {
 		out = append(out, labelled("kernel", model.Escape(d.evErr.Error()), a.w)...)
 	}
 	return out

@@ -18,7 +18,7 @@ var (
 		{name: "src", title: "SOURCE", short: "SOURCE", min: 20, want: 20, max: 47},
 		{name: "dst", title: "DESTINATION", short: "DESTINATION", min: 20, want: 20, max: 47},
 		{name: "zone", title: "ZONE", short: "ZONE", min: 4, want: 4, right: true},
-		{name: "note", title: "NOTE", short: "NOTE", min: 20, want: 30, max: 60},
+		{name: "note", title: "NOTE", short: "NOTE", min: 14, want: 30, max: 60},
 	}
 	eventDrops = []string{"note", "zone", "proto", "state"}
 )
