@@ -111,7 +111,7 @@ func (b *ruleBuilder) pred(p *pred) error {
 		why, bad = "amounts are counted for tracked flows only", true
 	}
 	if bad {
-		return b.fail(part, "a NOTRACK rule cannot match %q: %s. --flows makes exact rules for the flows that match now", part, why)
+		return b.fail(part, "a NOTRACK rule cannot match %q: %s. Exact rules for the flows that match now can: --flows, or Ctrl-a and N on the screen", part, why)
 	}
 	if p.rel != relEq || len(p.vals) != 1 || p.vals[0].masked {
 		return b.fail(part, "a NOTRACK rule takes one value or range, not %q", part)

@@ -27,7 +27,7 @@ func TestRuleFromFilter(t *testing.T) {
 }
 
 func TestRuleFromFilterErrors(t *testing.T) {
-	const flows = " --flows makes exact rules for the flows that match now"
+	const flows = " Exact rules for the flows that match now can: --flows, or Ctrl-a and N on the screen"
 	for _, tt := range []struct{ in, at, msg string }{
 		{"zone 5", "zone 5", `a NOTRACK rule cannot match "zone 5": the zone is given to a packet by tracking, after NOTRACK has decided.` + flows},
 		{"tcp and dport 80 and state established", "state established", `a NOTRACK rule cannot match "state established": a state is kept by tracking, which NOTRACK comes before.` + flows},

@@ -59,7 +59,7 @@ func TestNotrackRefused(t *testing.T) {
 		{"nothing said", []string{"notrack"}, 2, []string{"notrack: say what to do", "hint: add, list, remove, confirm, undo or print"}},
 		{"no traffic", []string{"notrack", "add"}, 2, []string{"notrack add: say which traffic"}},
 		{"a zone", []string{"notrack", "add", "zone", "5"}, 2, []string{
-			`a NOTRACK rule cannot match "zone 5": the zone is given to a packet by tracking, after NOTRACK has decided. --flows makes exact rules`, "  ^~~~~~"}},
+			`a NOTRACK rule cannot match "zone 5": the zone is given to a packet by tracking, after NOTRACK has decided. Exact rules for the flows that match now can: --flows`, "  ^~~~~~"}},
 		{"a port without protocol", []string{"notrack", "add", "dport", "80"}, 2, []string{"a port needs a protocol: write tcp or udp with it"}},
 		{"a port without protocol in a tuple", []string{"notrack", "add", "10.0.0.1:5", ">", "10.0.0.2:6"}, 2, []string{"a port needs a protocol that has ports"}},
 		{"an IPv4 mask on IPv6", []string{"notrack", "add", "tcp", "2001:db8::/255.255.0.0", ">", "any:80"}, 2, []string{

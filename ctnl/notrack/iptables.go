@@ -54,6 +54,9 @@ func (b *iptables) tool(f model.Family, what string) string {
 // check refuses what iptables cannot say.
 func (b *iptables) check(rules []model.Rule) error {
 	for i := range rules {
+		if strings.HasSuffix(rules[i].Iface, "+") {
+			return fmt.Errorf("notrack: iptables would take interface %s for every name that begins so", model.Escape(rules[i].Iface))
+		}
 		if rules[i].ICMP.HasID {
 			return fmt.Errorf("notrack: iptables cannot match an ICMP identifier (%s): leave \"id\" out", rules[i])
 		}
