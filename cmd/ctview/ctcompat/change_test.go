@@ -63,7 +63,7 @@ var deleteLines = strings.Split(strings.TrimSpace(`
 -p tcp -o timestamp
 -p tcp -o save -m 0
 -p tcp -t 5
--p udp -t 1000
+-p udp -t 999
 -s 10.0.0.9
 `), "\n")
 

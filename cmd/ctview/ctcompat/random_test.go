@@ -69,7 +69,7 @@ var vocabulary = strings.Split(strings.TrimSpace(`
 -l customer
 --label eth0-in
 -z
--t 1000
+-t 999
 -n
 -g
 -n 192.0.2.7
