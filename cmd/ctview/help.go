@@ -24,10 +24,12 @@ func helpCommand() *cobra.Command {
 			target.InitDefaultHelpFlag()
 			return target.Help()
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			if target, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
 				for _, c := range target.Commands() {
-					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+					if !c.Hidden && strings.HasPrefix(c.Name(), word) {
+						names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+					}
 				}
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp

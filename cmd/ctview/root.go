@@ -66,6 +66,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		notrackCommand(g), doctorCommand(g), recordCommand(g), statesCommand(g),
 	)
 	root.AddCommand(helpTopics()...)
+	addCompletions(g, root)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"ctview/model"
+
+	"github.com/spf13/cobra"
+)
+
+// netnsNames is where ip netns keeps the names.
+const netnsNames = "/run/netns"
+
+// addCompletions lets a shell complete what the commands below root take: filters, and the values of flags.
+func addCompletions(g *globals, root *cobra.Command) {
+	_ = root.RegisterFlagCompletionFunc("netns", func(*cobra.Command, []string, string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		files, _ := os.ReadDir(netnsNames)
+		for _, f := range files {
+			names = append(names, f.Name())
+		}
+		return names, cobra.ShellCompDirectiveDefault // or a path
+	})
+	for _, cmd := range append(root.Commands(), root) {
+		if strings.Contains(cmd.Use, "FILTER") {
+			cmd.ValidArgsFunction = g.completeFilter
+		}
+		for _, f := range []struct {
+			name   string
+			values func() []string
+		}{
+			{"output", func() []string { return formatsOf(cmd) }},
+			{"sort", columnNames},
+			{"columns", columnNames},
+			{"theme", func() []string { return []string{"none", "ansi", "256", "light256"} }},
+			{"types", func() []string { return []string{"new", "update", "destroy"} }},
+		} {
+			if cmd.Flags().Lookup(f.name) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(f.name, listed(f.values))
+			}
+		}
+	}
+}
+
+// listed completes the last of names joined by commas.
+func listed(values func() []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+		before := word[:strings.LastIndexByte(word, ',')+1]
+		for _, v := range values() {
+			if strings.HasPrefix(before+v, word) {
+				out = append(out, before+v)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// formatsOf are the values of a command's -o.
+func formatsOf(cmd *cobra.Command) []string {
+	if cmd.Flags().Lookup("columns") == nil { // it prints no flows
+		return []string{"table", "json"}
+	}
+	return outputNames
+}
+
+func columnNames() (names []string) {
+	for _, c := range model.Columns() {
+		names = append(names, c.String())
+	}
+	return names
+}
+
+// completeFilter completes the last word of a filter.
+func (g *globals) completeFilter(_ *cobra.Command, args []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+	text := strings.Join(append(args, word), " ")
+	start := len(text) - len(word)
+	for _, c := range model.Complete(text, len(text), g.dynamic()) {
+		if c.From < start { // begins in a word that the shell does not complete
+			continue
+		}
+		w := strings.TrimSuffix(text[start:c.From]+c.Insert, " ")
+		if !strings.Contains(w, " ") {
+			out = append(out, cobra.CompletionWithDesc(w, c.Hint))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// dynamic is what only this user and machine know of a filter's words.
+func (g *globals) dynamic() (d model.Dynamic) {
+	c, err := g.settings()
+	if err != nil {
+		return d
+	}
+	for name := range c.Filters {
+		d.Saved = append(d.Saved, name)
+	}
+	return d
+}
