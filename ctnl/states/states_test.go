@@ -101,8 +101,10 @@ func TestFiveStates(t *testing.T) {
 		f := lab.From{V6: i%2 == 1}
 		must(t, l.Invalid(ctx, f))
 		must(t, l.Untracked(ctx, f))
-		if _, err := l.Refused(ctx, f); err != nil {
-			t.Fatal(err)
+		if i < 2 { // the kernel sends ICMP errors at a limited rate
+			if _, err := l.Refused(ctx, f); err != nil {
+				t.Fatal(err)
+			}
 		}
 		conn, err := l.TCP(ctx, f, 80)
 		must(t, err)
