@@ -247,8 +247,11 @@ func (d *detail) take(_ *App, answer any) tea.Cmd {
 	} else {
 		d.gone = true
 	}
+	if n.about != nil {
+		d.about = n.about
+	}
 	if n.asked {
-		d.evErr, d.about, d.children, d.more, d.expects = n.evErr, n.about, n.children, n.more, n.expects
+		d.evErr, d.children, d.more, d.expects = n.evErr, n.children, n.more, n.expects
 		if n.evErr == nil {
 			d.ev, d.hasEv = n.ev, true
 		} else if !errors.Is(n.evErr, ErrGone) {

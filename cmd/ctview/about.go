@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
+	"ctview/cmd/ctview/geo"
 	"ctview/ctnl"
 	"ctview/model"
 )
@@ -14,6 +18,7 @@ import (
 // A teller tells more of a flow than the kernel's table does, for the detail of one flow. Safe for concurrent use.
 type teller struct {
 	processes processes
+	places    []*geo.DB
 
 	mu     sync.Mutex
 	ns     *ctnl.Netns // whose addresses are known
@@ -41,7 +46,57 @@ func (t *teller) about(_ context.Context, ns *ctnl.Netns, f *model.Flow) []strin
 	if len(where) > 0 {
 		on = strings.Join(where, ", ")
 	}
-	return []string{"process: " + process, "local: " + on}
+	return append([]string{"process: " + process, "local: " + on}, t.geoip(f)...)
+}
+
+// openPlaces opens the MaxMind files of the configuration.
+func openPlaces(files []string) (dbs []*geo.DB, err error) {
+	for _, file := range files {
+		db, err := geo.Open(file)
+		if err != nil {
+			for _, db := range dbs {
+				_ = db.Close()
+			}
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				err = fmt.Errorf("%s: %w", file, pe.Err)
+			}
+			return nil, usageError{"config: geoip: " + err.Error(), "name MaxMind DB files (.mmdb), or take the line out"}
+		}
+		dbs = append(dbs, db)
+	}
+	return dbs, nil
+}
+
+// places opens the MaxMind files that the user points to. They stay open as long as the process.
+func (g *globals) places() ([]*geo.DB, error) {
+	c, err := g.settings()
+	if err != nil {
+		return nil, err
+	}
+	return openPlaces(c.GeoIP)
+}
+
+// geoip returns a line for each address of the flow that the files know; nothing without files.
+func (t *teller) geoip(f *model.Flow) (lines []string) {
+	if len(t.places) == 0 {
+		return nil
+	}
+	o, r := f.Orig(), f.Reply()
+	seen := map[netip.Addr]bool{}
+	for _, a := range [...]netip.Addr{o.SrcAddr(), o.DstAddr(), r.SrcAddr(), r.DstAddr()} {
+		if seen[a] {
+			continue
+		}
+		seen[a] = true
+		if p := geo.Lookup(t.places, a).String(); p != "" {
+			lines = append(lines, "geoip: "+a.String()+" is in "+p)
+		}
+	}
+	if lines == nil {
+		lines = []string{"geoip: -"}
+	}
+	return lines
 }
 
 func dashed(s string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -157,5 +158,34 @@ func TestLocalEnds(t *testing.T) {
 	f.ReplyDst = a("192.0.2.1") // masqueraded behind our address: passes through
 	if ends := localEnds(f, locals); len(ends) != 0 {
 		t.Errorf("passing through: %v", ends)
+	}
+}
+
+// TestGeoIP tells what the files that the user points to say, of each address once.
+func TestGeoIP(t *testing.T) {
+	dbs, err := openPlaces([]string{"testdata/test.mmdb"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := teller{places: dbs}
+	ap := netip.MustParseAddrPort
+	for _, tt := range []struct {
+		src, dst string
+		want     []string
+	}{
+		{"127.0.0.1:1", "192.0.2.1:2", []string{"geoip: 127.0.0.1 is in ev\x1bil, ZZ", "geoip: 192.0.2.1 is in AS64496 Example"}},
+		{"10.0.0.1:1", "192.0.2.1:2", []string{"geoip: 192.0.2.1 is in AS64496 Example"}},
+		{"10.0.0.1:1", "10.0.0.2:2", []string{"geoip: -"}},
+		{"[2001:db8::1]:1", "[2001:db8::2]:2", []string{"geoip: -"}},
+	} {
+		if diff := cmp.Diff(tt.want, tell.geoip(flowOf(model.ProtoTCP, ap(tt.src), ap(tt.dst)))); diff != "" {
+			t.Errorf("%s > %s (-want +got):\n%s", tt.src, tt.dst, diff)
+		}
+	}
+	for _, files := range [][]string{{"nothing.mmdb"}, {"testdata/test.mmdb", "about_test.go"}} {
+		var usage usageError
+		if _, err := openPlaces(files); !errors.As(err, &usage) || !strings.Contains(usage.msg, files[len(files)-1]) {
+			t.Errorf("%v: %v", files, err)
+		}
 	}
 }

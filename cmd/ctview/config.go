@@ -277,7 +277,11 @@ func configCommand(g *globals) *cobra.Command {
 	}, &cobra.Command{
 		Use: "check", Short: "read the configuration and say whether it is right", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := g.loadConfig(); err != nil {
+			c, err := g.loadConfig()
+			if err != nil {
+				return err
+			}
+			if _, err := openPlaces(c.GeoIP); err != nil {
 				return err
 			}
 			p, _ := g.configPath()
@@ -286,7 +290,7 @@ func configCommand(g *globals) *cobra.Command {
 			} else {
 				p += ": fine"
 			}
-			_, err := fmt.Fprintln(g.out, p)
+			_, err = fmt.Fprintln(g.out, p)
 			return err
 		},
 	})

@@ -30,7 +30,7 @@ func addReadFlag(cmd *cobra.Command, file *string) {
 // of a recording is that of its last packet.
 func (g *globals) flows(file string) (src flowSource, closer func(), err error) {
 	if file != "" {
-		table, err := g.replay(file, nil)
+		table, err := g.replay(file)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -64,15 +64,23 @@ func tableSource(table *model.Table, now int64) flowSource {
 
 // replay plays a whole recording into a table and sets the clock to its end. A recording that was cut short is shown as
 // far as it goes, with a note.
-func (g *globals) replay(file string, expect func(now int64, x *model.Expect)) (*model.Table, error) {
-	table := model.NewTable()
-	sink := &clockSink{Table: table}
-	if expect == nil {
-		expect = func(now int64, x *model.Expect) { table.ApplyExpect(now, x) }
+func (g *globals) replay(file string) (*model.Table, error) {
+	table, last, err := g.replayInto(model.NewTable(), file)
+	if err == nil && !table.Stats().Loaded && file != "-" {
+		// Events alone: a table that nothing else will come for begins empty and whole.
+		table = model.NewTable()
+		table.BeginDump(last)
+		table.EndDump(last, true)
+		table, last, err = g.replayInto(table, file)
 	}
-	err := g.play(file, sink, ctnl.ReplayOptions{Expect: expect})
-	g.at = sink.last
+	g.at = last
 	return table, err
+}
+
+func (g *globals) replayInto(table *model.Table, file string) (_ *model.Table, last int64, err error) {
+	sink := &clockSink{Table: table}
+	err = g.play(file, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { table.ApplyExpect(now, x) }})
+	return table, sink.last, err
 }
 
 // play plays a recording into sink.
@@ -135,12 +143,20 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 	if err != nil {
 		return err
 	}
-	table, err := g.replay(file, nil)
+	table, err := g.replay(file)
 	if err != nil {
 		return err
 	}
 	opt.Store, opt.Replay, opt.ReadOnly, opt.Netns, opt.Session = table, true, true, file, model.Tuple{}
-	ahead := time.Until(time.Unix(0, g.at))
-	opt.Now = func() time.Time { return time.Now().Add(ahead) }
+	places, err := g.places()
+	if err != nil {
+		return err
+	}
+	tell := &teller{places: places}
+	opt.About = func(_ context.Context, r *model.Row) []string { return tell.geoip(&r.Flow) }
+	if g.at != 0 {
+		ahead := time.Until(time.Unix(0, g.at))
+		opt.Now = func() time.Time { return time.Now().Add(ahead) }
+	}
 	return ended(ctx, tui.Run(ctx, opt))
 }

@@ -55,6 +55,10 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
+	places, err := g.places()
+	if err != nil {
+		return err
+	}
 	plan := watchPlan{budget: budget, session: opt.Session, readOnly: opt.ReadOnly}
 	w, err := plan.open(g.netns, opt.Netns)
 	if err != nil {
@@ -67,7 +71,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	shown := w.shown()
 	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States
 	opt.Namespaces = all
-	tell := &teller{}
+	tell := &teller{places: places}
 	opt.About = func(ctx context.Context, r *model.Row) []string { return tell.about(ctx, all.current(), &r.Flow) }
 
 	err = tui.Run(ctx, opt)
