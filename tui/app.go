@@ -7,11 +7,12 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 
 	"ctview/model"
 )
 
-// Sizes. From wideFrom columns on a screen has the wide frame; below minWidth × minHeight it is one line.
+// Sizes. From wideFrom columns on a screen has the wide frame; below minWidth × minHeight it is a notice.
 const (
 	wideFrom  = 100
 	minWidth  = 40
@@ -314,8 +315,10 @@ func (a *App) draw() {
 		return
 	}
 	if a.w < minWidth || a.h < minHeight {
-		a.content = clip("ctview needs "+count(minWidth)+"x"+count(minHeight)+"; this terminal is "+count(a.w)+"x"+count(a.h)+
-			". `ctview list` works without a screen.", a.w, "")
+		text := "ctview needs " + count(minWidth) + "x" + count(minHeight) + "; this terminal is " + count(a.w) + "x" + count(a.h) +
+			". `ctview list` works without a screen."
+		lines := strings.Split(ansi.Wrap(text, a.w, ""), "\n")
+		a.content = strings.Join(lines[:min(len(lines), a.h)], "\n")
 		return
 	}
 	from := a.bottom()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"ctview/model"
 )
 
@@ -263,8 +265,17 @@ func TestHostileText(t *testing.T) {
 
 func TestTooSmall(t *testing.T) {
 	g := newRig(t, 32, 8, mockFlows(), nil)
-	if got := g.a.View().Content; strings.Contains(got, "\n") || !strings.HasPrefix(got, "ctview needs 40x10; this t") {
-		t.Errorf("below the least size: %q", got)
+	want := "ctview needs 40x10; this\nterminal is 32x8. `ctview list`\nworks without a screen."
+	if got := g.a.View().Content; got != want {
+		t.Errorf("below the least size: %q, want %q", got, want)
+	}
+	g.send(tea.WindowSizeMsg{Width: 120, Height: 4})
+	if got := g.a.View().Content; strings.Contains(got, "\n") || !strings.HasSuffix(got, "works without a screen.") {
+		t.Errorf("low but wide: %q", got)
+	}
+	g.send(tea.WindowSizeMsg{Width: 12, Height: 2})
+	if got := g.a.View().Content; strings.Count(got, "\n") != 1 {
+		t.Errorf("tiny: %q", got)
 	}
 }
 

@@ -23,7 +23,7 @@ var viewBindings = []binding{
 	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
 	{id: "write", keys: []string{"w"}, help: "write view to a file", group: groupAway},
 	{id: "netns", keys: []string{"ctrl+n"}, help: "other namespaces", group: groupProgram},
-	{id: "command", keys: []string{":"}, help: "command line (Tab completes)", group: groupProgram},
+	{id: "command", keys: []string{":"}, help: "command line", group: groupProgram},
 }
 
 // show chooses view i.
