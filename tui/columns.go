@@ -38,7 +38,7 @@ const endWidth = 21
 
 // flowColumns are all columns, in their default order.
 var flowColumns = []column{
-	{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5, value: protoCell},
+	{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5, max: 7, value: protoCell},
 	{name: "state", title: "STATE", short: "STATE", min: 11, want: 11, max: 17, value: stateCell, look: stateLook},
 	{name: "src", title: "SOURCE", short: "SOURCE", min: endWidth, want: 22, max: addrMax, value: srcCell},
 	{name: "dst", title: "DESTINATION", short: "DESTINATION", min: endWidth, want: 22, max: addrMax, value: dstCell},
@@ -101,8 +101,19 @@ func columnNamed(name string) *column {
 	return nil
 }
 
-func protoCell(dst []byte, r *model.Row, _ *cells) []byte {
+func protoCell(dst []byte, r *model.Row, c *cells) []byte {
 	if n := r.Flow.Proto.Name(); n != "" {
+		if len(n) > c.width { // icmp… would be another one
+			switch r.Flow.Proto {
+			case model.ProtoICMPv6:
+				n = "icmp6"
+				if c.width < len(n) {
+					n = "icm6"
+				}
+			case model.ProtoUDPLite:
+				n = "udpl"
+			}
+		}
 		return append(dst, n...)
 	}
 	return appendInt(dst, uint16(r.Flow.Proto))
