@@ -203,6 +203,21 @@ func TestNames(t *testing.T) {
 	if g.line(`evil\x1b[2J.example`) == "" || g.line("203.0.113.7:https") == "" {
 		t.Errorf("no names:\n%s", g.screen())
 	}
+	g.keys("enter")
+	g.tick(2e9)
+	if g.line(`is evil\x1b[2J.example`) == "" {
+		t.Errorf("no names in the detail:\n%s", g.screen())
+	}
+	for _, r := range mockFlows() {
+		g.store.Table.Apply(start.UnixNano(), []model.Event{{Kind: model.New, Has: model.HasOrig | model.HasReply, Flow: r.Flow}})
+	}
+	g.keys("esc", "2")
+	g.tick(2e9)
+	if g.line(`evil\x1b[2J.example`) == "" {
+		t.Errorf("no names in the groups:\n%s", g.screen())
+	}
+	g.keys("1")
+	g.tick(2e9)
 	for a, n := range asked {
 		if n > 1 {
 			t.Errorf("%s was asked for %d times", a, n)

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -237,7 +238,7 @@ func (n *detailAnswer) family(ctx context.Context, store Store, insp Inspector) 
 	}
 }
 
-func (d *detail) take(_ *App, answer any) tea.Cmd {
+func (d *detail) take(a *App, answer any) tea.Cmd {
 	n, ok := answer.(*detailAnswer)
 	if !ok || n.key != d.key {
 		return nil
@@ -262,7 +263,11 @@ func (d *detail) take(_ *App, answer any) tea.Cmd {
 	if n.at >= 0 {
 		d.at = n.at
 	}
-	return nil
+	if !a.names.on {
+		return nil
+	}
+	o, r := d.row.Flow.Orig(), d.row.Flow.Reply()
+	return a.lookUp([]netip.Addr{o.SrcAddr(), o.DstAddr(), r.SrcAddr(), r.DstAddr()})
 }
 
 // alsoBindings are listed in the help of this screen, too.

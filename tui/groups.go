@@ -307,7 +307,7 @@ func (s *groups) take(a *App, answer any) tea.Cmd {
 	if r := s.current(); r != nil {
 		s.id = r.ID
 	}
-	return nil
+	return a.lookGroups(s.view.Rows)
 }
 
 // click selects a group, or sorts by a head.

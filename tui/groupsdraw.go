@@ -136,7 +136,7 @@ func (s *groups) row(a *App, f *frame, ps []placed, r *model.GroupRow, current b
 	f.grid(ps, base, lead, func(name string, w int) (string, role) {
 		switch name {
 		case "key":
-			return strings.Join(r.Values, "  "), plain
+			return a.groupText(r, "  "), plain
 		case "flows":
 			return strconv.Itoa(r.Flows), plain
 		case "%":
@@ -203,7 +203,7 @@ func (s *groups) striking(a *App, w int) string {
 	if r == nil || v.Matched == 0 {
 		return ""
 	}
-	name := strings.Join(r.Values, " ")
+	name := a.groupText(r, " ")
 	var parts []string
 	if w >= wideFrom {
 		of := "of all flows"

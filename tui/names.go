@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -38,7 +39,7 @@ func (a *App) setNames(on bool) tea.Cmd {
 	if on {
 		a.flows.c.names = a.endName
 		a.say("names: as the resolver tells them; numbers until then")
-		return a.lookVisible()
+		return tea.Batch(a.lookVisible(), a.ask(false))
 	}
 	a.say("numbers")
 	return nil
@@ -86,24 +87,67 @@ func (a *App) endName(t *model.Tuple, src bool) string {
 
 // lookVisible asks for the names of what the Flows screen shows.
 func (a *App) lookVisible() tea.Cmd {
-	if !a.names.on || a.opt.Lookup == nil {
+	if !a.names.on {
 		return nil
 	}
+	var addrs []netip.Addr
+	for _, it := range a.flows.items {
+		t := it.row.Flow.Orig()
+		addrs = append(addrs, t.SrcAddr(), t.DstAddr())
+	}
+	return a.lookUp(addrs)
+}
+
+// lookUp asks for the names of addresses that were not asked for yet.
+func (a *App) lookUp(addrs []netip.Addr) tea.Cmd {
 	d := &a.names
+	if !d.on || a.opt.Lookup == nil {
+		return nil
+	}
 	if d.known == nil || len(d.known) > maxNames {
 		d.known = map[netip.Addr]string{} // everything anew: what is on the screen comes back in a moment
 		d.queue = d.queue[:0]
 	}
-	for _, it := range a.flows.items {
-		t := it.row.Flow.Orig()
-		for _, src := range []bool{true, false} {
-			if addr := endAddr(&t, src); !a.asked(addr) {
-				d.known[addr] = ""
-				d.queue = append(d.queue, addr)
-			}
+	for _, addr := range addrs {
+		if !a.asked(addr) {
+			d.known[addr] = ""
+			d.queue = append(d.queue, addr)
 		}
 	}
 	return a.lookNext()
+}
+
+// lookGroups asks for the names of the addresses that groups are named by.
+func (a *App) lookGroups(rows []model.GroupRow) tea.Cmd {
+	if !a.names.on {
+		return nil
+	}
+	var addrs []netip.Addr
+	for i := range rows {
+		for _, v := range rows[i].Values {
+			if addr, err := netip.ParseAddr(v); err == nil {
+				addrs = append(addrs, addr)
+			}
+		}
+	}
+	return a.lookUp(addrs)
+}
+
+// groupText is what a group is named by, joined by sep; addresses with a name as that.
+func (a *App) groupText(r *model.GroupRow, sep string) string {
+	if !a.names.on {
+		return strings.Join(r.Values, sep)
+	}
+	out := make([]string, len(r.Values))
+	for i, v := range r.Values {
+		out[i] = v
+		if addr, err := netip.ParseAddr(v); err == nil {
+			if n := a.names.known[addr]; n != "" {
+				out[i] = n
+			}
+		}
+	}
+	return strings.Join(out, sep)
 }
 
 func (a *App) asked(addr netip.Addr) bool {
