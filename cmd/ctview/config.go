@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -34,6 +33,8 @@ type config struct {
 	Filters  map[string]string   `toml:"filters"`
 	Views    map[string]view     `toml:"views"`
 	Keys     map[string][]string `toml:"keys"`
+
+	custom map[string]map[string]string // themes of files: name → role → look
 }
 
 // A view is a saved view: what the screen shows and how.
@@ -47,7 +48,7 @@ type view struct {
 // defaultConfig is what `ctview config default` prints: every key, with its default, commented out.
 const defaultConfig = `# ctview's configuration. Every key is optional; what stands here is the default.
 
-# theme = "ansi"          # none, ansi (the terminal's own 16 colours), 256, light256
+# theme = "ansi"          # none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns
 # columns = ["proto", "state", "src", "dst", "nat", "zone", "helper", "flags", "timeout", "rate", "bytes", "age"]
@@ -154,6 +155,10 @@ func parseConfig(path string, b []byte) (config, error) {
 	if err := dec.Decode(&c); err != nil {
 		return config{}, configError(path, err)
 	}
+	var err error
+	if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes")); err != nil {
+		return config{}, err
+	}
 	if err := c.check(); err != nil {
 		return config{}, usageError{fmt.Sprintf("config: %s: %v", path, err), `"ctview config default" shows every key`}
 	}
@@ -190,13 +195,13 @@ func joinKey(k toml.Key) string {
 	return s
 }
 
-// themes are the values of theme and --theme.
-var themes = []string{"none", "ansi", "256", "light256"}
-
 // check reports the first value that cannot be used, with its key.
 func (c *config) check() error {
-	if c.Theme != "" && !slices.Contains(themes, c.Theme) {
-		return fmt.Errorf("theme: unknown theme %q: the themes are none, ansi, 256, light256", c.Theme)
+	if err := checkThemeName(c.Theme, c.custom); err != nil {
+		return err
+	}
+	if err := checkKeys(c.Keys); err != nil {
+		return err
 	}
 	if _, err := c.refresh(); err != nil {
 		return err

@@ -12,8 +12,8 @@ func TestSave(t *testing.T) {
 	for _, tt := range []struct{ name, before, after string }{
 		{"no file", "", "[filters]\nweb = \"tcp and dport 443\"\n"},
 		{"no section", "theme = \"256\" # mine\n", "theme = \"256\" # mine\n\n[filters]\nweb = \"tcp and dport 443\"\n"},
-		{"section", "[filters]\n# kept\nx = \"udp\"\n[keys]\nweb = [\"w\"]\n",
-			"[filters]\nweb = \"tcp and dport 443\"\n# kept\nx = \"udp\"\n[keys]\nweb = [\"w\"]\n"},
+		{"section", "[filters]\n# kept\nx = \"udp\"\n[keys]\nwrite = [\"w\"]\n",
+			"[filters]\nweb = \"tcp and dport 443\"\n# kept\nx = \"udp\"\n[keys]\nwrite = [\"w\"]\n"},
 		{"again", "[filters]\nweb = \"udp\"\n", "[filters]\nweb = \"tcp and dport 443\"\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -119,7 +119,12 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	if _, err := model.ParseFilter(text, parse); err != nil {
 		return opt, 0, err
 	}
-	flags := config{Theme: o.theme, Budget: o.budget}
+	if c.custom == nil {
+		if c.custom, err = loadThemes(g.themeDir()); err != nil {
+			return opt, 0, err
+		}
+	}
+	flags := config{Theme: o.theme, Budget: o.budget, custom: c.custom}
 	if o.refresh != 0 {
 		flags.Refresh = o.refresh.String()
 	}
@@ -127,7 +132,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		return opt, 0, usageError{"--" + err.Error(), ""}
 	}
 	opt = tui.Options{
-		Filter: text, Parse: parse, Columns: c.Columns, Sort: c.Sort, Theme: c.Theme,
+		Filter: text, Parse: parse, Columns: c.Columns, Sort: c.Sort, Theme: c.Theme, CustomThemes: c.custom,
 		Netns: g.netns, Version: version(), Keys: c.Keys,
 		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
 		NoMouse: o.noMouse || c.Mouse != nil && !*c.Mouse,
