@@ -96,11 +96,18 @@ func (b *builder) skeleton(active bool) error {
 	return nil
 }
 
+// Numbers of the sets within a transaction. google/nftables would count them up in a package variable without a lock.
+const (
+	idFlows4 = iota + 1
+	idFlows6
+	idLatch
+)
+
 func (b *builder) flowSet(f model.Family) *nftables.Set {
-	s := &nftables.Set{Table: b.t, Name: "flows4", KeyType: flows4Type, HasTimeout: true, Counter: true,
+	s := &nftables.Set{Table: b.t, ID: idFlows4, Name: "flows4", KeyType: flows4Type, HasTimeout: true, Counter: true,
 		KeyByteOrder: binaryutil.BigEndian}
 	if f == model.IPv6 {
-		s.Name, s.KeyType = "flows6", flows6Type
+		s.ID, s.Name, s.KeyType = idFlows6, "flows6", flows6Type
 	}
 	return s
 }
@@ -233,7 +240,7 @@ func latchName(id string) string { return "live_" + id }
 // latch is a set of families: rules have no time-out in nftables, elements do, so every wide rule asks first whether
 // its family is still in here. When the elements expire, the rules match nothing.
 func (b *builder) latch(id string) *nftables.Set {
-	return &nftables.Set{Table: b.t, Name: latchName(id), KeyType: nftables.TypeNFProto, HasTimeout: true,
+	return &nftables.Set{Table: b.t, ID: idLatch, Name: latchName(id), KeyType: nftables.TypeNFProto, HasTimeout: true,
 		KeyByteOrder: binaryutil.NativeEndian}
 }
 

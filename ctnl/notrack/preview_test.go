@@ -209,3 +209,27 @@ func restore(t *testing.T, ns *lab.NS, prog, text string) {
 		t.Fatalf("%s: %v: %s\n%s", prog, err, out, text)
 	}
 }
+
+// TestPreviewPaths finds the firewall on the path that the packets take through this host, and no other.
+func TestPreviewPaths(t *testing.T) {
+	t.Parallel()
+	n := newTriple(t)
+	const stateful = "policy drop; ct state established,related,new accept; }\n"
+	nftRules(t, n.router, "table inet fw {\n\tchain i { type filter hook input priority 0; "+stateful+
+		"\tchain o { type filter hook output priority 0; "+stateful+"\tchain f { type filter hook forward priority 0; "+stateful+"}\n")
+	c := open(t, n.router, "nftables")
+	for _, tt := range []struct{ rule, want, not string }{
+		{"tcp 10.1.0.2:1 > 10.2.0.2:2", "inet fw/f", "inet fw/i"},
+		{"tcp 10.1.0.2:1 > 10.1.0.1:22", "inet fw/i", "inet fw/f"},
+		{"tcp 10.1.0.2:1 > 10.1.0.1:22 one-way", "inet fw/i", "inet fw/o"},
+		{"tcp [fd01::1]:1 > [fd01::2]:22 one-way", "inet fw/o", "inet fw/i"},
+		{"udp 127.0.0.1:1 > 127.0.0.1:2 one-way", "inet fw/o", "inet fw/f"},
+	} {
+		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, tt.rule)}}, flowsOf(t, n.router), nil)
+		must(t, err)
+		w := warning(pre, model.WarnFirewall)
+		if !strings.Contains(w, "will be dropped") || !strings.Contains(w, tt.want) || strings.Contains(w, tt.not) {
+			t.Errorf("%s: %q", tt.rule, w)
+		}
+	}
+}
