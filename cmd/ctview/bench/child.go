@@ -43,7 +43,9 @@ func run(ns *lab.NS, out, name string, args ...string) (usage, error) {
 		return usage{}, err
 	}
 	peak := watchPeak(c.Process.Pid)
+	stuck := time.AfterFunc(5*time.Minute, func() { _ = c.Process.Kill() })
 	err := c.Wait()
+	stuck.Stop()
 	u := usage{wall: time.Since(began), rss: peak()}
 	if err != nil {
 		return u, fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(diag.String()))

@@ -57,7 +57,7 @@ func main() {
 	flag.StringVar(&only, "only", "", "figures to measure, e.g. P1,P4")
 	flag.Parse()
 	if *quick {
-		p.flows, p.runs = 100_000, 1
+		p.flows, p.runs = min(p.flows, 100_000), min(p.runs, 1)
 	}
 	if only != "" {
 		p.only = strings.Split(only, ",")

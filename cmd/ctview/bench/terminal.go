@@ -21,7 +21,7 @@ const (
 	screenHeight = 35
 )
 
-// A terminal is ctview in a pty whose output an emulator draws.
+// A terminal is a program in a pty whose output an emulator draws.
 type terminal struct {
 	cmd   *exec.Cmd
 	tty   *os.File
@@ -38,9 +38,14 @@ type terminal struct {
 
 // startScreen starts the TUI in ns.
 func startScreen(ns *lab.NS, p *plan, args ...string) (*terminal, error) {
-	t := &terminal{cmd: exec.Command(p.ctview, args...), emu: vt.NewSafeEmulator(screenWidth, screenHeight),
+	return startIn(ns, p.dir, p.ctview, args...)
+}
+
+// startIn starts a program with a screen in ns; dir is where it finds its configuration.
+func startIn(ns *lab.NS, dir, name string, args ...string) (*terminal, error) {
+	t := &terminal{cmd: exec.Command(name, args...), emu: vt.NewSafeEmulator(screenWidth, screenHeight),
 		ended: make(chan error, 1), wake: make(chan struct{}, 1)}
-	t.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "XDG_CONFIG_HOME="+p.dir)
+	t.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "XDG_CONFIG_HOME="+dir)
 	t.began = time.Now()
 	err := ns.Do(func() (err error) {
 		t.tty, err = pty.StartWithSize(t.cmd, &pty.Winsize{Cols: screenWidth, Rows: screenHeight})
@@ -89,7 +94,7 @@ func (t *terminal) until(ctx context.Context, most time.Duration, ok func(screen
 				return at, nil
 			}
 			if eof {
-				return at, fmt.Errorf("ctview ended; its screen:\n%s", t.emu.String())
+				return at, fmt.Errorf("the program ended; its screen:\n%s", t.emu.String())
 			}
 			continue
 		}
