@@ -17,7 +17,19 @@ type flowsAnswer struct {
 	ended  []model.Key     // of the rows that were on the screen: flows that are gone
 	dead   []model.Key     // of the marked flows
 	totals model.Breakdown // where nothing matches
+	from   stand           // of the screen when it was asked
 }
+
+// A stand is what an answer's place depends on. Where it changed since the question, the operator was faster: the
+// answer's place is of no use any more, its rows may be.
+type stand struct {
+	place
+	sort string
+	desc bool
+	dir  int
+}
+
+func (s *flows) stand() stand { return stand{s.where(), s.sort, s.desc, s.c.dir} }
 
 // pausedRows is how many rows around the cursor are read when the screen is frozen, to scroll in.
 const pausedRows = 2000
@@ -36,7 +48,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 			q.Follow, q.AnchorRow = true, min(h, s.top)+s.at
 		}
 	}
-	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: a.active()}
+	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: a.active(), from: s.stand()}
 	s.want = -1
 	var shown []model.Key
 	for _, it := range s.items {
@@ -121,6 +133,15 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 	if n.filter != a.active() { // asked before the filter changed; the next answer is on its way
 		return nil
 	}
+	top, want := n.top, n.want
+	if now := s.stand(); now != n.from || s.want >= 0 {
+		last := n.view.Offset + len(n.view.Rows)
+		if now.sort != n.from.sort || now.desc != n.from.desc || now.dir != n.from.dir ||
+			s.top < n.view.Offset || min(s.top+s.rowsOn(a), n.view.Matched) > last {
+			return nil
+		}
+		top, want = s.top, -1
+	}
 	gone := make(map[model.Key]bool, len(n.ended))
 	for _, k := range n.ended {
 		gone[k] = true
@@ -135,9 +156,9 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 		delete(s.marks, k)
 	}
 	s.view, s.spare = n.view, s.view
-	s.ghosts, s.top, s.got, s.zones = ghosts, n.top, true, n.totals.Zones
-	if n.want >= 0 {
-		if i := n.want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
+	s.ghosts, s.top, s.got, s.zones = ghosts, top, true, n.totals.Zones
+	if want >= 0 {
+		if i := want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
 			s.key = s.view.Rows[i].Flow.Key
 		}
 		s.ghosts = nil
