@@ -263,7 +263,7 @@ func (s *stats) stateLines(cw int) []statLine {
 		}
 	}
 	ls = append(ls, statLine{text: zones, row: &statRow{id: "zones", filter: "zone != 0"}}, statLine{text: helpers, row: &statRow{id: "helpers", filter: "helper != none"}},
-		statLine{text: fmt.Sprintf("NAT        snat %d  dnat %d  none %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
+		statLine{text: fmt.Sprintf("NAT        snat %d dnat %d none %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
 	return ls
 }
 
@@ -298,11 +298,15 @@ func (s *stats) counterLines(cw int) []statLine {
 func (s *stats) ctviewLines(a *App) []statLine {
 	st := &a.stats
 	ls := []statLine{heading("CTVIEW")}
+	kernel, counted := "   kernel says %d   diff %d", "   new %d  updates %d  ended %d"
+	if a.w < wideFrom {
+		kernel, counted = ", kernel %d, diff %d", " +%d ~%d -%d"
+	}
 	t := fmt.Sprintf("model flows    %d", st.Flows)
 	if a.hasSys && a.sys.EntriesOK {
-		t += fmt.Sprintf("   kernel says %d   diff %d", a.sys.Entries, int64(st.Flows)-int64(a.sys.Entries))
+		t += fmt.Sprintf(kernel, a.sys.Entries, int64(st.Flows)-int64(a.sys.Entries))
 	}
-	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %.0f/s   new %d  updates %d  ended %d", a.eventRate, st.New, st.Updates, st.Ended)})
+	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %.0f/s"+counted, a.eventRate, st.New, st.Updates, st.Ended)})
 	buf := "-"
 	if a.sys.RcvBuf > 0 {
 		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"
