@@ -45,6 +45,10 @@ func TestJudge(t *testing.T) {
 		{"no event socket", func(x *exam) { x.join = errors.New("too many open files") },
 			[]string{"!! ctnetlink: events cannot be received: too many", "? buffer"}, exitFailed},
 		{"tracking off", func(x *exam) { x.firewall.Tracks, x.entries = "", set(0) }, []string{"! tracking: not active in this namespace"}, exitOK},
+		{"legacy tables without a tool", func(x *exam) {
+			x.firewall = notrack.Firewall{NFTables: true, Legacy: []string{"filter"}, Unread: true}
+			x.entries = set(0)
+		}, []string{"? tracking: no entries; the rules of the legacy tables cannot"}, exitOK},
 		{"tracking without a rule", func(x *exam) { x.firewall.Tracks = "" }, nil, exitOK},
 		{"nearly full", func(x *exam) { x.entries = set(80) }, []string{"! table: 80 of 100 entries (80.0 %)"}, exitOK},
 		{"full", func(x *exam) { x.entries = set(100) }, []string{"! table: 100 of 100 entries (100.0 %), 100 buckets: full"}, exitOK},

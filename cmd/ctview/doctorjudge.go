@@ -94,6 +94,8 @@ func (x *exam) tracking() finding {
 		}
 	case x.firewallErr != nil:
 		f.Mark, f.Value = markUnknown, "no entries; the rules are not told to this user"
+	case x.firewall.Unread:
+		f.Mark, f.Value = markUnknown, "no entries; the rules of the legacy tables cannot be read: iptables-legacy-save is missing"
 	default:
 		f.Mark = markNote
 		f.Value = "not active in " + x.where() + ": no rule uses conntrack, so the table stays empty"

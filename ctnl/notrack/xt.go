@@ -55,12 +55,12 @@ func legacyRules(ns Namespace) []xtRule {
 	return rules
 }
 
+// legacySave are the programs that read legacy tables, by whether they are those of IPv6.
+var legacySave = map[bool]string{false: "iptables-legacy-save", true: "ip6tables-legacy-save"}
+
 func legacyRead(ns Namespace) (rules []xtRule, chains []xtChain) {
 	for _, v6 := range [...]bool{false, true} {
-		prog := "iptables-legacy-save"
-		if v6 {
-			prog = "ip6tables-legacy-save"
-		}
+		prog := legacySave[v6]
 		for _, t := range legacyTables(ns, v6) {
 			out, err := run(context.Background(), ns, nil, prog, "-c", "-t", t)
 			if err != nil {
