@@ -103,7 +103,9 @@ func viewStats(t *testing.T, tm *terminal, l *lab.Lab) {
 		t.Fatalf("nf_conntrack_timestamp = %q before it was confirmed", v)
 	}
 	tm.send("y")
-	tm.until("the switch", both("nf_conntrack_timestamp            0   t turn on"))
+	tm.until("the switch", func(s string) bool {
+		return strings.Contains(strings.Join(strings.Fields(s), " "), "nf_conntrack_timestamp 0 t turn on")
+	})
 	if v, _ := ns.Sysctl("nf_conntrack_timestamp"); v != "0" {
 		t.Errorf("nf_conntrack_timestamp = %q after it was switched off", v)
 	}
