@@ -100,8 +100,16 @@ func (n *nft) openSession() error {
 
 // newTable sends NFT_MSG_NEWTABLE with flags in a batch of its own.
 func newTable(raw *netlink.Conn, name string, flags uint32) error {
-	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{strAttr(unix.NFTA_TABLE_NAME, name),
-		{Type: unix.NFTA_TABLE_FLAGS, Data: []byte{byte(flags >> 24), byte(flags >> 16), byte(flags >> 8), byte(flags)}}})
+	return batch(raw, unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, nil, strAttr(unix.NFTA_TABLE_NAME, name),
+		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: beBytes(flags)})
+}
+
+// nfnlBatchGenID is NFNL_BATCH_GENID: the kernel refuses the batch (ERESTART) where the ruleset has another generation.
+const nfnlBatchGenID = 1
+
+// batch sends one message about a table of family inet as a transaction of its own, and waits for the answer.
+func batch(raw *netlink.Conn, msg int, flags netlink.HeaderFlags, gen *uint32, attrs ...netlink.Attribute) error {
+	body, err := netlink.MarshalAttributes(attrs)
 	if err != nil {
 		return err
 	}
@@ -109,10 +117,17 @@ func newTable(raw *netlink.Conn, name string, flags uint32) error {
 		return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(typ), Flags: netlink.Request},
 			Data: nfgen(0, unix.NFNL_SUBSYS_NFTABLES)}
 	}
-	_, err = raw.SendMessages([]netlink.Message{edge(unix.NFNL_MSG_BATCH_BEGIN), {
-		Header: netlink.Header{Type: nftType(unix.NFT_MSG_NEWTABLE),
-			Flags: netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl},
-		Data: append(nfgen(unix.NFPROTO_INET, 0), attrs...)}, edge(unix.NFNL_MSG_BATCH_END)})
+	begin := edge(unix.NFNL_MSG_BATCH_BEGIN)
+	if gen != nil {
+		b, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: nfnlBatchGenID, Data: beBytes(*gen)}})
+		if err != nil {
+			return err
+		}
+		begin.Data = append(begin.Data, b...)
+	}
+	_, err = raw.SendMessages([]netlink.Message{begin, {
+		Header: netlink.Header{Type: nftType(msg), Flags: netlink.Request | netlink.Acknowledge | flags},
+		Data:   append(nfgen(unix.NFPROTO_INET, 0), body...)}, edge(unix.NFNL_MSG_BATCH_END)})
 	if err != nil {
 		return err
 	}
@@ -121,6 +136,8 @@ func newTable(raw *netlink.Conn, name string, flags uint32) error {
 	_, err = raw.Receive()
 	return err
 }
+
+func beBytes(v uint32) []byte { return []byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)} }
 
 // A target is the table that a change goes to and the socket to reach it by.
 type target struct {
@@ -162,7 +179,7 @@ func ours(t *nftTable) bool {
 }
 
 // attempts bounds how often a change is tried again after somebody else changed the same table in between.
-const attempts = 5
+const attempts = 30
 
 func (n *nft) add(ctx context.Context, g *group) error {
 	for range attempts {

@@ -2,12 +2,14 @@ package notrack
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+	"golang.org/x/sys/unix"
 
 	"ctview/model"
 )
@@ -49,20 +51,9 @@ func putElements(tgt target, es []elemAt, life time.Duration, replace bool) erro
 	return tgt.c.Flush()
 }
 
-// removeFrom takes rules out of one table, in one transaction, and the table too where nothing else is in it.
+// removeFrom takes rules out of one table, in one transaction. The table stays: another ctview may be adding to it at
+// this moment. sweep removes empty ones.
 func removeFrom(tgt target, rs *ruleset, have *installed, ids []string) error {
-	t := &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}
-	others := 0
-	for i := range have.rules {
-		r := &have.rules[i]
-		if r.Table == "inet "+tgt.table && !slices.Contains(ids, r.ID) {
-			others++
-		}
-	}
-	if others == 0 && !strings.HasPrefix(tgt.table, sessionPrefix) {
-		tgt.c.DelTable(t)
-		return tgt.c.Flush()
-	}
 	bySet := map[setName][]nftables.SetElement{}
 	for _, id := range ids {
 		for _, e := range have.elems[id] {
@@ -141,6 +132,9 @@ func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool
 		return nil // somebody else's table of that name
 	}
 	tgt := target{table: t.name, done: func() {}}
+	if !live && (n.s == nil || n.s.table != t.name) {
+		return wrap("sweep", n.deleteTable(t.name, rs.gen))
+	}
 	if n.s != nil && n.s.table == t.name {
 		tgt.c = n.s.c
 	} else {
@@ -152,10 +146,6 @@ func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool
 		defer func() { _ = c.CloseLasting() }()
 	}
 	nt := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
-	if !live && (n.s == nil || n.s.table != t.name) {
-		tgt.c.DelTable(nt)
-		return wrap("sweep", tgt.c.Flush())
-	}
 	var dead []string
 	for name := range rs.sets {
 		id, ok := strings.CutPrefix(name.name, "live_")
@@ -177,6 +167,21 @@ func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool
 		}
 	}
 	return wrap("sweep", tgt.c.Flush())
+}
+
+// deleteTable deletes a table if the ruleset is still that of generation gen: a rule that another ctview has added since
+// stays. The library cannot say the generation.
+func (n *nft) deleteTable(name string, gen uint32) error {
+	c, raw, err := n.dial()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.CloseLasting() }()
+	err = batch(raw, unix.NFT_MSG_DELTABLE, 0, &gen, strAttr(unix.NFTA_TABLE_NAME, name))
+	if errors.Is(err, unix.ERESTART) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
 }
 
 // ctviewSkeleton reports whether a table has the mark of ours.

@@ -55,9 +55,7 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.be.sweep(ctx); err != nil {
-		return model.NotrackRule{}, err
-	}
+	_ = c.be.sweep(ctx) // what is left of expired rules does no harm; the next one tries again
 	rules, err := c.listAll(ctx)
 	if err != nil {
 		return model.NotrackRule{}, err
@@ -150,9 +148,7 @@ func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 		if err := be.remove(ctx, ids); err != nil {
 			return err
 		}
-		if err := be.sweep(ctx); err != nil {
-			return err
-		}
+		_ = be.sweep(ctx) // the same
 	}
 	c.undo = append(c.undo, removed)
 	c.undo = c.undo[max(0, len(c.undo)-100):]

@@ -12,6 +12,7 @@ import (
 
 // A ruleset is the namespace's nftables rules as the kernel tells them: one consistent generation.
 type ruleset struct {
+	gen    uint32 // NFTA_GEN_ID: no change since has another
 	tables []nftTable
 	chains []nftChain
 	sets   map[setName]*nftSet
@@ -86,7 +87,7 @@ type verdict struct {
 
 // readRuleset reads everything but the elements of sets, which readSet gets when they are asked for.
 func (c *conn) readRuleset() (*ruleset, error) {
-	for range 10 {
+	for range 30 {
 		before, err := c.generation()
 		if err != nil {
 			return nil, wrap("read ruleset", err)
@@ -99,6 +100,7 @@ func (c *conn) readRuleset() (*ruleset, error) {
 			return nil, wrap("read ruleset", err)
 		}
 		if after, err := c.generation(); err == nil && after == before {
+			rs.gen = before
 			return rs, nil
 		}
 	}
@@ -249,6 +251,9 @@ func parseSet(b []byte) *nftSet {
 func (c *conn) readSet(n setName) ([]nftElem, error) {
 	ms, err := c.request(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, n.family,
 		strAttr(unix.NFTA_SET_ELEM_LIST_TABLE, n.table), strAttr(unix.NFTA_SET_ELEM_LIST_SET, n.name))
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // it went since the ruleset was read
+	}
 	if err != nil {
 		return nil, wrap("read set "+n.name, err)
 	}
