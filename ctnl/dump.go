@@ -17,8 +17,9 @@ const (
 	// dumpBuffer is the size of each read. The kernel fills at most 32 KiB and sizes its datagrams by the largest read
 	// seen; one fixed size above that never cuts one.
 	dumpBuffer = 64 << 10
-	// dumpAhead is how many datagrams are read before they are decoded.
-	dumpAhead = 4
+	// dumpAhead is how many datagrams are read before they are decoded: some 20 ms of the kernel's time, in which a View
+	// may hold the table. The kernel fills half of each, so 1 MB is touched.
+	dumpAhead = 32
 	// batchSize is the most events that are handed on at once.
 	batchSize = 256
 )
@@ -60,7 +61,7 @@ func DumpTo(ctx context.Context, ns *Netns, k model.KernelFilter, fn func(batch 
 }
 
 // Dump streams a list of flows on a socket of its own. fn is called on the caller's goroutine with rows of Kind Dump;
-// the batch is reused, fn keeps copies. Reading goes on in another goroutine meanwhile, at most four datagrams ahead,
+// the batch is reused, fn keeps copies. Reading goes on in another goroutine meanwhile, at most 32 datagrams ahead,
 // so that the kernel's work and fn's overlap; a slow fn slows the dump down. An error of fn ends it and is returned.
 //
 // A flow that lives through the dump is among the rows, perhaps twice. Where that cannot be said (the hash was

@@ -91,7 +91,10 @@ func measureKeys(ctx context.Context, p *plan, r *report) error {
 	churned := make(chan fill.Churned, 1)
 	go func() {
 		defer stop()
-		c, _ := s.fill.Churn(ctx, fill.Churn{Rate: 50_000, From: p.flows, Live: 20_000, Seed: 1})
+		c, err := s.fill.Churn(ctx, fill.Churn{Rate: 50_000, From: p.flows, Live: 20_000, Seed: 1})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: P4:", err)
+		}
 		churned <- c
 	}()
 	began := time.Now()

@@ -53,9 +53,9 @@ func measureScreen(ctx context.Context, p *plan, r *report) error {
 	}, func() error {
 		idle := 2 * time.Second
 		if len(all) == p.runs {
-			idle = 60 * time.Second
+			idle = 30 * time.Second
 		}
-		return startOnce(ctx, s, p, &all[len(all)-1], min(idle, time.Duration(p.flows/1000)*60*time.Millisecond))
+		return startOnce(ctx, s, p, &all[len(all)-1], min(idle, time.Duration(p.flows/1000)*30*time.Millisecond))
 	})
 	if err != nil {
 		return err
@@ -97,9 +97,9 @@ func peerScreen(ctx context.Context, s *stage, p *plan, r *report) error {
 		return err
 	}
 	defer t.close()
-	at, err := t.until(ctx, 2*time.Minute, func(screen string) bool { return strings.Contains(screen, "tcp") })
+	at, err := t.until(ctx, time.Minute, func(screen string) bool { return strings.Contains(screen, "tcp") })
 	if err != nil {
-		r.row("P2", "  iptstate", "no rows within two minutes", "")
+		r.row("P2", "  iptstate", "no rows within a minute", "")
 		return nil
 	}
 	r.row("P2", "  iptstate: first rows", fmt.Sprintf("%.1f s", at.Sub(t.began).Seconds()), "")
