@@ -104,7 +104,7 @@ func TestScreenStalled(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
-	go tm.send(" ") // wakes the reader: it then finds the gate closed
+	go func() { _, _ = tm.tty.WriteString(" ") }() // wakes the reader: it then finds the gate closed
 	stall()
 	const n = 3000
 	failed, err := tb.k.CreateMany(context.Background(), n, func(i int, s *ctnl.Spec) {
@@ -123,7 +123,7 @@ func TestScreenStalled(t *testing.T) {
 	tm.until("all flows, nothing lost", func(s string) bool {
 		return strings.Contains(s, fmt.Sprintf("flows %d/", n+1)) && strings.Contains(s, "lost 0")
 	})
-	go tm.send(" ")
+	go func() { _, _ = tm.tty.WriteString(" ") }()
 	stall()
 	if err := tm.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
