@@ -151,7 +151,10 @@ func (s *expects) expectRow(f *frame, ps []placed, base role, lead string, x *mo
 		case "proto":
 			return x.Tuple.Proto.String(), plain
 		case "zone":
-			if x.Zone != 0 {
+			switch {
+			case !x.HasZone: // the kernel does not tell; cmd takes it from the master where that is known
+				return "-", plain
+			case x.Zone != 0:
 				return strconv.Itoa(int(x.Zone)), zoned
 			}
 			return "0", plain

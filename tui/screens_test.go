@@ -222,7 +222,7 @@ func TestGroupsScreen(t *testing.T) {
 func TestExpectScreen(t *testing.T) {
 	atSizes(t, "expect", func(g *rig) {
 		rows := mockFlows()
-		x := model.Expect{Helper: "ftp", Zone: 5, ID: 7, Timeout: 298, HasTimeout: true, Class: 0,
+		x := model.Expect{Helper: "ftp", Zone: 5, HasZone: true, ID: 7, Timeout: 298, HasTimeout: true, Class: 0,
 			Tuple: model.Tuple{Src: rows[8].Flow.Dst, Dst: rows[8].Flow.Src, Dport: 50211, Proto: model.ProtoTCP, Family: model.IPv4},
 			Mask: model.Tuple{Src: model.AddrBytes(netip.MustParseAddr("255.255.255.255")), Dst: model.AddrBytes(netip.MustParseAddr("255.255.255.255")),
 				Dport: 65535, Proto: model.ProtoTCP, Family: model.IPv4},

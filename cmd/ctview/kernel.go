@@ -71,14 +71,38 @@ func (k *kernel) CPUStats(ctx context.Context) ([]model.CPUStats, error) {
 	return k.sync.Kernel().CPUStats(ctx)
 }
 
-// Expects implements tui.Inspector.
+// Expects implements tui.Inspector. The kernel does not send the zone of an expectation, which is its master's: it is
+// looked up in the table, and stays unknown where the master is not there or its tuple is in more than one zone.
 func (k *kernel) Expects(ctx context.Context) ([]model.Expect, error) {
 	var xs []model.Expect
 	err := k.sync.Kernel().Expects(ctx, 0, func(x *model.Expect) error {
 		xs = append(xs, *x)
 		return nil
 	})
-	return xs, err
+	if err != nil || len(xs) == 0 {
+		return xs, err
+	}
+	type place struct {
+		zone uint16
+		seen int
+	}
+	masters := map[model.Tuple]place{}
+	for i := range xs {
+		masters[xs[i].Master] = place{}
+	}
+	k.table.Each(func(f *model.Flow, _ *model.Extra) bool {
+		t := f.OrigTuple()
+		if p, ok := masters[t]; ok {
+			masters[t] = place{f.Zone, p.seen + 1}
+		}
+		return true
+	})
+	for i := range xs {
+		if p := masters[xs[i].Master]; !xs[i].HasZone && p.seen == 1 {
+			xs[i].Zone, xs[i].HasZone = p.zone, true
+		}
+	}
+	return xs, nil
 }
 
 // DeleteExpect implements tui.Inspector.
