@@ -21,7 +21,7 @@ import (
 )
 
 // framesPerSecond bounds how often the screen is written to.
-const framesPerSecond = 30
+const framesPerSecond = 60
 
 // Run shows the screen until the operator quits (nil), ctx ends (its error), a signal comes or the terminal goes away
 // (ErrHangup, ErrTerminated, ErrInterrupted). The terminal is as before when it returns. Standard input and output, or
