@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +28,7 @@ func TestListAgreesWithConntrack(t *testing.T) {
 	var want, got map[string]map[string]any
 	agreed := false
 	for range 20 { // a second may tick between the two
-		want = parseConntrack(t, output(t, l.Router().Command("conntrack", "-L", "-o", "extended,id").Cmd, l.Router()))
+		want = parseConntrack(t, must(l.Router().Command("conntrack", "-L", "-o", "extended,id").Output())(t))
 		got = parseJSON(t, ctviewList(t, l.Router(), "-o", "json"))
 		if agreed = cmp.Equal(want, got); agreed {
 			break
@@ -89,20 +88,6 @@ func covered(t *testing.T, flows map[string]map[string]any) {
 			t.Errorf("no flow with %s among the %d compared", k, len(flows))
 		}
 	}
-}
-
-// output runs cmd inside ns and returns what it prints.
-func output(t *testing.T, cmd *exec.Cmd, ns *lab.NS) []byte {
-	t.Helper()
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := ns.Do(cmd.Start); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd.Args, err, &errOut)
-	}
-	return out.Bytes()
 }
 
 // ctviewList runs ctview list on ns from outside, by --netns.

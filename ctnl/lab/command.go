@@ -3,7 +3,10 @@ package lab
 import (
 	"bytes"
 	"os/exec"
+	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Cmd is an exec.Cmd that starts inside a namespace. Only the methods below enter it.
@@ -20,8 +23,35 @@ func (n *NS) Command(name string, args ...string) *Cmd {
 	return &Cmd{c, n}
 }
 
-// Start is exec.Cmd.Start inside the namespace.
-func (c *Cmd) Start() error { return c.ns.Do(c.Cmd.Start) }
+// Start is exec.Cmd.Start inside the namespace. The thread that forks is kept until the program has ended: the kernel
+// ties Pdeathsig to it, not to the process, and the Go runtime ends threads that were used up elsewhere.
+func (c *Cmd) Start() error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.ns.Do(c.Cmd.Start)
+		pid := 0
+		if err == nil {
+			pid = c.Process.Pid
+		}
+		started <- err
+		if err == nil {
+			awaitEnd(pid)
+		}
+	}()
+	return <-started
+}
+
+// awaitEnd waits until a child has ended and leaves it for exec.Cmd.Wait to reap.
+func awaitEnd(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return // ended, or reaped by Wait in the meantime
+		}
+	}
+}
 
 // Run is exec.Cmd.Run inside the namespace.
 func (c *Cmd) Run() error {
