@@ -34,6 +34,11 @@ func newNS(t *testing.T) (*lab.NS, *ctnl.Netns) {
 func newKernel(t *testing.T) (*lab.NS, *ctnl.Netns, *ctnl.Kernel) {
 	t.Helper()
 	l, ns := newNS(t)
+	// With the usual 2 a flow made while nobody on the whole machine listens is silent for ever: what a test sees would
+	// depend on what runs beside it.
+	if err := ns.SetSysctl("nf_conntrack_events", "1"); err != nil {
+		t.Fatal(err)
+	}
 	k := ctnl.NewKernel(ns)
 	t.Cleanup(func() { _ = k.Close() })
 	return l, ns, k
