@@ -112,7 +112,7 @@ func ParseColumn(s string) (Column, error) {
 func nearestName(w string, names []string) string {
 	best, cost := "", len(w)/3+2
 	for _, n := range names {
-		d := editDistance(w, n)
+		d := EditDistance(w, n)
 		if len(w) >= 2 && strings.HasPrefix(n, w) {
 			d = 1
 		}
@@ -123,8 +123,9 @@ func nearestName(w string, names []string) string {
 	return best
 }
 
-// editDistance is Levenshtein's, over bytes.
-func editDistance(a, b string) int {
+// EditDistance counts the bytes to add, drop or replace to make b of a (Levenshtein): what suggestions for a mistyped
+// word are ranked by. It costs len(a)·len(b) steps and one allocation.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -412,30 +412,9 @@ func runSet(a *App, arg string) (tea.Cmd, error) {
 func nearest(s string, words []string) string {
 	best, cost := "", len(s)/3+2
 	for _, w := range words {
-		if d := changes(s, w); d < cost {
+		if d := model.EditDistance(s, w); d < cost {
 			best, cost = w, d
 		}
 	}
 	return best
-}
-
-// changes counts the letters to add, drop or replace to make b of a (Levenshtein).
-func changes(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			sub := diag
-			if a[i] != b[j] {
-				sub++
-			}
-			diag = row[j+1]
-			row[j+1] = min(sub, diag+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
