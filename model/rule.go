@@ -157,6 +157,14 @@ func (r Rule) Reverse() Rule {
 	return r
 }
 
+// Directions returns the rule of r's own packets and, unless r is one-way, that of the packets that answer them.
+func (r *Rule) Directions() []Rule {
+	if r.OneWay {
+		return []Rule{*r}
+	}
+	return []Rule{*r, r.Reverse()}
+}
+
 // Covers reports whether packets of f match r in either direction of f, so that the rule takes at least a part of the
 // flow out of tracking. An interface cannot be told from a flow and is taken as matching.
 func (r *Rule) Covers(f *Flow) bool {

@@ -9,7 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
-	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,7 +22,7 @@ func set(v int64) model.Setting { return model.Setting{Value: v, OK: true} }
 func healthy() exam {
 	x := exam{release: "6.18.0", netAdmin: true, entries: set(10), rcvbuf: 128 << 20, forced: true, logInvalid: set(0)}
 	x.sys = model.System{Max: set(100), Buckets: set(100), Acct: set(1), Timestamp: set(1), Events: set(1)}
-	x.firewall = notrack.Firewall{NFTables: true, Rules: 2, Tracks: "inet t c: ct state new"}
+	x.firewall = ruleset.Firewall{NFTables: true, Rules: 2, Tracks: "inet t c: ct state new"}
 	x.cpus = []model.CPUStats{{Has: 1<<9 | 1<<10 | 1<<11}}
 	return x
 }
@@ -46,7 +46,7 @@ func TestJudge(t *testing.T) {
 			[]string{"!! ctnetlink: events cannot be received: too many", "? buffer"}, exitFailed},
 		{"tracking off", func(x *exam) { x.firewall.Tracks, x.entries = "", set(0) }, []string{"! tracking: not active in this namespace"}, exitOK},
 		{"legacy tables without a tool", func(x *exam) {
-			x.firewall = notrack.Firewall{NFTables: true, Legacy: []string{"filter"}, Unread: true}
+			x.firewall = ruleset.Firewall{NFTables: true, Legacy: []string{"filter"}, Unread: true}
 			x.entries = set(0)
 		}, []string{"? tracking: no entries; the rules of the legacy tables cannot"}, exitOK},
 		{"tracking without a rule", func(x *exam) { x.firewall.Tracks = "" }, nil, exitOK},

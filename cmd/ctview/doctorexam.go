@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"ctview/ctnl"
-	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +37,7 @@ type exam struct {
 	forced  bool
 	rmemMax model.Setting
 
-	firewall    notrack.Firewall
+	firewall    ruleset.Firewall
 	firewallErr error
 	helpers     []string // modules that are loaded or built in
 
@@ -64,7 +64,7 @@ func examine(ctx context.Context, ns *ctnl.Netns, name string) (*exam, error) {
 		x.cpus, _, x.cpusErr = ns.ProcStats()
 	}
 	x.subscribe(ns)
-	x.firewall, x.firewallErr = notrack.Look(ns)
+	x.firewall, x.firewallErr = ruleset.Look(ns)
 	x.userns = tryUserNS(ctx)
 	return x, nil
 }

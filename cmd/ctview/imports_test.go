@@ -27,6 +27,16 @@ var importRules = []struct {
 		"the screen sees the model only; commands reach the kernel through interfaces that cmd fills"},
 }
 
+// importWalls are rooms inside a folder: what the packages at path must not import.
+var importWalls = []struct {
+	path      string
+	forbidden []string
+	why       string
+}{
+	{"ctview/ctnl/notrack/dryrun", []string{"ctview/ctnl/notrack"}, "the walk through a ruleset judges, the installer decides"},
+	{"ctview/ctnl/notrack/ruleset", []string{"ctview/ctnl/notrack", "ctview/ctnl/notrack/dryrun"}, "reading rules knows neither who installs nor who judges"},
+}
+
 // topLevel are the only folders that may hold packages of this module.
 var topLevel = []string{"ctview/cmd/ctview", "ctview/model", "ctview/ctnl", "ctview/tui"}
 
@@ -60,6 +70,16 @@ func TestImports(t *testing.T) {
 					continue
 				}
 				t.Errorf("%s imports %s: %s", p.ImportPath, imp, rule.why)
+			}
+		}
+		for _, wall := range importWalls {
+			if p.ImportPath != wall.path {
+				continue
+			}
+			for _, imp := range p.Imports {
+				if slices.Contains(wall.forbidden, imp) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imp, wall.why)
+				}
 			}
 		}
 	}

@@ -106,7 +106,7 @@ func parseKeep(s string) (model.Keep, error) {
 type notracker struct {
 	g    *globals
 	ns   *ctnl.Netns
-	conn *notrack.Conn
+	conn *notrack.Installer
 }
 
 func (g *globals) openNotrack(backend string) (*notracker, error) {

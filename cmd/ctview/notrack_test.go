@@ -36,8 +36,8 @@ func runIn(t *testing.T, cmd *exec.Cmd) (code int, out, diag string) {
 	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
-// ruleset returns the nftables rules of a namespace.
-func ruleset(t *testing.T, ns *lab.NS) string {
+// nftRuleset returns the nftables rules of a namespace.
+func nftRuleset(t *testing.T, ns *lab.NS) string {
 	t.Helper()
 	c := ns.Command("nft", "list", "ruleset")
 	c.SysProcAttr = nil
@@ -51,7 +51,7 @@ func ruleset(t *testing.T, ns *lab.NS) string {
 // TestNotrackRefused holds the texts and exit codes of what notrack will not do; nothing is changed by any of them.
 func TestNotrackRefused(t *testing.T) {
 	ns := trackingNS(t)
-	before := ruleset(t, ns)
+	before := nftRuleset(t, ns)
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -95,7 +95,7 @@ func TestNotrackRefused(t *testing.T) {
 			}
 		})
 	}
-	if after := ruleset(t, ns); after != before {
+	if after := nftRuleset(t, ns); after != before {
 		t.Errorf("the ruleset was changed:\n%s", after)
 	}
 	for _, args := range [][]string{{"notrack", "add", "--yes", "tcp", "any", "to", "any:80"}, {"notrack", "list"}, {"states", "--watch"}} {
@@ -107,7 +107,7 @@ func TestNotrackRefused(t *testing.T) {
 	inactive := must(lab.NewNS())(t)
 	defer inactive.Close()
 	code, _, diag := runIn(t, ctview(t, "--netns", inactive.Path(), "states", "--watch"))
-	if code != 1 || !strings.Contains(diag, "connection tracking is not active in this namespace") || ruleset(t, inactive) != "" {
+	if code != 1 || !strings.Contains(diag, "connection tracking is not active in this namespace") || nftRuleset(t, inactive) != "" {
 		t.Errorf("states --watch where nothing is tracked: %d %s", code, diag)
 	}
 }
@@ -130,7 +130,7 @@ func TestNotrackCommands(t *testing.T) {
 			t.Errorf("the preview lacks %q:\n%s", w, out)
 		}
 	}
-	if strings.Contains(ruleset(t, ns), "table inet ctview") {
+	if strings.Contains(nftRuleset(t, ns), "table inet ctview") {
 		t.Fatal("--dry-run changed something")
 	}
 	_, diag := do(0, "notrack", "add", "--yes", "udp", "any", "to", "127.0.0.1:5000-5010")
@@ -156,7 +156,7 @@ func TestNotrackCommands(t *testing.T) {
 		t.Errorf("print: %s", out)
 	}
 	do(0, "notrack", "undo")
-	if strings.Contains(ruleset(t, ns), "table inet ctview") {
+	if strings.Contains(nftRuleset(t, ns), "table inet ctview") {
 		t.Error("left behind")
 	}
 	if out, _ := do(0, "states", "-o", "json"); !strings.Contains(out, `"source":"table and statistics","new":{"flows":0}`) {
@@ -180,9 +180,9 @@ func TestNotrackSession(t *testing.T) {
 	}
 	wait := func(what string, ok func(string) bool) {
 		t.Helper()
-		for end := time.Now().Add(15 * time.Second); !ok(ruleset(t, ns)); {
+		for end := time.Now().Add(15 * time.Second); !ok(nftRuleset(t, ns)); {
 			if time.Now().After(end) {
-				t.Fatalf("%s: %s", what, ruleset(t, ns))
+				t.Fatalf("%s: %s", what, nftRuleset(t, ns))
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -236,7 +236,7 @@ func TestSamplesCommand(t *testing.T) {
 	if !seen[invalid] || !seen[untracked] {
 		t.Errorf("seen %v; stderr: %s", seen, &diag)
 	}
-	if s := ruleset(t, l.Router()); strings.Contains(s, "ctview") {
+	if s := nftRuleset(t, l.Router()); strings.Contains(s, "ctview") {
 		t.Errorf("left behind: %s", s)
 	}
 }
@@ -250,13 +250,19 @@ func TestNotrackScreen(t *testing.T) {
 	tm.send("N")
 	tm.shows("matches now: 1 flow")
 	tm.shows("inet ctview")
-	stop, talk := context.WithCancel(ctx)
-	defer talk()
+	talking, stop := context.WithCancel(ctx)
+	talked := make(chan error, 1)
 	go func() {
-		for stop.Err() == nil && conn.Download(2000, 0) == nil {
+		for {
+			err := conn.Download(2000, 0) // a connection is for one goroutine
+			if err != nil || talking.Err() != nil {
+				talked <- err
+				return
+			}
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
+	defer stop()
 	tm.send("1\r")
 	tm.shows("Keep this NOTRACK rule?")
 	tm.shows("none of them tracked")
@@ -270,17 +276,18 @@ func TestNotrackScreen(t *testing.T) {
 	tm.send("wy")
 	tm.until("UNTRACKED packets", func(s string) bool { return regexp.MustCompile(`UNTRACKED +- +[1-9]`).MatchString(s) })
 	tm.until("a sample with its rule", func(s string) bool { return regexp.MustCompile(`UNTRACKED .* rule [0-9a-f]{6}`).MatchString(s) })
-	if err := conn.Download(2000, 0); err != nil {
+	stop()
+	if err := <-talked; err != nil {
 		t.Errorf("the connection: %v", err)
 	}
-	if s := ruleset(t, l.Router()); !strings.Contains(s, "table inet ctview-") || !strings.Contains(s, "table inet ctview_watch_") {
+	if s := nftRuleset(t, l.Router()); !strings.Contains(s, "table inet ctview-") || !strings.Contains(s, "table inet ctview_watch_") {
 		t.Errorf("tables: %s", s)
 	}
 	_ = tm.cmd.Process.Kill()
 	tm.ended()
-	for end := time.Now().Add(10 * time.Second); strings.Contains(ruleset(t, l.Router()), "ctview"); {
+	for end := time.Now().Add(10 * time.Second); strings.Contains(nftRuleset(t, l.Router()), "ctview"); {
 		if time.Now().After(end) {
-			t.Fatalf("left behind: %s", ruleset(t, l.Router()))
+			t.Fatalf("left behind: %s", nftRuleset(t, l.Router()))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -308,7 +315,7 @@ func TestNotrackLossScreen(t *testing.T) {
 	})
 	tm.send("y")
 	tm.shows("installed again, on trial")
-	if s := ruleset(t, ns); !strings.Contains(s, "live_") {
+	if s := nftRuleset(t, ns); !strings.Contains(s, "live_") {
 		t.Errorf("not installed again: %s", s)
 	}
 	tm.send("u")
@@ -317,7 +324,7 @@ func TestNotrackLossScreen(t *testing.T) {
 	if code := tm.ended(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if s := ruleset(t, ns); strings.Contains(s, "ctview") {
+	if s := nftRuleset(t, ns); strings.Contains(s, "ctview") {
 		t.Errorf("left behind: %s", s)
 	}
 }

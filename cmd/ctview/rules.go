@@ -13,7 +13,7 @@ import (
 // screenRules are the NOTRACK rules for the screen: what tui.Rules asks for, on top of ctnl/notrack. Rules of the session
 // end with it.
 type screenRules struct {
-	conn    *notrack.Conn
+	conn    *notrack.Installer
 	flows   notrack.Flows
 	session model.Tuple
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ctview/ctnl"
+	"ctview/ctnl/notrack/dryrun"
 	"ctview/model"
 )
 
@@ -27,15 +28,18 @@ const settle = 100 * time.Millisecond
 // Apply installs the rules of a request, then deletes the covered entries, then looks whether their packets are
 // untracked: by the leak counters behind conntrack and by events of new flows. Where they are not, the rule is taken
 // back and the result says why. The order matters: an entry deleted first would be made again by the next packet.
-func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOptions) (model.NotrackResult, error) {
-	var res model.NotrackResult
+func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOptions) (res model.NotrackResult, err error) {
 	cov := newCoverer(q.Rules)
-	seen := &newFlows{cov: cov}
-	stop, err := flows.Watch(ctx, seen.add)
+	a := &attempt{c: c, q: q, flows: flows, opt: opt, seen: &newFlows{cov: cov}, res: &res}
+	stop, err := flows.Watch(ctx, a.seen.add)
 	if err != nil {
 		return res, err
 	}
-	defer stop()
+	defer func() {
+		if werr := stop(); werr != nil && err == nil && res.TakenBack == "" {
+			err = fmt.Errorf("notrack: rule %s is installed, but new flows could not be watched: %w", res.Rule.ID, werr)
+		}
+	}()
 	res.Rule, err = c.Add(ctx, q)
 	if errors.Is(err, ErrExists) {
 		res.Existed = true
@@ -55,9 +59,19 @@ func (c *Conn) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOpti
 		return res, nil // where nothing is tracked there is nothing to verify
 	}
 	if opt.Verify == 0 {
-		opt.Verify = DefaultVerify
+		a.opt.Verify = DefaultVerify
 	}
-	return res, c.verify(ctx, q, flows, opt, seen, &res)
+	return res, a.verify(ctx)
+}
+
+// An attempt is one Apply under way.
+type attempt struct {
+	c     *Installer
+	q     *Request
+	flows Flows
+	opt   ApplyOptions
+	seen  *newFlows
+	res   *model.NotrackResult
 }
 
 // DeleteCovered deletes the entries of the flows that rules cover, as Apply does.
@@ -106,33 +120,33 @@ func (n *newFlows) take() []ctnl.Target {
 
 // verify waits for packets and looks for leaks. Flows made by packets that were past our hook when the rule came are
 // deleted again and do not count.
-func (c *Conn) verify(ctx context.Context, q *Request, flows Flows, opt ApplyOptions, seen *newFlows, res *model.NotrackResult) error {
+func (a *attempt) verify(ctx context.Context) error {
 	if err := pause(ctx, settle); err != nil {
 		return err
 	}
-	if late := seen.take(); opt.Delete && len(late) > 0 {
-		if _, err := flows.Delete(ctx, late); err != nil {
+	if late := a.seen.take(); a.opt.Delete && len(late) > 0 {
+		if _, err := a.flows.Delete(ctx, late); err != nil {
 			return err
 		}
 	}
-	base, err := c.find(ctx, res.Rule.ID)
+	base, err := a.c.find(ctx, a.res.Rule.ID)
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(opt.Verify); ; {
-		r, err := c.find(ctx, res.Rule.ID)
+	for end := time.Now().Add(a.opt.Verify); ; {
+		r, err := a.c.find(ctx, a.res.Rule.ID)
 		if err != nil {
 			return err
 		}
-		res.Rule = r
-		res.Packets = r.Packets[0] + r.Packets[1]
-		fresh := seen.take()
-		if len(fresh) > 0 || r.Leaked > base.Leaked && c.blame(ctx, &r, flows, seen.cov, opt) {
-			return c.takeBack(ctx, q, len(fresh), r.Leaked-base.Leaked, res)
+		a.res.Rule = r
+		a.res.Packets = r.Packets[0] + r.Packets[1]
+		fresh := a.seen.take()
+		if len(fresh) > 0 || r.Leaked > base.Leaked && a.blame(ctx, &r) {
+			return a.takeBack(ctx, len(fresh), r.Leaked-base.Leaked)
 		}
-		passed := res.Packets - base.Packets[0] - base.Packets[1]
+		passed := a.res.Packets - base.Packets[0] - base.Packets[1]
 		if passed >= 4 || time.Now().After(end) {
-			res.Verified = passed > 0
+			a.res.Verified = passed > 0
 			return nil
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
@@ -142,20 +156,20 @@ func (c *Conn) verify(ctx context.Context, q *Request, flows Flows, opt ApplyOpt
 }
 
 // tracking reports whether connection tracking is active in the namespace.
-func (c *Conn) tracking() bool {
-	s, err := newSurvey(c.ns)
+func (c *Installer) tracking() bool {
+	s, err := dryrun.Open(c.ns)
 	if err != nil {
 		return false
 	}
-	defer s.close()
-	return s.active
+	defer s.Close()
+	return s.Tracking
 }
 
 // blame reports whether a leak is rule r's. Exact rules of one table share their leak counters; with another one beside,
 // the leak is r's if there are entries that it covers and that were deleted before.
-func (c *Conn) blame(ctx context.Context, r *model.NotrackRule, flows Flows, cov *coverer, opt ApplyOptions) bool {
-	rules, err := c.List(ctx)
-	if err != nil || !opt.Delete || len(cov.exact) == 0 {
+func (a *attempt) blame(ctx context.Context, r *model.NotrackRule) bool {
+	rules, err := a.c.List(ctx)
+	if err != nil || !a.opt.Delete || len(a.seen.cov.exact) == 0 {
 		return true
 	}
 	alone := true
@@ -165,8 +179,8 @@ func (c *Conn) blame(ctx context.Context, r *model.NotrackRule, flows Flows, cov
 	}
 	tracked := alone
 	if !alone {
-		_ = flows.Each(ctx, func(f *model.Flow) bool {
-			tracked = cov.covers(f)
+		_ = a.flows.Each(ctx, func(f *model.Flow) bool {
+			tracked = a.seen.cov.covers(f)
 			return !tracked
 		})
 	}
@@ -174,12 +188,13 @@ func (c *Conn) blame(ctx context.Context, r *model.NotrackRule, flows Flows, cov
 }
 
 // takeBack removes a rule that does not work and says why it does not.
-func (c *Conn) takeBack(ctx context.Context, q *Request, fresh int, leaked uint64, res *model.NotrackResult) error {
-	res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(q))
+func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error {
+	c := a.c
+	a.res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(a.q))
 	c.mu.Lock()
 	before := len(c.undo)
 	c.mu.Unlock()
-	if err := c.Remove(ctx, res.Rule.ID); err != nil && !errors.Is(err, ErrNoRule) {
+	if err := c.Remove(ctx, a.res.Rule.ID); err != nil && !errors.Is(err, ErrNoRule) {
 		return err
 	}
 	c.mu.Lock()
@@ -199,26 +214,22 @@ func evidence(leaked uint64, fresh int) string {
 }
 
 // cause looks for what defeats the rule.
-func (c *Conn) cause(q *Request) string {
-	s, err := newSurvey(c.ns)
+func (c *Installer) cause(q *Request) string {
+	s, err := dryrun.Open(c.ns)
 	if err != nil {
 		return "no cause found: " + err.Error()
 	}
-	defer s.close()
+	defer s.Close()
 	for i := range q.Rules {
-		for _, m := range s.zone(&q.Rules[i]) {
-			return "a rule puts them in a zone, which overrides NOTRACK: " + m.where
+		for _, m := range s.Zone(&q.Rules[i]) {
+			return "a rule puts them in a zone, which overrides NOTRACK: " + m.Where
 		}
 		if i >= maxProbes {
 			break
 		}
 	}
-	for i := range s.rs.chains {
-		for j := range s.rs.chains[i].rules {
-			if r := &s.rs.chains[i].rules[j]; r.has("flow_offload") {
-				return "a flowtable may bypass the rule: " + r.place()
-			}
-		}
+	if where := s.Offload(); where != "" {
+		return "a flowtable may bypass the rule: " + where
 	}
 	if c.be.name() != "nftables" {
 		return "another rule gave them an entry before the raw table"
@@ -227,7 +238,7 @@ func (c *Conn) cause(q *Request) string {
 }
 
 // find reads one rule back.
-func (c *Conn) find(ctx context.Context, id string) (model.NotrackRule, error) {
+func (c *Installer) find(ctx context.Context, id string) (model.NotrackRule, error) {
 	rules, err := c.List(ctx)
 	if err != nil {
 		return model.NotrackRule{}, err

@@ -2,7 +2,6 @@ package notrack
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
@@ -10,14 +9,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
 // Rules of ctview's can stand in more than one place at a time: a ctview that was told --backend iptables leaves some
-// in the raw table. Every Conn lists them all, and changes each where it stands.
+// in the raw table. Every Installer lists them all, and changes each where it stands.
 
 // backendOf returns the backend that a listed rule stands in.
-func (c *Conn) backendOf(r *model.NotrackRule) (backend, error) {
+func (c *Installer) backendOf(r *model.NotrackRule) (backend, error) {
 	if r.Backend == c.be.name() {
 		return c.be, nil
 	}
@@ -37,7 +37,7 @@ func (c *Conn) backendOf(r *model.NotrackRule) (backend, error) {
 
 // listAll lists the rules of every backend, oldest first. Nothing is run for those that are empty, and the nftables
 // ruleset, which can be large, is read once.
-func (c *Conn) listAll(ctx context.Context) (rules []model.NotrackRule, err error) {
+func (c *Installer) listAll(ctx context.Context) (rules []model.NotrackRule, err error) {
 	if n, ok := c.be.(*nft); ok {
 		rs, have, err := n.readInstalled()
 		if err != nil {
@@ -54,7 +54,7 @@ func (c *Conn) listAll(ctx context.Context) (rules []model.NotrackRule, err erro
 		}
 		rules = append(rules, more...)
 	}
-	if c.be.name() != "iptables-legacy" && (len(legacyTables(c.ns, false)) > 0 || len(legacyTables(c.ns, true)) > 0) {
+	if c.be.name() != "iptables-legacy" && (len(ruleset.LegacyTables(c.ns, false)) > 0 || len(ruleset.LegacyTables(c.ns, true)) > 0) {
 		if b, err := c.backendOf(&model.NotrackRule{Backend: "iptables-legacy"}); err == nil {
 			more, err := b.list(ctx)
 			if err != nil {
@@ -68,16 +68,16 @@ func (c *Conn) listAll(ctx context.Context) (rules []model.NotrackRule, err erro
 }
 
 // listNft lists what the nftables ruleset has of the backends other than own, an iptables: no program is run for it.
-func (c *Conn) listNft(own string) ([]model.NotrackRule, error) {
-	rd, err := dialConn(c.ns)
+func (c *Installer) listNft(own string) ([]model.NotrackRule, error) {
+	rd, err := ruleset.Dial(c.ns)
 	if err != nil {
 		return nil, err
 	}
 	defer rd.Close()
-	if _, err := rd.generation(); err != nil {
+	if _, err := rd.Generation(); err != nil {
 		return nil, nil // a kernel without nf_tables
 	}
-	rs, err := rd.readRuleset()
+	rs, err := rd.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (c *Conn) listNft(own string) ([]model.NotrackRule, error) {
 	if own != "iptables-nft" {
 		rules = rawRules(rs)
 	}
-	if own != "nftables" && slices.ContainsFunc(rs.tables, func(t nftTable) bool { return ours(&t) }) {
+	if own != "nftables" && slices.ContainsFunc(rs.Tables, func(t ruleset.Table) bool { return ruleset.Ours(&t) }) {
 		in, err := (&nft{ns: c.ns, rd: rd}).installed(rs)
 		if err != nil {
 			return nil, err
@@ -96,35 +96,35 @@ func (c *Conn) listNft(own string) ([]model.NotrackRule, error) {
 }
 
 // rawRules reads ctview's rules out of the tables that iptables-nft keeps.
-func rawRules(rs *ruleset) []model.NotrackRule {
+func rawRules(rs *ruleset.Ruleset) []model.NotrackRule {
 	at := map[string]int{}
 	var rules []model.NotrackRule
-	for i := range rs.chains {
-		c := &rs.chains[i]
-		if c.table != "raw" || c.family != unix.NFPROTO_IPV4 && c.family != unix.NFPROTO_IPV6 {
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		if c.Table != "raw" || c.Family != unix.NFPROTO_IPV4 && c.Family != unix.NFPROTO_IPV6 {
 			continue
 		}
-		for j := range c.rules {
-			r := &c.rules[j]
-			t, ok := parseTag(r.said())
-			stop := r.datestop()
+		for j := range c.Rules {
+			r := &c.Rules[j]
+			t, ok := ruleset.ParseTag(r.Said())
+			stop := r.Datestop()
 			left := time.Until(stop.Add(time.Second))
-			if !ok || !r.untracks() || !stop.IsZero() && left <= 0 {
+			if !ok || !r.Untracks() || !stop.IsZero() && left <= 0 {
 				continue
 			}
-			k, ok := at[t.id]
+			k, ok := at[t.ID]
 			if !ok {
 				k = len(rules)
-				at[t.id] = k
-				rules = append(rules, model.NotrackRule{ID: t.id, Backend: "iptables-nft", Table: "raw", Hooks: "prerouting output",
-					Keep: t.keep, Who: t.who, When: time.Unix(t.when, 0), Limited: !stop.IsZero(), Left: max(left, 0), Pending: t.trial != 0,
-					Owner: uint32(t.owner), Mine: t.owner == os.Getpid()})
+				at[t.ID] = k
+				rules = append(rules, model.NotrackRule{ID: t.ID, Backend: "iptables-nft", Table: "raw", Hooks: "prerouting output",
+					Keep: t.Keep, Who: t.Who, When: time.Unix(t.When, 0), Limited: !stop.IsZero(), Left: max(left, 0), Pending: t.Trial != 0,
+					Owner: uint32(t.Owner), Mine: t.Owner == os.Getpid()})
 			}
 			x := &rules[k]
-			pk, by, _ := r.counterOf()
-			x.Packets[t.dir] += pk
-			x.Bytes[t.dir] += by
-			if m, err := model.ParseRule(t.rule); err == nil && !slices.Contains(x.Rules, m) {
+			pk, by, _ := r.CounterOf()
+			x.Packets[t.Dir] += pk
+			x.Bytes[t.Dir] += by
+			if m, err := model.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
 				x.Rules = append(x.Rules, m)
 			}
 		}
@@ -132,22 +132,8 @@ func rawRules(rs *ruleset) []model.NotrackRule {
 	return rules
 }
 
-// datestop returns the end that the xtables match time has (struct xt_time_info.date_stop), zero for none.
-func (r *nftRule) datestop() time.Time {
-	for i := range r.exprs {
-		x := &r.exprs[i]
-		if x.name != "match" || xtName(*x) != "time" {
-			continue
-		}
-		if info := attr(x.data, unix.NFTA_MATCH_INFO); len(info) >= 8 {
-			return time.Unix(int64(binary.NativeEndian.Uint32(info[4:])), 0)
-		}
-	}
-	return time.Time{}
-}
-
 // byBackend sorts ids by the backend that has them, and returns their rules. An id that nobody has is an error.
-func (c *Conn) byBackend(ctx context.Context, ids []string) (map[backend][]string, []model.NotrackRule, error) {
+func (c *Installer) byBackend(ctx context.Context, ids []string) (map[backend][]string, []model.NotrackRule, error) {
 	rules, err := c.listAll(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -168,3 +154,6 @@ func (c *Conn) byBackend(ctx context.Context, ids []string) (map[backend][]strin
 	}
 	return out, have, nil
 }
+
+// Others returns the NOTRACK rules of the namespace that no ctview made. It changes and creates nothing.
+func (c *Installer) Others(context.Context) ([]model.ForeignRule, error) { return ruleset.Others(c.ns) }

@@ -17,8 +17,9 @@ type Flows interface {
 	Each(ctx context.Context, fn func(*model.Flow) bool) error
 	// Delete deletes entries.
 	Delete(ctx context.Context, targets []ctnl.Target) (ctnl.DeleteResult, error)
-	// Watch calls fn for new flows from now on, on a goroutine of its own, until stop is called. The event is reused.
-	Watch(ctx context.Context, fn func(*model.Event)) (stop func(), err error)
+	// Watch calls fn for new flows from now on, on a goroutine of its own, until stop is called; stop
+	// tells why the watch ended before that, if it did. The event is reused.
+	Watch(ctx context.Context, fn func(*model.Event)) (stop func() error, err error)
 }
 
 // KernelFlows returns the flows of a namespace as the kernel tells them, by dump.
@@ -49,21 +50,21 @@ func (k kernelFlows) Delete(ctx context.Context, targets []ctnl.Target) (ctnl.De
 	return kern.DeleteMany(ctx, targets, nil)
 }
 
-func (k kernelFlows) Watch(ctx context.Context, fn func(*model.Event)) (func(), error) {
+func (k kernelFlows) Watch(ctx context.Context, fn func(*model.Event)) (func() error, error) {
 	w, err := ctnl.Watch(k.ns, ctnl.WatchOptions{Groups: []netfilter.NetlinkGroup{netfilter.GroupCTNew}, RcvBuf: 4 << 20})
 	if err != nil {
 		return nil, fmt.Errorf("notrack: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = w.Run(ctx, newSink(fn))
-	}()
-	return func() {
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx, newSink(fn)) }()
+	return func() error {
 		cancel()
-		<-done
-		_ = w.Close()
+		err := <-ended
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, w.Close())
 	}, nil
 }
 

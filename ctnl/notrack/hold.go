@@ -18,7 +18,7 @@ const (
 
 // Hold keeps the confirmed rules of this session alive until ctx ends and returns its error, or why they are gone.
 // Where the session's table belongs to the process (nftables since Linux 5.12) there is nothing to do.
-func (c *Conn) Hold(ctx context.Context) error {
+func (c *Installer) Hold(ctx context.Context) error {
 	t := time.NewTicker(beat)
 	defer t.Stop()
 	for {

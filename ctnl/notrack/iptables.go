@@ -10,21 +10,22 @@ import (
 	"strings"
 	"time"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
 // iptables keeps rules in the raw table with "-j CT --notrack". Comments carry what set elements carry in nftables;
 // "-m time --datestop" makes a rule stop matching by itself, to the second, by the wall clock.
 type iptables struct {
-	ns      Namespace
+	ns      ruleset.Namespace
 	variant string // "iptables-nft" or "iptables-legacy"
 	prog    string // "iptables", "iptables-nft", …: what -restore and -save are appended to
 }
 
 // pickIptables finds the programs. Asking for their version touches no table.
-func pickIptables(ns Namespace, want string) (backend, string, error) {
+func pickIptables(ns ruleset.Namespace, want string) (backend, string, error) {
 	b := &iptables{ns: ns, prog: want, variant: want}
-	out, err := run(context.Background(), ns, nil, want+"-restore", "-V")
+	out, err := ruleset.Run(context.Background(), ns, nil, want+"-restore", "-V")
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, "", fmt.Errorf("notrack: %w: %s-restore is not installed", ErrNoBackend, want)
 	}
@@ -70,7 +71,7 @@ func expiry(life time.Duration) time.Time { return time.Now().Add(life).UTC().Tr
 const stampForm = "2006-01-02T15:04:05"
 
 // extra writes the options that every rule of ctview's has; life 0 is for ever.
-func extra(t tag, life time.Duration) string {
+func extra(t ruleset.Tag, life time.Duration) string {
 	s := ""
 	if life > 0 {
 		s = " -m time --datestop " + expiry(life).Format(stampForm)
@@ -82,9 +83,9 @@ func extra(t tag, life time.Duration) string {
 func (b *iptables) lines(g *group, f model.Family, life time.Duration) []string {
 	var out []string
 	for _, r := range g.rules {
-		for dir, d := range directions(&r) {
+		for dir, d := range r.Directions() {
 			d.OneWay = true
-			x := extra(tag{id: g.id, dir: dir, rule: r.String(), meta: g.meta}, life)
+			x := extra(ruleset.Tag{ID: g.id, Dir: dir, Rule: r.String(), Meta: g.Meta}, life)
 			for _, l := range xtLines(&d, f, x) {
 				if strings.HasPrefix(l, "-A PREROUTING") && d.Iface == "" {
 					// What comes from the loopback interface went through OUTPUT before.
@@ -116,7 +117,7 @@ func (b *iptables) restore(ctx context.Context, f model.Family, lines []string) 
 	if b.variant == "iptables-legacy" {
 		args = append(args, "-w", "5")
 	}
-	_, err := run(ctx, b.ns, []byte("*raw\n"+strings.Join(lines, "\n")+"\nCOMMIT\n"), b.tool(f, "restore"), args...)
+	_, err := ruleset.Run(ctx, b.ns, []byte("*raw\n"+strings.Join(lines, "\n")+"\nCOMMIT\n"), b.tool(f, "restore"), args...)
 	if err != nil {
 		return fmt.Errorf("notrack: %w", err)
 	}
@@ -165,10 +166,10 @@ func (b *iptables) drop(ctx context.Context, f model.Family, id string) error {
 }
 
 // deletions turns lines of iptables-save into deletions by exact specification.
-func deletions(rules []xtRule) []string {
+func deletions(rules []ruleset.XTRule) []string {
 	var out []string
 	for i := range rules {
-		out = append(out, "-D"+strings.TrimPrefix(rules[i].line, "-A"))
+		out = append(out, "-D"+strings.TrimPrefix(rules[i].Line, "-A"))
 	}
 	return out
 }
@@ -176,9 +177,9 @@ func deletions(rules []xtRule) []string {
 // xtInstalled is what stands in the raw tables.
 type xtInstalled struct {
 	rules []model.NotrackRule
-	lines map[string]map[model.Family][]xtRule // by id
-	tags  map[string]tag
-	dead  map[model.Family][]xtRule // expired
+	lines map[string]map[model.Family][]ruleset.XTRule // by id
+	tags  map[string]ruleset.Tag
+	dead  map[model.Family][]ruleset.XTRule // expired
 }
 
 func (in *xtInstalled) find(id string) *model.NotrackRule {
@@ -192,17 +193,17 @@ func (in *xtInstalled) find(id string) *model.NotrackRule {
 
 // read lists ctview's rules. The legacy programs are run only where a raw table exists: they would create it.
 func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
-	in := &xtInstalled{lines: map[string]map[model.Family][]xtRule{}, tags: map[string]tag{}, dead: map[model.Family][]xtRule{}}
+	in := &xtInstalled{lines: map[string]map[model.Family][]ruleset.XTRule{}, tags: map[string]ruleset.Tag{}, dead: map[model.Family][]ruleset.XTRule{}}
 	at := map[string]int{}
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		if b.variant == "iptables-legacy" && !slices.Contains(legacyTables(b.ns, f == model.IPv6), "raw") {
+		if b.variant == "iptables-legacy" && !slices.Contains(ruleset.LegacyTables(b.ns, f == model.IPv6), "raw") {
 			continue
 		}
-		out, err := run(ctx, b.ns, nil, b.tool(f, "save"), "-c", "-t", "raw")
+		out, err := ruleset.Run(ctx, b.ns, nil, b.tool(f, "save"), "-c", "-t", "raw")
 		if err != nil {
 			return nil, fmt.Errorf("notrack: %w", err)
 		}
-		rules, _ := parseSave(string(out), f == model.IPv6)
+		rules, _ := ruleset.ParseSave(string(out), f == model.IPv6)
 		for _, r := range rules {
 			b.readRule(in, at, f, r)
 		}
@@ -211,44 +212,36 @@ func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
 	return in, nil
 }
 
-func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, r xtRule) {
-	t, ok := parseTag(r.option("--comment"))
-	if !ok || !r.notrack() {
+func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, r ruleset.XTRule) {
+	t, ok := ruleset.ParseTag(r.Option("--comment"))
+	if !ok || !r.Notrack() {
 		return
 	}
 	var left time.Duration
-	stop := r.option("--datestop")
+	stop := r.Option("--datestop")
 	if end, err := time.Parse(stampForm, stop); stop != "" && err == nil {
 		if left = time.Until(end.Add(time.Second)); left <= 0 {
 			in.dead[f] = append(in.dead[f], r)
 			return
 		}
 	}
-	i, ok := at[t.id]
+	i, ok := at[t.ID]
 	if !ok {
 		i = len(in.rules)
-		at[t.id] = i
-		in.rules = append(in.rules, model.NotrackRule{ID: t.id, Backend: b.variant, Table: "raw", Hooks: "prerouting output",
-			Keep: t.keep, Who: t.who, When: time.Unix(t.when, 0), Limited: stop != "", Left: left, Pending: t.trial != 0,
-			Owner: uint32(t.owner), Mine: t.owner == os.Getpid()})
-		in.lines[t.id] = map[model.Family][]xtRule{}
-		in.tags[t.id] = t
+		at[t.ID] = i
+		in.rules = append(in.rules, model.NotrackRule{ID: t.ID, Backend: b.variant, Table: "raw", Hooks: "prerouting output",
+			Keep: t.Keep, Who: t.Who, When: time.Unix(t.When, 0), Limited: stop != "", Left: left, Pending: t.Trial != 0,
+			Owner: uint32(t.Owner), Mine: t.Owner == os.Getpid()})
+		in.lines[t.ID] = map[model.Family][]ruleset.XTRule{}
+		in.tags[t.ID] = t
 	}
-	in.lines[t.id][f] = append(in.lines[t.id][f], r)
+	in.lines[t.ID][f] = append(in.lines[t.ID][f], r)
 	x := &in.rules[i]
-	x.Packets[t.dir] += r.pk
-	x.Bytes[t.dir] += r.by
-	if m, err := model.ParseRule(t.rule); err == nil && !slices.Contains(x.Rules, m) {
+	x.Packets[t.Dir] += r.Packets
+	x.Bytes[t.Dir] += r.Bytes
+	if m, err := model.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
 		x.Rules = append(x.Rules, m)
 	}
-}
-
-// option returns the word after an option, "" if it is not there.
-func (r *xtRule) option(name string) string {
-	if i := slices.Index(r.args, name); i >= 0 && i+1 < len(r.args) {
-		return r.args[i+1]
-	}
-	return ""
 }
 
 func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {
@@ -261,15 +254,15 @@ func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {
 
 // extend replaces the rules of an id by the same with another end; their counters begin anew.
 func (b *iptables) extend(ctx context.Context, id string, life time.Duration) error {
-	return b.replace(ctx, id, life, func(*meta) {})
+	return b.replace(ctx, id, life, func(*ruleset.Meta) {})
 }
 
 // share takes the mark of the session off a rule.
 func (b *iptables) share(ctx context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error {
-	return b.replace(ctx, r.ID, life, func(m *meta) { m.owner, m.keep = 0, keep })
+	return b.replace(ctx, r.ID, life, func(m *ruleset.Meta) { m.Owner, m.Keep = 0, keep })
 }
 
-func (b *iptables) replace(ctx context.Context, id string, life time.Duration, change func(*meta)) error {
+func (b *iptables) replace(ctx context.Context, id string, life time.Duration, change func(*ruleset.Meta)) error {
 	in, err := b.read(ctx)
 	if err != nil {
 		return err
@@ -278,9 +271,9 @@ func (b *iptables) replace(ctx context.Context, id string, life time.Duration, c
 	if r == nil {
 		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 	}
-	g := &group{id: id, rules: r.Rules, life: life, meta: in.tags[id].meta}
-	g.trial = 0 // confirmed
-	change(&g.meta)
+	g := &group{id: id, rules: r.Rules, life: life, Meta: in.tags[id].Meta}
+	g.Trial = 0 // confirmed
+	change(&g.Meta)
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
 		if len(in.lines[id][f]) == 0 {
 			continue

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctview/ctnl/lab"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -83,7 +84,7 @@ func xtProg(variant, fam string) string {
 }
 
 // expires lets a rule run out.
-func expires(t *testing.T, n *triple, c *Conn) {
+func expires(t *testing.T, n *triple, c *Installer) {
 	t.Helper()
 	p := traffic(t, n.client, n.server, "udp4", "10.1.0.2:4002", "10.2.0.2:5002")
 	_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > 10.2.0.2:5002")}, Trial: time.Second})
@@ -129,8 +130,8 @@ func TestDetectCreatesNothing(t *testing.T) {
 // tables lists what tables there are, of both kinds, without making any.
 func tables(t *testing.T, ns *lab.NS) string {
 	t.Helper()
-	return strings.TrimSpace(tool(t, ns, "nft", "list", "tables") + readIn(ns, "/proc/thread-self/net/ip_tables_names") +
-		readIn(ns, "/proc/thread-self/net/ip6_tables_names"))
+	return strings.TrimSpace(tool(t, ns, "nft", "list", "tables") + ruleset.ReadIn(ns, "/proc/thread-self/net/ip_tables_names") +
+		ruleset.ReadIn(ns, "/proc/thread-self/net/ip6_tables_names"))
 }
 
 // TestEveryBackendListed installs rules through three backends and lists, confirms and removes them through each.

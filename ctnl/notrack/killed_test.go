@@ -129,7 +129,7 @@ func holder(t *testing.T, ns *lab.NS, be string) *lab.Cmd {
 const many = 2000
 
 // installMany installs rules again and again, saying so before each time.
-func installMany(c *Conn) error {
+func installMany(c *Installer) error {
 	var rules []model.Rule
 	for i := range many {
 		r, err := model.ParseRule(fmt.Sprintf("tcp 10.0.0.1:%d > 10.0.0.2:80", 1000+i))

@@ -77,7 +77,7 @@ const ctState = `table inet user {
 }
 `
 
-func open(t *testing.T, ns *lab.NS, backend string) *Conn {
+func open(t *testing.T, ns *lab.NS, backend string) *Installer {
 	t.Helper()
 	c, err := Open(ns, Options{Backend: backend, Who: "tester"})
 	must(t, err)

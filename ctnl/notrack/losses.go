@@ -10,6 +10,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -25,7 +26,7 @@ const poll = 2 * time.Second
 // WatchLosses calls fn when rules of ctview's are gone that neither expired nor were removed by this process: somebody
 // deleted them, flushed the ruleset or restarted a firewall. The kernel tells who did it, but for legacy iptables. It
 // runs until ctx ends. ready, if not nil, is closed when the watch has begun.
-func (c *Conn) WatchLosses(ctx context.Context, ready chan<- struct{}, fn func(model.NotrackLoss)) error {
+func (c *Installer) WatchLosses(ctx context.Context, ready chan<- struct{}, fn func(model.NotrackLoss)) error {
 	var nl *netlink.Conn
 	err := c.ns.Do(func() (err error) {
 		if nl, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); err != nil {
@@ -34,7 +35,7 @@ func (c *Conn) WatchLosses(ctx context.Context, ready chan<- struct{}, fn func(m
 		return nl.JoinGroup(groupNFTables)
 	})
 	if err != nil {
-		return wrap("watch the ruleset", err)
+		return ruleset.Wrap("watch the ruleset", err)
 	}
 	defer func() { _ = nl.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = nl.SetReadDeadline(time.Unix(1, 0)) })
@@ -61,7 +62,7 @@ func (c *Conn) WatchLosses(ctx context.Context, ready chan<- struct{}, fn func(m
 			}
 			continue
 		case err != nil:
-			return wrap("watch the ruleset", err)
+			return ruleset.Wrap("watch the ruleset", err)
 		}
 		for i := range ms {
 			if err := w.message(ctx, &ms[i]); err != nil {
@@ -74,7 +75,7 @@ func (c *Conn) WatchLosses(ctx context.Context, ready chan<- struct{}, fn func(m
 
 // A lossWatch compares what stands with what stood.
 type lossWatch struct {
-	c       *Conn
+	c       *Installer
 	fn      func(model.NotrackLoss)
 	known   []model.NotrackRule
 	at      time.Time // when known was read
@@ -89,16 +90,16 @@ func (w *lossWatch) message(ctx context.Context, m *netlink.Message) error {
 	switch int(m.Header.Type & 0xff) {
 	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET, unix.NFT_MSG_DELSETELEM:
 		// The first attribute of each is the table's name.
-		name := cstr(attr(m.Data[4:], 1))
-		t := nftTable{family: m.Data[0], name: name}
-		w.touched = w.touched || ours(&t) || name == "raw"
+		name := ruleset.CString(ruleset.Attr(m.Data[4:], 1))
+		t := ruleset.Table{Family: m.Data[0], Name: name}
+		w.touched = w.touched || ruleset.Ours(&t) || name == "raw"
 	case unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_NEWRULE, unix.NFT_MSG_NEWSET:
-		t := nftTable{family: m.Data[0], name: cstr(attr(m.Data[4:], 1))}
-		w.touched = w.touched || ours(&t) || t.name == "raw" // ours or another's: what stands has changed
+		t := ruleset.Table{Family: m.Data[0], Name: ruleset.CString(ruleset.Attr(m.Data[4:], 1))}
+		w.touched = w.touched || ruleset.Ours(&t) || t.Name == "raw" // ours or another's: what stands has changed
 	case unix.NFT_MSG_NEWGEN:
 		if w.touched {
 			w.touched = false
-			return w.look(ctx, be32(attr(m.Data[4:], nftaGenProcPID)), cstr(attr(m.Data[4:], nftaGenProcName)))
+			return w.look(ctx, ruleset.U32(ruleset.Attr(m.Data[4:], nftaGenProcPID)), ruleset.CString(ruleset.Attr(m.Data[4:], nftaGenProcName)))
 		}
 	}
 	return nil
@@ -129,8 +130,8 @@ func (w *lossWatch) look(ctx context.Context, pid uint32, name string) error {
 	return nil
 }
 
-// took reports whether this Conn removed the rule itself, and forgets it.
-func (c *Conn) took(id string) bool {
+// took reports whether this Installer removed the rule itself, and forgets it.
+func (c *Installer) took(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.taken, id)

@@ -2,6 +2,7 @@ package notrack
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestLosses(t *testing.T) {
 				must(t, err)
 				return r
 			}
-			add("tcp 10.0.0.9:1 > 10.0.0.2:3", time.Second) // expires
+			short := add("tcp 10.0.0.9:1 > 10.0.0.2:3", 3*time.Second)
 			own := add("tcp 10.0.0.1:1 > 10.0.0.2:2", time.Minute)
 			theirs := add("tcp 10.0.0.1:1 > 10.0.0.2:3", time.Minute)
 			wctx, cancel := context.WithCancel(ctx(t))
@@ -40,7 +41,7 @@ func TestLosses(t *testing.T) {
 			go func() { done <- c.WatchLosses(wctx, ready, func(l model.NotrackLoss) { got <- l }) }()
 			<-ready
 			must(t, c.Remove(ctx(t), own.ID))
-			time.Sleep(1500 * time.Millisecond) // the first one expires
+			eventually(t, "the first one expires", func() bool { _, err := c.find(ctx(t), short.ID); return errors.Is(err, ErrNoRule) })
 			tool(t, ns, tt.cmd...)
 			l := <-got
 			if len(l.Rules) != 1 || l.Rules[0].ID != theirs.ID || !strings.HasPrefix(l.Name, tt.who) || (l.PID == 0) != (tt.who == "") {

@@ -12,18 +12,14 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
-)
-
-const (
-	tableName     = "ctview"  // shared by every ctview: rules that outlive the program
-	sessionPrefix = "ctview-" // and the PID: rules that end with it
 )
 
 // nft is the nftables backend.
 type nft struct {
-	ns Namespace
-	rd *conn
+	ns ruleset.Namespace
+	rd *ruleset.Reader
 	s  *session // nil until the first rule of the session
 }
 
@@ -62,7 +58,7 @@ func (n *nft) dial() (c *nftables.Conn, raw *netlink.Conn, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, nil, wrap("open nftables", err)
+		return nil, nil, ruleset.Wrap("open nftables", err)
 	}
 	// A thousand elements are 150 kB in one send, and every message of a batch is acknowledged. Best effort.
 	_ = raw.SetWriteBuffer(16 << 20)
@@ -79,12 +75,12 @@ func (n *nft) openSession() error {
 	if err != nil {
 		return err
 	}
-	s := &session{c: c, raw: raw, table: fmt.Sprint(sessionPrefix, os.Getpid()), owned: true}
-	err = newTable(raw, s.table, nftTableFOwner)
+	s := &session{c: c, raw: raw, table: fmt.Sprint(ruleset.SessionPrefix, os.Getpid()), owned: true}
+	err = newTable(raw, s.table, ruleset.TableFOwner)
 	for i := 2; errors.Is(err, unix.EPERM) && i < 100 || errors.Is(err, unix.EEXIST); i++ {
-		// A second Conn of this process, or the same PID in another PID namespace, has that name.
-		s.table = fmt.Sprintf("%s%d.%d", sessionPrefix, os.Getpid(), i)
-		err = newTable(raw, s.table, nftTableFOwner)
+		// A second Installer of this process, or the same PID in another PID namespace, has that name.
+		s.table = fmt.Sprintf("%s%d.%d", ruleset.SessionPrefix, os.Getpid(), i)
+		err = newTable(raw, s.table, ruleset.TableFOwner)
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // before 5.12
 		s.owned = false
@@ -92,7 +88,7 @@ func (n *nft) openSession() error {
 	}
 	if err != nil {
 		_ = c.CloseLasting()
-		return wrap("make the session's table", err)
+		return ruleset.Wrap("make the session's table", err)
 	}
 	n.s = s
 	return nil
@@ -100,7 +96,7 @@ func (n *nft) openSession() error {
 
 // newTable sends NFT_MSG_NEWTABLE with flags in a batch of its own.
 func newTable(raw *netlink.Conn, name string, flags uint32) error {
-	return batch(raw, unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, nil, strAttr(unix.NFTA_TABLE_NAME, name),
+	return batch(raw, unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, nil, ruleset.StringAttr(unix.NFTA_TABLE_NAME, name),
 		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: beBytes(flags)})
 }
 
@@ -115,7 +111,7 @@ func batch(raw *netlink.Conn, msg int, flags netlink.HeaderFlags, gen *uint32, a
 	}
 	edge := func(typ int) netlink.Message {
 		return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(typ), Flags: netlink.Request},
-			Data: nfgen(0, unix.NFNL_SUBSYS_NFTABLES)}
+			Data: ruleset.NFGen(0, unix.NFNL_SUBSYS_NFTABLES)}
 	}
 	begin := edge(unix.NFNL_MSG_BATCH_BEGIN)
 	if gen != nil {
@@ -126,12 +122,12 @@ func batch(raw *netlink.Conn, msg int, flags netlink.HeaderFlags, gen *uint32, a
 		begin.Data = append(begin.Data, b...)
 	}
 	_, err = raw.SendMessages([]netlink.Message{begin, {
-		Header: netlink.Header{Type: nftType(msg), Flags: netlink.Request | netlink.Acknowledge | flags},
-		Data:   append(nfgen(unix.NFPROTO_INET, 0), body...)}, edge(unix.NFNL_MSG_BATCH_END)})
+		Header: netlink.Header{Type: ruleset.MsgType(msg), Flags: netlink.Request | netlink.Acknowledge | flags},
+		Data:   append(ruleset.NFGen(unix.NFPROTO_INET, 0), body...)}, edge(unix.NFNL_MSG_BATCH_END)})
 	if err != nil {
 		return err
 	}
-	_ = raw.SetReadDeadline(time.Now().Add(requestTimeout))
+	_ = raw.SetReadDeadline(time.Now().Add(ruleset.RequestTimeout))
 	defer func() { _ = raw.SetReadDeadline(time.Time{}) }()
 	_, err = raw.Receive()
 	return err
@@ -157,7 +153,7 @@ func (n *nft) target(session bool) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	return target{c, tableName, func() { _ = c.CloseLasting() }}, nil
+	return target{c, ruleset.TableName, func() { _ = c.CloseLasting() }}, nil
 }
 
 // reach returns the target for changing an existing table.
@@ -165,17 +161,11 @@ func (n *nft) reach(table string) (target, error) {
 	switch {
 	case n.s != nil && table == n.s.table:
 		return n.target(true)
-	case table == tableName:
+	case table == ruleset.TableName:
 		return n.target(false)
 	}
 	return target{}, fmt.Errorf("notrack: table inet %s belongs to another ctview (pid %s): %w", table,
-		strings.TrimPrefix(table, sessionPrefix), ErrNotOurs)
-}
-
-// ours reports whether a table's name is one of ctview's.
-func ours(t *nftTable) bool {
-	return t.family == unix.NFPROTO_INET && (t.name == tableName || strings.HasPrefix(t.name, sessionPrefix) &&
-		strings.Trim(t.name[len(sessionPrefix):], "0123456789.") == "")
+		strings.TrimPrefix(table, ruleset.SessionPrefix), ErrNotOurs)
 }
 
 // attempts bounds how often a change is tried again after somebody else changed the same table in between.
@@ -193,7 +183,7 @@ func (n *nft) add(ctx context.Context, g *group) error {
 }
 
 func (n *nft) addOnce(g *group) error {
-	rs, err := n.rd.readRuleset()
+	rs, err := n.rd.Read()
 	if err != nil {
 		return err
 	}
@@ -204,19 +194,19 @@ func (n *nft) addOnce(g *group) error {
 	if r := have.find(g.id); r != nil {
 		return fmt.Errorf("notrack: rule %s (%s): %w", g.id, r.Text(), ErrExists)
 	}
-	tgt, err := n.target(g.keep == model.KeepSession)
+	tgt, err := n.target(g.Keep == model.KeepSession)
 	if err != nil {
 		return err
 	}
 	defer tgt.done()
 	b := newBuilder(tgt, rs)
-	if err := b.skeleton(active(rs, n.ns)); err != nil {
+	if err := b.skeleton(ruleset.Tracking(rs, n.ns)); err != nil {
 		return err
 	}
 	if err := b.group(g, have.keys[tgt.table]); err != nil {
 		return err
 	}
-	return wrap("add", b.flush())
+	return ruleset.Wrap("add", b.flush())
 }
 
 func (n *nft) extend(_ context.Context, id string, life time.Duration) error {
@@ -247,7 +237,7 @@ func (n *nft) extendOnce(id string, life time.Duration) error {
 	}
 	defer tgt.done()
 	if err := putElements(tgt, es, life, false); err != nil {
-		return wrap("extend", err)
+		return ruleset.Wrap("extend", err)
 	}
 	if _, have, err = n.readInstalled(); err != nil {
 		return err
@@ -255,7 +245,7 @@ func (n *nft) extendOnce(id string, life time.Duration) error {
 	if _, now := have.elements(id); extended(now, life) {
 		return nil
 	}
-	return wrap("extend", putElements(tgt, es, life, true))
+	return ruleset.Wrap("extend", putElements(tgt, es, life, true))
 }
 
 // jitter is by how much a time-out read back can differ from what was written: the kernel keeps jiffies.
@@ -264,7 +254,7 @@ const jitter = 50 * time.Millisecond
 // extended reports whether every element got the life asked for.
 func extended(es []elemAt, life time.Duration) bool {
 	for _, e := range es {
-		if life == 0 && e.timeout != 0 || life != 0 && ((e.timeout-life).Abs() > jitter || e.left < life-5*time.Second) {
+		if life == 0 && e.Timeout != 0 || life != 0 && ((e.Timeout-life).Abs() > jitter || e.Left < life-5*time.Second) {
 			return false
 		}
 	}
@@ -294,21 +284,21 @@ func (n *nft) shareOnce(r *model.NotrackRule, keep model.Keep, life time.Duratio
 	}
 	defer tgt.done()
 	b := newBuilder(tgt, rs)
-	if err := b.skeleton(active(rs, n.ns)); err != nil {
+	if err := b.skeleton(ruleset.Tracking(rs, n.ns)); err != nil {
 		return err
 	}
-	g := &group{id: r.ID, rules: r.Rules, life: life, meta: meta{who: r.Who, when: r.When.Unix(), keep: keep}}
+	g := &group{id: r.ID, rules: r.Rules, life: life, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Keep: keep}}
 	if err := b.group(g, have.keys[tgt.table]); err != nil {
 		return err
 	}
 	if err := b.flush(); err != nil {
-		return wrap("keep", err)
+		return ruleset.Wrap("keep", err)
 	}
 	own, err := n.target(true)
 	if err != nil {
 		return err
 	}
-	return wrap("keep", removeFrom(own, rs, have, []string{r.ID}))
+	return ruleset.Wrap("keep", removeFrom(own, rs, have, []string{r.ID}))
 }
 
 func (n *nft) remove(_ context.Context, ids []string) error {
@@ -344,7 +334,7 @@ func (n *nft) removeOnce(ids []string) error {
 		err = removeFrom(tgt, rs, have, ids)
 		tgt.done()
 		if err != nil {
-			return wrap("remove", err)
+			return ruleset.Wrap("remove", err)
 		}
 	}
 	return nil
@@ -358,11 +348,24 @@ func (n *nft) list(context.Context) ([]model.NotrackRule, error) {
 	return have.rules, nil
 }
 
-func (n *nft) readInstalled() (*ruleset, *installed, error) {
-	rs, err := n.rd.readRuleset()
+func (n *nft) readInstalled() (*ruleset.Ruleset, *installed, error) {
+	rs, err := n.rd.Read()
 	if err != nil {
 		return nil, nil, err
 	}
 	have, err := n.installed(rs)
 	return rs, have, err
+}
+
+// OwnTable makes a table of family inet that belongs to the netlink socket raw and goes with it (NFT_TABLE_F_OWNER,
+// Linux 5.12).
+func OwnTable(raw *netlink.Conn, name string) error {
+	err := newTable(raw, name, ruleset.TableFOwner)
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("notrack: table %s: %w", name, ErrExists)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("notrack: table %s: this kernel cannot tie a table to a program (Linux 5.12 can): %w", name, err)
+	}
+	return ruleset.Wrap("make table "+name, err)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -47,12 +48,12 @@ var (
 type builder struct {
 	target
 	t      *nftables.Table
-	rs     *ruleset
+	rs     *ruleset.Ruleset
 	verify bool // the leak counters are there, or being made
 	made   bool // the skeleton was there
 }
 
-func newBuilder(tgt target, rs *ruleset) *builder {
+func newBuilder(tgt target, rs *ruleset.Ruleset) *builder {
 	return &builder{target: tgt, rs: rs, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
 }
 
@@ -62,16 +63,16 @@ func (b *builder) flush() error { return b.c.Flush() }
 func (b *builder) skeleton(active bool) error {
 	have := map[string]bool{}
 	exists := false
-	for i := range b.rs.tables {
-		exists = exists || ours(&b.rs.tables[i]) && b.rs.tables[i].name == b.table
+	for i := range b.rs.Tables {
+		exists = exists || ruleset.Ours(&b.rs.Tables[i]) && b.rs.Tables[i].Name == b.table
 	}
-	for i := range b.rs.chains {
-		c := &b.rs.chains[i]
-		if c.family != unix.NFPROTO_INET || c.table != b.table {
+	for i := range b.rs.Chains {
+		c := &b.rs.Chains[i]
+		if c.Family != unix.NFPROTO_INET || c.Table != b.table {
 			continue
 		}
-		have[c.name] = true
-		if c.name == "pre" && (len(c.rules) == 0 || c.rules[0].comment != version) {
+		have[c.Name] = true
+		if c.Name == "pre" && (len(c.Rules) == 0 || c.Rules[0].Comment != ruleset.Version) {
 			return fmt.Errorf("notrack: table inet %s was not made by this version of ctview: remove it with \"nft delete table inet %s\"",
 				b.table, b.table)
 		}
@@ -119,13 +120,13 @@ func (b *builder) chain(ch ctviewChain) {
 	if ch.pre {
 		// What comes from the loopback interface went through output before and carries its state already. Matching it
 		// here would change nothing and count it twice.
-		b.rule(c, version, []expr.Any{
+		b.rule(c, ruleset.Version, []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint16(unix.ARPHRD_LOOPBACK)},
 			&expr.Verdict{Kind: expr.VerdictAccept}})
 	}
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		b.rule(c, version, ch.wrap(flowLookup(b.flowSet(f).Name, f)))
+		b.rule(c, ruleset.Version, ch.wrap(flowLookup(b.flowSet(f).Name, f)))
 	}
 }
 
@@ -209,7 +210,7 @@ func (b *builder) group(g *group, have map[string]string) error {
 		o, p := r.Tuples()
 		for dir, t := range [...]model.Tuple{o, p} {
 			k := flowKey(&t)
-			if dir == dirReply && r.OneWay || seen[string(k)] {
+			if dir == ruleset.DirReply && r.OneWay || seen[string(k)] {
 				continue
 			}
 			if id, ok := have[string(k)]; ok {
@@ -218,7 +219,7 @@ func (b *builder) group(g *group, have map[string]string) error {
 			}
 			seen[string(k)] = true
 			elems[t.Family] = append(elems[t.Family], nftables.SetElement{Key: k, Timeout: g.life,
-				Comment: tag{id: g.id, dir: dir, meta: g.meta}.String()})
+				Comment: ruleset.Tag{ID: g.id, Dir: dir, Meta: g.Meta}.String()})
 		}
 	}
 	if len(seen) == 0 && len(wide) == 0 {
@@ -257,7 +258,7 @@ func (b *builder) wide(g *group, rules []model.Rule) error {
 	set := b.latch(g.id)
 	var es []nftables.SetElement
 	for f := range fams {
-		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: g.life, Comment: tag{id: g.id, meta: g.meta}.String()})
+		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: g.life, Comment: ruleset.Tag{ID: g.id, Meta: g.Meta}.String()})
 	}
 	if err := b.c.AddSet(set, es); err != nil {
 		return fmt.Errorf("notrack: %w", err)
@@ -277,10 +278,10 @@ func (b *builder) wide(g *group, rules []model.Rule) error {
 // wideRule adds a rule, and that of its answers, to one chain.
 func (b *builder) wideRule(c *nftables.Chain, ch ctviewChain, set, id string, r *model.Rule) {
 	if r.Iface == "" || ch.pre { // no packet has come in where output runs
-		b.rule(c, tag{id: id, rule: r.String()}.String(), ch.wrap(wideMatch(set, r)))
+		b.rule(c, ruleset.Tag{ID: id, Rule: r.String()}.String(), ch.wrap(wideMatch(set, r)))
 	}
 	if !r.OneWay {
 		rev := r.Reverse()
-		b.rule(c, tag{id: id, dir: dirReply, rule: r.String()}.String(), ch.wrap(wideMatch(set, &rev)))
+		b.rule(c, ruleset.Tag{ID: id, Dir: ruleset.DirReply, Rule: r.String()}.String(), ch.wrap(wideMatch(set, &rev)))
 	}
 }

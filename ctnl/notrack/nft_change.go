@@ -11,14 +11,15 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
 // setOf describes an existing set of ours to google/nftables.
-func setOf(table string, n setName) *nftables.Set {
+func setOf(table string, n ruleset.SetName) *nftables.Set {
 	t := &nftables.Table{Name: table, Family: nftables.TableFamilyINet}
-	s := &nftables.Set{Table: t, Name: n.name, HasTimeout: true, KeyByteOrder: binaryutil.BigEndian}
-	switch n.name {
+	s := &nftables.Set{Table: t, Name: n.Name, HasTimeout: true, KeyByteOrder: binaryutil.BigEndian}
+	switch n.Name {
 	case "flows4":
 		s.KeyType = flows4Type
 	case "flows6":
@@ -31,9 +32,9 @@ func setOf(table string, n setName) *nftables.Set {
 
 // putElements adds elements again with another life; with replace they are deleted first, in the same transaction.
 func putElements(tgt target, es []elemAt, life time.Duration, replace bool) error {
-	bySet := map[setName][]nftables.SetElement{}
+	bySet := map[ruleset.SetName][]nftables.SetElement{}
 	for _, e := range es {
-		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key, Timeout: life, Comment: e.comment})
+		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.Key, Timeout: life, Comment: e.Comment})
 	}
 	for name, vals := range bySet {
 		set := setOf(tgt.table, name)
@@ -53,12 +54,12 @@ func putElements(tgt target, es []elemAt, life time.Duration, replace bool) erro
 
 // removeFrom takes rules out of one table, in one transaction. The table stays: another ctview may be adding to it at
 // this moment. sweep removes empty ones.
-func removeFrom(tgt target, rs *ruleset, have *installed, ids []string) error {
-	bySet := map[setName][]nftables.SetElement{}
+func removeFrom(tgt target, rs *ruleset.Ruleset, have *installed, ids []string) error {
+	bySet := map[ruleset.SetName][]nftables.SetElement{}
 	for _, id := range ids {
 		for _, e := range have.elems[id] {
-			if !strings.HasPrefix(e.set.name, "live_") {
-				bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.key})
+			if !strings.HasPrefix(e.set.Name, "live_") {
+				bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.Key})
 			}
 		}
 	}
@@ -76,16 +77,16 @@ func removeFrom(tgt target, rs *ruleset, have *installed, ids []string) error {
 }
 
 // removeWide deletes the rules of ids and then their latches.
-func removeWide(tgt target, rs *ruleset, ids []string) error {
+func removeWide(tgt target, rs *ruleset.Ruleset, ids []string) error {
 	t := &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}
-	for i := range rs.chains {
-		c := &rs.chains[i]
-		if c.family != byte(t.Family) || c.table != tgt.table {
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		if c.Family != byte(t.Family) || c.Table != tgt.table {
 			continue
 		}
-		for j := range c.rules {
-			if tg, ok := parseTag(c.rules[j].comment); ok && slices.Contains(ids, tg.id) {
-				err := tgt.c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: c.name, Table: t}, Handle: c.rules[j].handle})
+		for j := range c.Rules {
+			if tg, ok := ruleset.ParseTag(c.Rules[j].Comment); ok && slices.Contains(ids, tg.ID) {
+				err := tgt.c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: c.Name, Table: t}, Handle: c.Rules[j].Handle})
 				if err != nil {
 					return err
 				}
@@ -93,8 +94,8 @@ func removeWide(tgt target, rs *ruleset, ids []string) error {
 		}
 	}
 	for _, id := range ids {
-		n := setName{byte(t.Family), tgt.table, latchName(id)}
-		if _, ok := rs.sets[n]; ok {
+		n := ruleset.SetName{Family: byte(t.Family), Table: tgt.table, Name: latchName(id)}
+		if _, ok := rs.Sets[n]; ok {
 			tgt.c.DelSet(setOf(tgt.table, n))
 		}
 	}
@@ -109,10 +110,10 @@ func (n *nft) sweep(context.Context) error {
 	if err != nil {
 		return err
 	}
-	trackedByOthers := active(rs, n.ns)
-	for i := range rs.tables {
-		t := &rs.tables[i]
-		if !ours(t) || t.flags&nftTableFOwner != 0 && (n.s == nil || n.s.table != t.name) {
+	trackedByOthers := ruleset.Tracking(rs, n.ns)
+	for i := range rs.Tables {
+		t := &rs.Tables[i]
+		if !ruleset.Ours(t) || t.Flags&ruleset.TableFOwner != 0 && (n.s == nil || n.s.table != t.Name) {
 			continue
 		}
 		if err := n.sweepTable(rs, have, t, trackedByOthers); err != nil {
@@ -122,20 +123,20 @@ func (n *nft) sweep(context.Context) error {
 	return nil
 }
 
-func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool) error {
-	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.name })
-	session := t.name != tableName
-	if session && (n.s == nil || n.s.table != t.name) && live {
+func (n *nft) sweepTable(rs *ruleset.Ruleset, have *installed, t *ruleset.Table, tracked bool) error {
+	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.Name })
+	session := t.Name != ruleset.TableName
+	if session && (n.s == nil || n.s.table != t.Name) && live {
 		return nil
 	}
 	if !ctviewSkeleton(rs, t) && !session {
 		return nil // somebody else's table of that name
 	}
-	tgt := target{table: t.name, done: func() {}}
-	if !live && (n.s == nil || n.s.table != t.name) {
-		return wrap("sweep", n.deleteTable(t.name, rs.gen))
+	tgt := target{table: t.Name, done: func() {}}
+	if !live && (n.s == nil || n.s.table != t.Name) {
+		return ruleset.Wrap("sweep", n.deleteTable(t.Name, rs.Gen))
 	}
-	if n.s != nil && n.s.table == t.name {
+	if n.s != nil && n.s.table == t.Name {
 		tgt.c = n.s.c
 	} else {
 		c, _, err := n.dial()
@@ -145,11 +146,11 @@ func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool
 		tgt.c = c
 		defer func() { _ = c.CloseLasting() }()
 	}
-	nt := &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}
+	nt := &nftables.Table{Name: t.Name, Family: nftables.TableFamilyINet}
 	var dead []string
-	for name := range rs.sets {
-		id, ok := strings.CutPrefix(name.name, "live_")
-		if ok && name.table == t.name && name.family == t.family && len(have.elems[id]) == 0 {
+	for name := range rs.Sets {
+		id, ok := strings.CutPrefix(name.Name, "live_")
+		if ok && name.Table == t.Name && name.Family == t.Family && len(have.elems[id]) == 0 {
 			dead = append(dead, id)
 		}
 	}
@@ -157,16 +158,16 @@ func (n *nft) sweepTable(rs *ruleset, have *installed, t *nftTable, tracked bool
 		return err
 	}
 	if !tracked {
-		for i := range rs.chains {
-			c := &rs.chains[i]
-			if c.family == t.family && c.table == t.name && strings.HasSuffix(c.name, "_verify") {
-				ch := &nftables.Chain{Name: c.name, Table: nt}
+		for i := range rs.Chains {
+			c := &rs.Chains[i]
+			if c.Family == t.Family && c.Table == t.Name && strings.HasSuffix(c.Name, "_verify") {
+				ch := &nftables.Chain{Name: c.Name, Table: nt}
 				tgt.c.FlushChain(ch)
 				tgt.c.DelChain(ch)
 			}
 		}
 	}
-	return wrap("sweep", tgt.c.Flush())
+	return ruleset.Wrap("sweep", tgt.c.Flush())
 }
 
 // deleteTable deletes a table if the ruleset is still that of generation gen: a rule that another ctview has added since
@@ -177,7 +178,7 @@ func (n *nft) deleteTable(name string, gen uint32) error {
 		return err
 	}
 	defer func() { _ = c.CloseLasting() }()
-	err = batch(raw, unix.NFT_MSG_DELTABLE, 0, &gen, strAttr(unix.NFTA_TABLE_NAME, name))
+	err = batch(raw, unix.NFT_MSG_DELTABLE, 0, &gen, ruleset.StringAttr(unix.NFTA_TABLE_NAME, name))
 	if errors.Is(err, unix.ERESTART) || errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -185,10 +186,10 @@ func (n *nft) deleteTable(name string, gen uint32) error {
 }
 
 // ctviewSkeleton reports whether a table has the mark of ours.
-func ctviewSkeleton(rs *ruleset, t *nftTable) bool {
-	for i := range rs.chains {
-		c := &rs.chains[i]
-		if c.family == t.family && c.table == t.name && c.name == "pre" && len(c.rules) > 0 && c.rules[0].comment == version {
+func ctviewSkeleton(rs *ruleset.Ruleset, t *ruleset.Table) bool {
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		if c.Family == t.Family && c.Table == t.Name && c.Name == "pre" && len(c.Rules) > 0 && c.Rules[0].Comment == ruleset.Version {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -18,9 +19,9 @@ type installed struct {
 
 // An elemAt is an element of ours with its set.
 type elemAt struct {
-	nftElem
-	set setName
-	tag tag
+	ruleset.Elem
+	set ruleset.SetName
+	tag ruleset.Tag
 }
 
 func (in *installed) find(id string) *model.NotrackRule {
@@ -36,27 +37,27 @@ func (in *installed) find(id string) *model.NotrackRule {
 func (in *installed) elements(id string) (table string, es []elemAt) {
 	es = in.elems[id]
 	if len(es) > 0 {
-		table = es[0].set.table
+		table = es[0].set.Table
 	}
 	return table, es
 }
 
 // installed reads the elements of ctview's sets and puts the rules together. A rule without a live element has expired
 // and is not listed.
-func (n *nft) installed(rs *ruleset) (*installed, error) {
+func (n *nft) installed(rs *ruleset.Ruleset) (*installed, error) {
 	in := &installed{elems: map[string][]elemAt{}, keys: map[string]map[string]string{}}
-	for i := range rs.tables {
-		t := &rs.tables[i]
-		if !ours(t) {
+	for i := range rs.Tables {
+		t := &rs.Tables[i]
+		if !ruleset.Ours(t) {
 			continue
 		}
-		in.keys[t.name] = map[string]string{}
+		in.keys[t.Name] = map[string]string{}
 		p := &tableReader{rs: rs, t: t, in: in, at: map[string]int{}}
-		for name := range rs.sets {
-			if name.family != t.family || name.table != t.name {
+		for name := range rs.Sets {
+			if name.Family != t.Family || name.Table != t.Name {
 				continue
 			}
-			es, err := n.rd.readSet(name)
+			es, err := n.rd.ReadSet(name)
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +69,7 @@ func (n *nft) installed(rs *ruleset) (*installed, error) {
 		p.leaks()
 		for _, i := range p.at {
 			r := &in.rules[i]
-			r.Mine = n.s != nil && n.s.table == t.name
+			r.Mine = n.s != nil && n.s.table == t.Name
 			slices.SortFunc(r.Rules, func(a, b model.Rule) int { return strings.Compare(a.String(), b.String()) })
 		}
 	}
@@ -83,38 +84,38 @@ func (n *nft) installed(rs *ruleset) (*installed, error) {
 
 // A tableReader puts the rules of one table together.
 type tableReader struct {
-	rs *ruleset
-	t  *nftTable
+	rs *ruleset.Ruleset
+	t  *ruleset.Table
 	in *installed
 	at map[string]int // id → index in in.rules
 }
 
 // elem adds one element of a set.
-func (p *tableReader) elem(set setName, e *nftElem) {
-	tg, ok := parseTag(e.comment)
-	if !ok || e.hasTimeout && e.timeout > 0 && e.left == 0 {
+func (p *tableReader) elem(set ruleset.SetName, e *ruleset.Elem) {
+	tg, ok := ruleset.ParseTag(e.Comment)
+	if !ok || e.HasTimeout && e.Timeout > 0 && e.Left == 0 {
 		return // not ours, or about to be collected
 	}
-	i, ok := p.at[tg.id]
+	i, ok := p.at[tg.ID]
 	if !ok {
 		i = len(p.in.rules)
-		p.at[tg.id] = i
+		p.at[tg.ID] = i
 		p.in.rules = append(p.in.rules, ruleOf(p.t, tg, e))
 	}
-	p.in.elems[tg.id] = append(p.in.elems[tg.id], elemAt{*e, set, tg})
+	p.in.elems[tg.ID] = append(p.in.elems[tg.ID], elemAt{*e, set, tg})
 	f := model.IPv4
-	switch set.name {
+	switch set.Name {
 	case "flows6":
 		f = model.IPv6
 	case "flows4":
 	default:
 		return // a latch
 	}
-	p.in.keys[p.t.name][string(e.key)] = tg.id
+	p.in.keys[p.t.Name][string(e.Key)] = tg.ID
 	r := &p.in.rules[i]
-	r.Packets[tg.dir] += e.packets
-	r.Bytes[tg.dir] += e.bytes
-	if tup, ok := keyTuple(f, e.key); ok && tg.dir == dirOrig {
+	r.Packets[tg.Dir] += e.Packets
+	r.Bytes[tg.Dir] += e.Bytes
+	if tup, ok := keyTuple(f, e.Key); ok && tg.Dir == ruleset.DirOrig {
 		x := model.RuleFromTuple(&tup)
 		x.OneWay = true // until the answers' element is found: pair
 		r.Rules = append(r.Rules, x)
@@ -122,13 +123,13 @@ func (p *tableReader) elem(set setName, e *nftElem) {
 }
 
 // ruleOf begins a rule from the first element found.
-func ruleOf(t *nftTable, tg tag, e *nftElem) model.NotrackRule {
-	r := model.NotrackRule{ID: tg.id, Backend: "nftables", Table: "inet " + t.name, Hooks: "prerouting output",
-		Keep: tg.keep, Who: tg.who, When: time.Unix(tg.when, 0)}
-	r.Left, r.Limited = e.left, e.hasTimeout && e.timeout > 0
-	trial := time.Duration(tg.trial) * time.Second
-	r.Pending = r.Limited && (e.timeout-trial).Abs() <= jitter
-	if pid, _, _ := strings.Cut(strings.TrimPrefix(t.name, sessionPrefix), "."); pid != tableName {
+func ruleOf(t *ruleset.Table, tg ruleset.Tag, e *ruleset.Elem) model.NotrackRule {
+	r := model.NotrackRule{ID: tg.ID, Backend: "nftables", Table: "inet " + t.Name, Hooks: "prerouting output",
+		Keep: tg.Keep, Who: tg.Who, When: time.Unix(tg.When, 0)}
+	r.Left, r.Limited = e.Left, e.HasTimeout && e.Timeout > 0
+	trial := time.Duration(tg.Trial) * time.Second
+	r.Pending = r.Limited && (e.Timeout-trial).Abs() <= jitter
+	if pid, _, _ := strings.Cut(strings.TrimPrefix(t.Name, ruleset.SessionPrefix), "."); pid != ruleset.TableName {
 		n, _ := strconv.ParseUint(pid, 10, 32)
 		r.Owner = uint32(n)
 	}
@@ -144,7 +145,7 @@ func (p *tableReader) pair() {
 				continue
 			}
 			_, rep := r.Rules[j].Tuples()
-			if p.in.keys[p.t.name][string(flowKey(&rep))] == id {
+			if p.in.keys[p.t.Name][string(flowKey(&rep))] == id {
 				r.Rules[j].OneWay = false
 			}
 		}
@@ -154,22 +155,22 @@ func (p *tableReader) pair() {
 // wide adds the rules that are not elements, with their counters.
 func (p *tableReader) wide() {
 	p.pair()
-	for i := range p.rs.chains {
-		c := &p.rs.chains[i]
-		if c.family != p.t.family || c.table != p.t.name || strings.HasSuffix(c.name, "_verify") {
+	for i := range p.rs.Chains {
+		c := &p.rs.Chains[i]
+		if c.Family != p.t.Family || c.Table != p.t.Name || strings.HasSuffix(c.Name, "_verify") {
 			continue
 		}
-		for j := range c.rules {
-			tg, ok := parseTag(c.rules[j].comment)
-			i, live := p.at[tg.id]
+		for j := range c.Rules {
+			tg, ok := ruleset.ParseTag(c.Rules[j].Comment)
+			i, live := p.at[tg.ID]
 			if !ok || !live {
 				continue
 			}
 			r := &p.in.rules[i]
-			pk, by, _ := c.rules[j].counterOf()
-			r.Packets[tg.dir] += pk
-			r.Bytes[tg.dir] += by
-			if x, err := model.ParseRule(tg.rule); err == nil && !slices.Contains(r.Rules, x) {
+			pk, by, _ := c.Rules[j].CounterOf()
+			r.Packets[tg.Dir] += pk
+			r.Bytes[tg.Dir] += by
+			if x, err := model.ParseRule(tg.Rule); err == nil && !slices.Contains(r.Rules, x) {
 				r.Rules = append(r.Rules, x)
 			}
 		}
@@ -182,16 +183,16 @@ func (p *tableReader) leaks() {
 	var shared uint64
 	verify := false
 	own := map[string]uint64{}
-	for i := range p.rs.chains {
-		c := &p.rs.chains[i]
-		if c.family != p.t.family || c.table != p.t.name || !strings.HasSuffix(c.name, "_verify") {
+	for i := range p.rs.Chains {
+		c := &p.rs.Chains[i]
+		if c.Family != p.t.Family || c.Table != p.t.Name || !strings.HasSuffix(c.Name, "_verify") {
 			continue
 		}
 		verify = true
-		for j := range c.rules {
-			pk, _, ok := c.rules[j].counterOf()
-			if tg, isTag := parseTag(c.rules[j].comment); isTag {
-				own[tg.id] += pk
+		for j := range c.Rules {
+			pk, _, ok := c.Rules[j].CounterOf()
+			if tg, isTag := ruleset.ParseTag(c.Rules[j].Comment); isTag {
+				own[tg.ID] += pk
 			} else if ok {
 				shared += pk
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -73,9 +74,9 @@ func nftElement(t *model.Tuple) (set, elem string) {
 }
 
 func (n *nft) commands(g *group) []string {
-	table := tableName
-	if g.keep == model.KeepSession {
-		table = fmt.Sprint(sessionPrefix, g.owner)
+	table := ruleset.TableName
+	if g.Keep == model.KeepSession {
+		table = fmt.Sprint(ruleset.SessionPrefix, g.Owner)
 	}
 	var out []string
 	for i := range g.rules {
@@ -88,11 +89,11 @@ func (n *nft) commands(g *group) []string {
 			}
 			for j := range ts {
 				set, e := nftElement(&ts[j])
-				out = append(out, fmt.Sprintf("nft add element inet %s %s { %s timeout %ds }", table, set, e, g.trial))
+				out = append(out, fmt.Sprintf("nft add element inet %s %s { %s timeout %ds }", table, set, e, g.Trial))
 			}
 			continue
 		}
-		for _, d := range directions(r) {
+		for _, d := range r.Directions() {
 			for _, chain := range [...]string{"pre", "out"} {
 				if d.Iface == "" || chain == "pre" {
 					out = append(out, fmt.Sprintf("nft add rule inet %s %s meta nfproto @%s %s counter notrack", table, chain,
@@ -139,7 +140,7 @@ func nftChains(rules []model.Rule, indent, prefix string) string {
 		}
 		fmt.Fprintf(&b, "%schain %s%s {\n%s\ttype filter hook %s priority %d; policy accept;\n", indent, prefix, ch.name, indent, hook, prioNotrack)
 		for i := range rules {
-			for _, d := range directions(&rules[i]) {
+			for _, d := range rules[i].Directions() {
 				if d.Iface == "" || ch.pre {
 					fmt.Fprintf(&b, "%s\t%s counter notrack\n", indent, nftMatch(&d))
 				}
@@ -174,7 +175,7 @@ func xtPrint(rules []model.Rule) string {
 // the target.
 func xtLines(r *model.Rule, f model.Family, extra string) []string {
 	var out []string
-	for _, d := range directions(r) {
+	for _, d := range r.Directions() {
 		if fs := d.Families(); len(fs) == 1 && fs[0] != f {
 			continue
 		}

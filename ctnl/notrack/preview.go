@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ctview/ctnl/notrack/dryrun"
 	"ctview/model"
 )
 
@@ -40,7 +41,7 @@ func (t *tally) add(f *model.Flow) {
 
 // Preview finds what the rules of a request would do. It changes nothing. session is the operator's own ssh connection
 // (see Session), nil for none.
-func (c *Conn) Preview(ctx context.Context, q *Request, flows Flows, session *model.Tuple) (*model.NotrackPreview, error) {
+func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, session *model.Tuple) (*model.NotrackPreview, error) {
 	g, err := c.group(q)
 	if err != nil {
 		return nil, err
@@ -60,11 +61,11 @@ func (c *Conn) Preview(ctx context.Context, q *Request, flows Flows, session *mo
 	if err != nil {
 		return nil, err
 	}
-	if b.s, err = newSurvey(c.ns); err != nil {
+	if b.s, err = dryrun.Open(c.ns); err != nil {
 		return nil, err
 	}
-	defer b.s.close()
-	b.p.Active = b.s.active
+	defer b.s.Close()
+	b.p.Active = b.s.Tracking
 	b.flows()
 	b.session(cov, session)
 	b.natRules()
@@ -72,7 +73,7 @@ func (c *Conn) Preview(ctx context.Context, q *Request, flows Flows, session *mo
 	b.zones()
 	b.pmtu()
 	b.wide()
-	if !b.s.active {
+	if !b.s.Tracking {
 		b.warn(model.WarnInactive, 0, "connection tracking is not active in this namespace, so there is nothing to take out of it. "+
 			"The rule gets no leak counter: that would switch tracking on")
 	}
@@ -86,7 +87,7 @@ func (c *Conn) Preview(ctx context.Context, q *Request, flows Flows, session *mo
 // A previewer puts a preview together.
 type previewer struct {
 	p *model.NotrackPreview
-	s *survey
+	s *dryrun.Survey
 	tally
 }
 
@@ -173,11 +174,11 @@ func (b *previewer) natRules() {
 		if r.Exact() && b.plain > 0 {
 			continue
 		}
-		for _, m := range b.s.nat(r) {
-			if m.sure == yes {
-				sure[m.where] = true
+		for _, m := range b.s.NAT(r) {
+			if m.Sure == dryrun.Yes {
+				sure[m.Where] = true
 			} else {
-				perhaps[m.where] = true
+				perhaps[m.Where] = true
 			}
 		}
 	}
@@ -201,7 +202,7 @@ func list(m map[string]bool) string {
 func (b *previewer) firewall() {
 	drop, perhaps := map[string]bool{}, map[string]bool{}
 	for i := range b.probes() {
-		d, sure := b.s.untrackedDropped(&b.p.Rules[i])
+		d, sure := b.s.UntrackedDropped(&b.p.Rules[i])
 		for _, w := range d {
 			if sure {
 				drop[w] = true
@@ -221,11 +222,11 @@ func (b *previewer) firewall() {
 func (b *previewer) zones() {
 	sure, perhaps := map[string]bool{}, map[string]bool{}
 	for i := range b.probes() {
-		for _, m := range b.s.zone(&b.p.Rules[i]) {
-			if m.sure == yes {
-				sure[m.where] = true
+		for _, m := range b.s.Zone(&b.p.Rules[i]) {
+			if m.Sure == dryrun.Yes {
+				sure[m.Where] = true
 			} else {
-				perhaps[m.where] = true
+				perhaps[m.Where] = true
 			}
 		}
 	}
@@ -240,7 +241,7 @@ func (b *previewer) zones() {
 func (b *previewer) pmtu() {
 	where := map[string]bool{}
 	for i := range b.probes() {
-		for _, w := range b.s.invalidDropped(&b.p.Rules[i]) {
+		for _, w := range b.s.InvalidDropped(&b.p.Rules[i]) {
 			where[w] = true
 		}
 	}
@@ -272,7 +273,7 @@ func (b *previewer) wide() {
 	}
 }
 
-func (b *previewer) exists(ctx context.Context, c *Conn) error {
+func (b *previewer) exists(ctx context.Context, c *Installer) error {
 	rules, err := c.List(ctx)
 	if err != nil {
 		return err

@@ -233,3 +233,19 @@ func TestPreviewPaths(t *testing.T) {
 		}
 	}
 }
+
+// TestLegacyFirewall finds, through the preview, a legacy firewall that drops untracked packets.
+func TestLegacyFirewall(t *testing.T) {
+	t.Parallel()
+	for _, prog := range []string{"iptables-legacy", "iptables-nft"} {
+		n := newTriple(t)
+		tool(t, n.router, prog, "-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED,NEW", "-j", "ACCEPT")
+		tool(t, n.router, prog, "-P", "FORWARD", "DROP")
+		c := open(t, n.router, "")
+		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:1 > 10.2.0.2:2")}}, flowsOf(t, n.router), nil)
+		must(t, err)
+		if w := warning(pre, model.WarnFirewall); !strings.Contains(w, "will be dropped") || !strings.Contains(w, "FORWARD") || !pre.Active {
+			t.Errorf("%s: %q active %v", prog, w, pre.Active)
+		}
+	}
+}

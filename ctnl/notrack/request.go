@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -20,7 +21,7 @@ type Request struct {
 	Keep  model.Keep    // life once confirmed
 }
 
-func (c *Conn) group(q *Request) (*group, error) {
+func (c *Installer) group(q *Request) (*group, error) {
 	if len(q.Rules) == 0 {
 		return nil, model.ErrRuleEmpty
 	}
@@ -36,11 +37,11 @@ func (c *Conn) group(q *Request) (*group, error) {
 	if trial == 0 {
 		trial = DefaultTrial
 	}
-	g := &group{id: ID(q.Rules), rules: q.Rules, meta: meta{who: c.who, when: time.Now().Unix(), keep: q.Keep,
-		trial: max(1, int64(trial/time.Second))}}
-	g.life = time.Duration(g.trial) * time.Second
+	g := &group{id: ID(q.Rules), rules: q.Rules, Meta: ruleset.Meta{Who: c.who, When: time.Now().Unix(), Keep: q.Keep,
+		Trial: max(1, int64(trial/time.Second))}}
+	g.life = time.Duration(g.Trial) * time.Second
 	if q.Keep == model.KeepSession {
-		g.owner = os.Getpid()
+		g.Owner = os.Getpid()
 	}
 	return g, nil
 }
@@ -48,7 +49,7 @@ func (c *Conn) group(q *Request) (*group, error) {
 // Add installs the rules of a request for their trial time, in one transaction, and returns what stands in the kernel
 // then. Nothing is checked beyond Rule.Check: see Preview, and Apply for the whole procedure. Rules that are installed
 // already give ErrExists and the rule that is there.
-func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
+func (c *Installer) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 	g, err := c.group(q)
 	if err != nil {
 		return model.NotrackRule{}, err
@@ -83,7 +84,7 @@ func (c *Conn) Add(ctx context.Context, q *Request) (model.NotrackRule, error) {
 
 // Confirm gives a rule the life that it was made for, or keep where it is not nil. A rule of this process's session that
 // is to outlive it moves to the shared table.
-func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
+func (c *Installer) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rules, err := c.listAll(ctx)
@@ -121,7 +122,7 @@ func (c *Conn) Confirm(ctx context.Context, id string, keep *model.Keep) error {
 }
 
 // Extend gives a rule another life, from now on.
-func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error {
+func (c *Installer) Extend(ctx context.Context, id string, life time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	by, _, err := c.byBackend(ctx, []string{id})
@@ -135,7 +136,7 @@ func (c *Conn) Extend(ctx context.Context, id string, life time.Duration) error 
 }
 
 // Remove takes rules out, those of one table in one transaction.
-func (c *Conn) Remove(ctx context.Context, ids ...string) error {
+func (c *Installer) Remove(ctx context.Context, ids ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	by, removed, err := c.byBackend(ctx, ids)
@@ -155,9 +156,9 @@ func (c *Conn) Remove(ctx context.Context, ids ...string) error {
 	return nil
 }
 
-// Undo takes back the last change: it puts back what this Conn removed last, or removes the rule that was made last, as
+// Undo takes back the last change: it puts back what this Installer removed last, or removes the rule that was made last, as
 // far as this ctview may. It returns the rule; back says that it was put back.
-func (c *Conn) Undo(ctx context.Context) (r model.NotrackRule, back bool, err error) {
+func (c *Installer) Undo(ctx context.Context) (r model.NotrackRule, back bool, err error) {
 	c.mu.Lock()
 	n := len(c.undo)
 	if n > 0 && len(c.undo[n-1]) > 0 {
@@ -195,12 +196,12 @@ func (c *Conn) Undo(ctx context.Context) (r model.NotrackRule, back bool, err er
 }
 
 // putBack installs a rule that was removed, for what was left of its life.
-func (c *Conn) putBack(ctx context.Context, r *model.NotrackRule) error {
+func (c *Installer) putBack(ctx context.Context, r *model.NotrackRule) error {
 	be, err := c.backendOf(r)
 	if err != nil {
 		return err
 	}
-	g := &group{id: r.ID, rules: r.Rules, meta: meta{who: r.Who, when: r.When.Unix(), keep: r.Keep, owner: int(r.Owner)}}
+	g := &group{id: r.ID, rules: r.Rules, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Keep: r.Keep, Owner: int(r.Owner)}}
 	switch {
 	case r.Limited:
 		g.life = max(r.Left, time.Second)
@@ -211,7 +212,7 @@ func (c *Conn) putBack(ctx context.Context, r *model.NotrackRule) error {
 }
 
 // List returns the rules of every ctview in the namespace, oldest first. It changes nothing.
-func (c *Conn) List(ctx context.Context) ([]model.NotrackRule, error) {
+func (c *Installer) List(ctx context.Context) ([]model.NotrackRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.listAll(ctx)

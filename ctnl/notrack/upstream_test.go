@@ -7,6 +7,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
+
+	"ctview/ctnl/notrack/ruleset"
 )
 
 // TestUpstream shows faults of google/nftables v0.3.0 that this package works around. A subtest that fails says that
@@ -25,7 +27,7 @@ func TestUpstream(t *testing.T) {
 	}
 	t.Run("table-flags-not-sent", func(t *testing.T) {
 		c, _ := lib(t, "")
-		c.AddTable(&nftables.Table{Name: "x", Family: nftables.TableFamilyINet, Flags: nftTableFOwner})
+		c.AddTable(&nftables.Table{Name: "x", Family: nftables.TableFamilyINet, Flags: ruleset.TableFOwner})
 		must(t, c.Flush())
 		ts, err := c.ListTables()
 		must(t, err)
@@ -35,10 +37,10 @@ func TestUpstream(t *testing.T) {
 	})
 	t.Run("table-flags-byte-order", func(t *testing.T) {
 		c, raw := lib(t, "")
-		must(t, newTable(raw, "x", nftTableFOwner))
+		must(t, newTable(raw, "x", ruleset.TableFOwner))
 		ts, err := c.ListTables()
 		must(t, err)
-		if len(ts) != 1 || ts[0].Flags != nftTableFOwner<<24 {
+		if len(ts) != 1 || ts[0].Flags != ruleset.TableFOwner<<24 {
 			t.Errorf("mended: %+v", ts)
 		}
 	})

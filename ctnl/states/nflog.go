@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl"
-	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -49,7 +49,7 @@ var ErrBusy = errors.New("another program listens to this log group")
 
 // An nflog is a socket that is bound to a log group.
 type nflog struct {
-	ns    notrack.Namespace
+	ns    ruleset.Namespace
 	c     *netlink.Conn
 	group uint16
 
@@ -61,7 +61,7 @@ type nflog struct {
 }
 
 // openSamples binds the first free group from sampleGroup on: two ctviews in one namespace have one each.
-func openSamples(ns notrack.Namespace) (*nflog, error) {
+func openSamples(ns ruleset.Namespace) (*nflog, error) {
 	for g := uint16(sampleGroup); g < sampleGroup+50; g++ {
 		l, err := openLog(ns, g)
 		if !errors.Is(err, ErrBusy) {
@@ -71,7 +71,7 @@ func openSamples(ns notrack.Namespace) (*nflog, error) {
 	return nil, fmt.Errorf("states: log groups %d and up: %w", sampleGroup, ErrBusy)
 }
 
-func openLog(ns notrack.Namespace, group uint16) (*nflog, error) {
+func openLog(ns ruleset.Namespace, group uint16) (*nflog, error) {
 	l := &nflog{ns: ns, group: group, names: map[uint32]string{}}
 	err := ns.Do(func() (err error) {
 		l.c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)

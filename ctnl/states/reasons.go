@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl"
-	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 )
 
 // The settings that make the kernel tell why a packet is INVALID, by namespace.
@@ -42,7 +42,7 @@ type saved struct {
 
 // A reasons holds the settings until restore.
 type reasons struct {
-	ns   notrack.Namespace
+	ns   ruleset.Namespace
 	file string
 	was  map[string]string
 	log  *nflog
@@ -51,7 +51,7 @@ type reasons struct {
 }
 
 // openReasons binds log group 0, where such messages go, saves the settings and changes them.
-func openReasons(ns notrack.Namespace) (*reasons, error) {
+func openReasons(ns ruleset.Namespace) (*reasons, error) {
 	if _, err := RestoreReasons(ns); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (r *reasons) restore() error {
 }
 
 // putBack writes settings in the reverse order: the logging first.
-func putBack(ns notrack.Namespace, was map[string]string) error {
+func putBack(ns ruleset.Namespace, was map[string]string) error {
 	var errs []error
 	for i := len(reasonSettings) - 1; i >= 0; i-- {
 		if v, ok := was[reasonSettings[i].path]; ok {
@@ -150,7 +150,7 @@ func (r *reasons) save() error {
 
 // RestoreReasons puts the settings back that a ctview left changed in this namespace because it was killed. It reports
 // whether there was something to do.
-func RestoreReasons(ns notrack.Namespace) (bool, error) {
+func RestoreReasons(ns ruleset.Namespace) (bool, error) {
 	dir, err := runtimeDir()
 	if err != nil {
 		return false, err
@@ -219,7 +219,7 @@ func private(dir string) error {
 }
 
 // netnsID names a namespace while it lives.
-func netnsID(ns notrack.Namespace) (string, error) {
+func netnsID(ns ruleset.Namespace) (string, error) {
 	var st unix.Stat_t
 	err := ns.Do(func() error { return unix.Stat("/proc/thread-self/ns/net", &st) })
 	if err != nil {
@@ -246,7 +246,7 @@ func startTime(pid int) string {
 	return f[19]
 }
 
-func readSetting(ns notrack.Namespace, path string) (string, error) {
+func readSetting(ns ruleset.Namespace, path string) (string, error) {
 	var b []byte
 	err := ns.Do(func() (err error) {
 		b, err = os.ReadFile(path)
@@ -258,7 +258,7 @@ func readSetting(ns notrack.Namespace, path string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-func writeSetting(ns notrack.Namespace, path, value string) error {
+func writeSetting(ns ruleset.Namespace, path, value string) error {
 	err := ns.Do(func() error { return os.WriteFile(path, []byte(value), 0) })
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("states: set %s: %w", filepath.Base(path), ctnl.ErrPermission)

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -48,7 +48,7 @@ func (w *Watch) Lost() uint64 {
 type Reasons struct{ r *reasons }
 
 // OpenReasons changes the settings. The error wraps ErrBusy where another program has log group 0.
-func OpenReasons(ns notrack.Namespace) (*Reasons, error) {
+func OpenReasons(ns ruleset.Namespace) (*Reasons, error) {
 	r, err := openReasons(ns)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -32,7 +33,7 @@ type Options struct {
 // A Watch is the watch table and, with samples, the socket that they come by. It is safe for concurrent use; Close ends
 // it and takes the table away.
 type Watch struct {
-	ns    notrack.Namespace
+	ns    ruleset.Namespace
 	c     *nftables.Conn
 	table *nftables.Table
 	log   *nflog // nil without samples
@@ -55,8 +56,8 @@ const (
 )
 
 // Open makes the watch table. The error wraps ErrInactive where nothing else makes the namespace track connections.
-func Open(ns notrack.Namespace, opt Options) (*Watch, error) {
-	ok, err := notrack.Active(ns)
+func Open(ns ruleset.Namespace, opt Options) (*Watch, error) {
+	ok, err := ruleset.Active(ns)
 	if err != nil {
 		return nil, err
 	}

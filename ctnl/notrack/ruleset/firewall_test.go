@@ -1,4 +1,4 @@
-package notrack
+package ruleset
 
 import (
 	"net"
@@ -47,7 +47,7 @@ func TestLook(t *testing.T) {
 // TestLookLegacy sees a legacy table where there is one, and makes none.
 func TestLookLegacy(t *testing.T) {
 	ns := testNS(t)
-	tool(t, ns, "iptables-legacy", "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", "21", "-j", "CT", "--helper", "ftp")
+	must(t, ns.Command("iptables-legacy", "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", "21", "-j", "CT", "--helper", "ftp").Run())
 	fw, err := Look(ns)
 	must(t, err)
 	if len(fw.Legacy) != 1 || fw.Legacy[0] != "raw" || len(fw.Helpers) != 1 || fw.Tracks == "" {

@@ -1,4 +1,4 @@
-package notrack
+package dryrun
 
 import (
 	"errors"
@@ -10,38 +10,43 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
-// A survey is the namespace's firewall and addresses at one time, and the questions that a preview asks of them.
-type survey struct {
-	ns     Namespace
-	rd     *conn
-	rs     *ruleset
-	xt     []xtRule
-	xtc    []xtChain
-	local  []netip.Addr
-	active bool
+// A Survey is the namespace's firewall and addresses at one time, and the questions that a preview asks of them. It is for
+// one goroutine.
+type Survey struct {
+	ns       ruleset.Namespace
+	rd       *ruleset.Reader
+	rs       *ruleset.Ruleset
+	xt       []ruleset.XTRule
+	xtc      []ruleset.XTChain
+	local    []netip.Addr
+	Tracking bool // something but ctview makes the namespace track connections
 }
 
-func newSurvey(ns Namespace) (*survey, error) {
-	s := &survey{ns: ns, rs: &ruleset{}}
-	rd, err := dialConn(ns)
+// Open reads what stands in ns now: one consistent ruleset, the legacy tables, the addresses. It changes and creates
+// nothing. Errors wrap ctnl.ErrPermission. The caller closes the Survey.
+func Open(ns ruleset.Namespace) (*Survey, error) {
+	s := &Survey{ns: ns, rs: &ruleset.Ruleset{}}
+	rd, err := ruleset.Dial(ns)
 	if err != nil {
 		return nil, err
 	}
 	s.rd = rd
-	if _, err := rd.generation(); err == nil {
-		if s.rs, err = rd.readRuleset(); err != nil {
+	if _, err := rd.Generation(); err == nil {
+		if s.rs, err = rd.Read(); err != nil {
 			rd.Close()
 			return nil, err
 		}
-	} else if err := wrap("ask for the ruleset", err); errors.Is(err, ErrPermission) {
+	} else if err := ruleset.Wrap("ask for the ruleset", err); errors.Is(err, ctnl.ErrPermission) {
 		rd.Close()
 		return nil, err
 	}
-	s.xt, s.xtc = legacyRead(ns)
-	s.active = active(s.rs, ns)
+	s.xt, s.xtc = ruleset.LegacyRead(ns)
+	s.Tracking = ruleset.Tracking(s.rs, ns)
 	_ = ns.Do(func() error {
 		as, err := net.InterfaceAddrs()
 		for _, a := range as {
@@ -54,7 +59,8 @@ func newSurvey(ns Namespace) (*survey, error) {
 	return s, nil
 }
 
-func (s *survey) close() { s.rd.Close() }
+// Close gives the netlink socket back.
+func (s *Survey) Close() { s.rd.Close() }
 
 // A path is the way of a packet through this host.
 type path uint8
@@ -78,29 +84,29 @@ var pathHooks = [...][]uint32{
 var xtChains = [...]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
 // isLocal says whether a prefix is this host's.
-func (s *survey) isLocal(p netip.Prefix) tri {
+func (s *Survey) isLocal(p netip.Prefix) Tri {
 	switch {
 	case !p.IsValid():
-		return maybe
+		return Maybe
 	case p.Addr().IsLoopback():
-		return yes
+		return Yes
 	case p.IsSingleIP():
 		return triOf(slices.Contains(s.local, p.Addr()))
 	case slices.ContainsFunc(s.local, p.Contains):
-		return maybe
+		return Maybe
 	}
-	return no
+	return No
 }
 
 // paths returns the ways that packets of r's own direction can take.
-func (s *survey) paths(r *model.Rule) []path {
+func (s *Survey) paths(r *model.Rule) []path {
 	src, dst := s.isLocal(r.Src), s.isLocal(r.Dst)
 	var ps []path
 	for _, x := range [...]struct {
 		p        path
 		src, dst bool
 	}{{forwarded, false, false}, {localIn, false, true}, {localOut, true, false}, {loopback, true, true}} {
-		if src != triOf(!x.src) && dst != triOf(!x.dst) && !(x.p == loopback && (src == maybe || dst == maybe)) {
+		if src != triOf(!x.src) && dst != triOf(!x.dst) && !(x.p == loopback && (src == Maybe || dst == Maybe)) {
 			ps = append(ps, x.p)
 		}
 	}
@@ -108,7 +114,7 @@ func (s *survey) paths(r *model.Rule) []path {
 }
 
 // packet imagines a packet of r on a path, with the interfaces that routing would choose.
-func (s *survey) packet(r *model.Rule, f model.Family, w path, state uint32) *packet {
+func (s *Survey) packet(r *model.Rule, f model.Family, w path, state uint32) *packet {
 	p := packetOf(r, f, state)
 	switch w {
 	case loopback:
@@ -125,7 +131,7 @@ func (s *survey) packet(r *model.Rule, f model.Family, w path, state uint32) *pa
 }
 
 // route returns the interface that packets to a single address leave by, "" where it is not known.
-func (s *survey) route(p netip.Prefix) (name string) {
+func (s *Survey) route(p netip.Prefix) (name string) {
 	if !p.IsSingleIP() {
 		return ""
 	}
@@ -152,11 +158,11 @@ func (s *survey) route(p netip.Prefix) (name string) {
 type walk struct {
 	out       outcome
 	drop      []string
-	nat, zone []met
+	nat, zone []Met
 }
 
 // walk takes a packet through the hooks of a path. kinds are nft chain types, tables the legacy ones.
-func (s *survey) walk(p *packet, w path, kinds, tables []string) walk {
+func (s *Survey) walk(p *packet, w path, kinds, tables []string) walk {
 	e := &evaluator{rs: s.rs, c: s.rd}
 	x := &xtEvaluator{rules: s.xt, chains: s.xtc}
 	res := walk{out: accepts}
@@ -194,19 +200,11 @@ var (
 	filterTables = []string{"mangle", "filter"}
 )
 
-// directions returns the rule and, unless it is one-way, that of the answers.
-func directions(r *model.Rule) []model.Rule {
-	if r.OneWay {
-		return []model.Rule{*r}
-	}
-	return []model.Rule{*r, r.Reverse()}
-}
-
-// untrackedDropped returns where packets of r are dropped as untracked while they pass as established; sure is false
+// UntrackedDropped returns where packets of r are dropped as untracked while they pass as established; sure is false
 // where it depends on more than the rule says.
-func (s *survey) untrackedDropped(r *model.Rule) (where []string, sure bool) {
+func (s *Survey) UntrackedDropped(r *model.Rule) (where []string, sure bool) {
 	sure = true
-	for _, d := range directions(r) {
+	for _, d := range r.Directions() {
 		for _, f := range d.Families() {
 			ways := s.paths(&d)
 			for _, w := range ways {
@@ -226,9 +224,9 @@ func (s *survey) untrackedDropped(r *model.Rule) (where []string, sure bool) {
 // last returns the rule that decided, the one met last.
 func last(s []string) []string { return s[max(0, len(s)-1):] }
 
-// invalidDropped returns where ICMP errors about packets of r are dropped as invalid while related ones pass.
-func (s *survey) invalidDropped(r *model.Rule) (where []string) {
-	for _, d := range directions(r) {
+// InvalidDropped returns where ICMP errors about packets of r are dropped as invalid while related ones pass.
+func (s *Survey) InvalidDropped(r *model.Rule) (where []string) {
+	for _, d := range r.Directions() {
 		for _, f := range d.Families() {
 			e := model.Rule{Family: f, Proto: model.ProtoICMP, HasProto: true, Dst: d.Src, ICMP: model.ICMPMatch{Type: 3, HasType: true}}
 			if f == model.IPv6 { // destination unreachable (1) or packet too big (2)
@@ -252,15 +250,15 @@ func (s *survey) invalidDropped(r *model.Rule) (where []string) {
 	return where
 }
 
-// nat returns the NAT rules that new connections of r's direction meet.
-func (s *survey) nat(r *model.Rule) []met {
-	var out []met
+// NAT returns the NAT rules that new connections of r's direction meet.
+func (s *Survey) NAT(r *model.Rule) []Met {
+	var out []Met
 	for _, f := range r.Families() {
 		ways := s.paths(r)
 		for _, w := range ways {
 			for _, m := range s.walk(s.packet(r, f, w, expr.CtStateBitNEW), w, []string{"nat"}, []string{"nat"}).nat {
 				if len(ways) > 1 {
-					m.sure = min(m.sure, maybe)
+					m.Sure = min(m.Sure, Maybe)
 				}
 				out = append(out, m)
 			}
@@ -269,16 +267,16 @@ func (s *survey) nat(r *model.Rule) []met {
 	return out
 }
 
-// zone returns the rules that put packets of r in a zone.
-func (s *survey) zone(r *model.Rule) []met {
-	var out []met
-	for _, d := range directions(r) {
+// Zone returns the rules that put packets of r in a zone.
+func (s *Survey) Zone(r *model.Rule) []Met {
+	var out []Met
+	for _, d := range r.Directions() {
 		for _, f := range d.Families() {
 			ways := s.paths(&d)
 			for _, w := range ways {
 				for _, m := range s.walk(s.packet(&d, f, w, expr.CtStateBitUNTRACKED), w, filterKinds, []string{"raw"}).zone {
 					if len(ways) > 1 {
-						m.sure = min(m.sure, maybe)
+						m.Sure = min(m.Sure, Maybe)
 					}
 					out = append(out, m)
 				}
@@ -286,4 +284,16 @@ func (s *survey) zone(r *model.Rule) []met {
 		}
 	}
 	return out
+}
+
+// Offload returns where a rule hands flows to a flowtable, "" for nowhere.
+func (s *Survey) Offload() string {
+	for i := range s.rs.Chains {
+		for j := range s.rs.Chains[i].Rules {
+			if r := &s.rs.Chains[i].Rules[j]; r.Has("flow_offload") {
+				return r.Place()
+			}
+		}
+	}
+	return ""
 }

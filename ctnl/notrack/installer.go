@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/user"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"ctview/ctnl"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -25,16 +25,7 @@ var (
 	ErrNotOurs    = errors.New("not made by this ctview")
 )
 
-// A Namespace runs a function in a network namespace. *ctnl.Netns is one.
-type Namespace interface {
-	Do(func() error) error
-}
-
-type here struct{}
-
-func (here) Do(fn func() error) error { return fn() }
-
-// Options say how to open a Conn.
+// Options say how to open an Installer.
 type Options struct {
 	// Backend is "nftables", "iptables" (whichever iptables-restore is), "iptables-nft", "iptables-legacy", or "" for
 	// nftables where the kernel has it and iptables where not.
@@ -43,23 +34,23 @@ type Options struct {
 	Who string
 }
 
-// A Conn installs and lists NOTRACK rules in one network namespace. It is safe for concurrent use. Rules of the session
+// An Installer installs and lists NOTRACK rules in one network namespace. It is safe for concurrent use. Rules of the session
 // end when it is closed.
-type Conn struct {
-	ns  Namespace
+type Installer struct {
+	ns  ruleset.Namespace
 	who string
 	mu  sync.Mutex // one change at a time
 	be  backend
 	why string
 	// others are the backends, by name, in which rules were found beside be.
 	others map[string]backend
-	// undo are this Conn's changes, the last at the end: the rules that it removed, or none where it installed one.
+	// undo are this Installer's changes, the last at the end: the rules that it removed, or none where it installed one.
 	undo [][]model.NotrackRule
-	// taken are the rules that this Conn removed while somebody watches for losses; bounded.
+	// taken are the rules that this Installer removed while somebody watches for losses; bounded.
 	taken []string
 }
 
-// A backend keeps groups of rules in the kernel. Calls are serialised by Conn.
+// A backend keeps groups of rules in the kernel. Calls are serialised by Installer.
 type backend interface {
 	name() string
 	// check refuses rules that the backend cannot express.
@@ -88,24 +79,15 @@ type group struct {
 	id    string
 	rules []model.Rule
 	life  time.Duration // for now: the trial, or what follows; 0 is for ever
-	meta
-}
-
-// meta is what the kernel keeps beside the match, in comments.
-type meta struct {
-	who   string
-	when  int64 // Unix seconds
-	keep  model.Keep
-	trial int64 // seconds that it lives unconfirmed
-	owner int   // PID of the session, 0 for none
+	ruleset.Meta
 }
 
 // Open picks a backend. It changes nothing and makes no table. A nil ns is the namespace of the caller's thread.
-func Open(ns Namespace, opt Options) (*Conn, error) {
+func Open(ns ruleset.Namespace, opt Options) (*Installer, error) {
 	if ns == nil {
-		ns = here{}
+		ns = ruleset.Here{}
 	}
-	c := &Conn{ns: ns, who: opt.Who}
+	c := &Installer{ns: ns, who: opt.Who}
 	if c.who == "" {
 		c.who = caller()
 	}
@@ -115,7 +97,7 @@ func Open(ns Namespace, opt Options) (*Conn, error) {
 }
 
 // Close ends the session: its rules are gone.
-func (c *Conn) Close() error {
+func (c *Installer) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	errs := []error{c.be.close()}
@@ -126,18 +108,18 @@ func (c *Conn) Close() error {
 }
 
 // Backend returns the backend's name and why it was picked.
-func (c *Conn) Backend() (name, why string) { return c.be.name(), c.why }
+func (c *Installer) Backend() (name, why string) { return c.be.name(), c.why }
 
 // pick chooses the backend without creating anything: the question for the ruleset's generation is answered by every
 // kernel with nf_tables, and iptables -L, which would load tables, is not run.
-func pick(ns Namespace, want string) (backend, string, error) {
+func pick(ns ruleset.Namespace, want string) (backend, string, error) {
 	switch want {
 	case "", "nftables", "nft":
-		rd, err := dialConn(ns)
+		rd, err := ruleset.Dial(ns)
 		if err != nil {
 			return nil, "", err
 		}
-		_, err = rd.generation()
+		_, err = rd.Generation()
 		if err == nil {
 			why := "nf_tables answers"
 			if want != "" {
@@ -146,7 +128,7 @@ func pick(ns Namespace, want string) (backend, string, error) {
 			return &nft{ns: ns, rd: rd}, why, nil
 		}
 		rd.Close()
-		if err := wrap("probe nf_tables", err); want != "" || errors.Is(err, ErrPermission) {
+		if err := ruleset.Wrap("probe nf_tables", err); want != "" || errors.Is(err, ErrPermission) {
 			return nil, "", err
 		}
 		be, _, err := pickIptables(ns, "iptables")
@@ -160,23 +142,12 @@ func pick(ns Namespace, want string) (backend, string, error) {
 // caller returns who to show as the maker of a rule.
 func caller() string {
 	if s := os.Getenv("SUDO_USER"); s != "" {
-		return word(s)
+		return ruleset.Word(s)
 	}
 	if u, err := user.Current(); err == nil && u.Username != "" {
-		return word(u.Username)
+		return ruleset.Word(u.Username)
 	}
 	return fmt.Sprint("uid", os.Getuid())
-}
-
-// word keeps what is harmless in a comment, at most 24 bytes of it.
-func word(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._@-", r) {
-			return r
-		}
-		return '_'
-	}, s)
-	return s[:min(len(s), 24)]
 }
 
 // ID returns the name of a set of rules: the same for the same matches, in whatever order they come.

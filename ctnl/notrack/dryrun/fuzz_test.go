@@ -1,4 +1,4 @@
-package notrack
+package dryrun
 
 import (
 	"testing"
@@ -6,24 +6,9 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
-
-func FuzzParseTag(f *testing.F) {
-	f.Add("ctview 3f2a1c orig by=root at=1795354000 keep=600 try=60 pid=4711")
-	f.Add("ctview 3f2a1c reply : tcp 10.0.0.1:1 > any:80")
-	f.Add("ctview v1")
-	f.Fuzz(func(t *testing.T, s string) {
-		tg, ok := parseTag(s)
-		if !ok {
-			return
-		}
-		again, ok := parseTag(tg.String())
-		if tg.when != 0 && tg.who != "" && (!ok || again != tg) { // without a time nothing of meta is written
-			t.Errorf("%q → %+v → %q → %+v", s, tg, tg, again)
-		}
-	})
-}
 
 // FuzzSave reads what iptables-save may print and takes a packet through it.
 func FuzzSave(f *testing.F) {
@@ -34,10 +19,10 @@ func FuzzSave(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		rules, chains := parseSave(s, false)
+		rules, chains := ruleset.ParseSave(s, false)
 		for i := range rules {
-			_ = rules[i].tracks()
-			_ = rules[i].notrack()
+			_ = rules[i].Tracks()
+			_ = rules[i].Notrack()
 		}
 		e := &xtEvaluator{rules: rules, chains: chains}
 		for _, c := range xtChains {
@@ -51,7 +36,7 @@ func FuzzSave(f *testing.F) {
 	})
 }
 
-// FuzzRuleset gives what the kernel could send to the decoder, the text writer and the evaluator: nothing may panic or
+// FuzzRuleset gives what the kernel could send to the decoder and the evaluator: nothing may panic or
 // run away.
 func FuzzRuleset(f *testing.F) {
 	for _, b := range rulesetSeeds(f) {
@@ -65,27 +50,23 @@ func FuzzRuleset(f *testing.F) {
 		if len(b) < 4 {
 			return // request cuts those off
 		}
-		parseTable(b)
-		c := parseChain(b)
-		s := parseSet(b)
-		s.read = true
-		eachAttr(attr(b[4:], unix.NFTA_SET_ELEM_LIST_ELEMENTS), func(_ uint16, v []byte) { s.elems = append(s.elems, parseElem(v)) })
-		x := parseRule(b)
-		c.base, c.hook, c.typ, c.family, c.name, c.table = true, unix.NF_INET_FORWARD, "filter", x.family, x.chain, x.table
-		c.rules = []nftRule{x, x}
-		for i := range x.exprs {
-			if x.exprs[i].name == "lookup" {
-				s.setName = setName{x.family, x.table, cstr(attr(x.exprs[i].data, unix.NFTA_LOOKUP_SET))}
+		s := ruleset.ParseSet(b)
+		s.Elems, s.Read = ruleset.ParseElems(b), true
+		x := ruleset.ParseRule(b)
+		c := ruleset.Chain{Base: true, Hook: unix.NF_INET_FORWARD, Type: "filter", Family: x.Family, Name: x.Chain, Table: x.Table,
+			Rules: []ruleset.Rule{x, x}}
+		for i := range x.Exprs {
+			if x.Exprs[i].Name == "lookup" {
+				s.SetName = ruleset.SetName{Family: x.Family, Table: x.Table, Name: x.Exprs[i].Text(unix.NFTA_LOOKUP_SET)}
 			}
 		}
-		rs := &ruleset{chains: []nftChain{c}, sets: map[setName]*nftSet{s.setName: s}}
-		_ = ruleText(rs, &x)
+		rs := &ruleset.Ruleset{Chains: []ruleset.Chain{c}, Sets: map[ruleset.SetName]*ruleset.Set{s.SetName: s}}
 		for _, st := range []uint32{expr.CtStateBitUNTRACKED, expr.CtStateBitESTABLISHED} {
 			e := &evaluator{rs: rs}
 			p := packetOf(&r, model.IPv4, st)
-			c.family = p.family
+			c.Family = p.family
 			if o := e.hook(unix.NF_INET_FORWARD, p, "filter"); o&(accepts|drops) == 0 {
-				t.Errorf("no outcome of %s", ruleText(rs, &x))
+				t.Errorf("no outcome of %s", ruleset.RuleText(rs, &x))
 			}
 		}
 	})
@@ -94,20 +75,24 @@ func FuzzRuleset(f *testing.F) {
 // rulesetSeeds are messages that a kernel sent.
 func rulesetSeeds(f *testing.F) (out [][]byte) {
 	ns := testNS(f)
-	nftRules(f, ns, ctState+snatRules+statefulDropRules+helperRules+`table inet more {
+	nftRules(f, ns, `table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade; }
+		chain pre { type nat hook prerouting priority -100; tcp dport 80 dnat to 10.0.0.9:8080; }
+	}
+	table inet more {
+	chain f { type filter hook forward priority 0; policy drop; ct state vmap { established : accept, invalid : drop }; }
 	set nets { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.0/8 . 1-99 } }
 	map m { type inet_service : verdict; elements = { 5000 : drop } }
 	chain x { type filter hook forward priority 5; ip saddr . tcp dport @nets accept; tcp dport vmap @m
 		ip saddr & 255.0.0.255 == 10.0.0.9 limit rate 3/second log prefix "x" reject; iifname "eth*" meta mark set 5 return; }
 	}
 	`)
-	rd, err := dialConn(ns)
+	rd, err := ruleset.Dial(ns)
 	if err != nil {
 		f.Fatal(err)
 	}
 	defer rd.Close()
-	for _, msg := range []int{unix.NFT_MSG_GETTABLE, unix.NFT_MSG_GETCHAIN, unix.NFT_MSG_GETSET, unix.NFT_MSG_GETRULE} {
-		ms, err := rd.dump(msg)
+	for _, msg := range []int{unix.NFT_MSG_GETSET, unix.NFT_MSG_GETRULE} {
+		ms, err := rd.Dump(msg)
 		if err != nil {
 			f.Fatal(err)
 		}

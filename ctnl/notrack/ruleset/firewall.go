@@ -1,4 +1,4 @@
-package notrack
+package ruleset
 
 import (
 	"errors"
@@ -24,27 +24,27 @@ const objectHelper = 3
 // Look reads the rules of a namespace. A nil ns is that of the caller's thread. Errors wrap ErrPermission.
 func Look(ns Namespace) (Firewall, error) {
 	if ns == nil {
-		ns = here{}
+		ns = Here{}
 	}
 	var fw Firewall
-	rd, err := dialConn(ns)
+	rd, err := Dial(ns)
 	if err != nil {
 		return fw, err
 	}
 	defer rd.Close()
-	switch _, err = rd.generation(); {
+	switch _, err = rd.Generation(); {
 	case err == nil:
-		rs, err := rd.readRuleset()
+		rs, err := rd.Read()
 		if err != nil {
 			return fw, err
 		}
 		fw.NFTables = true
 		fw.readNft(rs)
 	case errors.Is(err, unix.EPERM):
-		return fw, wrap("probe nf_tables", err)
+		return fw, Wrap("probe nf_tables", err)
 	}
 	for _, v6 := range [...]bool{false, true} {
-		for _, t := range legacyTables(ns, v6) {
+		for _, t := range LegacyTables(ns, v6) {
 			fw.Legacy = append(fw.Legacy, t+familySuffix(v6))
 			_, err := lookTool(legacySave[v6])
 			fw.Unread = fw.Unread || err != nil
@@ -61,45 +61,38 @@ func familySuffix(v6 bool) string {
 	return ""
 }
 
-func (fw *Firewall) readNft(rs *ruleset) {
-	for i := range rs.chains {
-		c := &rs.chains[i]
-		fw.Rules += len(c.rules)
-		for j := range c.rules {
-			r := &c.rules[j]
-			at := familyName(c.family) + " " + c.table + " " + c.name + ": "
+func (fw *Firewall) readNft(rs *Ruleset) {
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		fw.Rules += len(c.Rules)
+		for j := range c.Rules {
+			r := &c.Rules[j]
+			at := FamilyName(c.Family) + " " + c.Table + " " + c.Name + ": "
 			if fw.Tracks == "" && c.tracks(*r) {
-				fw.Tracks = at + ruleText(rs, r)
+				fw.Tracks = at + RuleText(rs, r)
 			}
-			if slices.ContainsFunc(r.exprs, helperExpr) {
-				fw.Helpers = append(fw.Helpers, at+ruleText(rs, r))
+			if slices.ContainsFunc(r.Exprs, helperExpr) {
+				fw.Helpers = append(fw.Helpers, at+RuleText(rs, r))
 			}
 		}
 	}
 }
 
 // helperExpr reports whether x gives a flow its helper: an object of that type, or the CT target with --helper.
-func helperExpr(x nftExpr) bool {
-	if x.name == "target" && xtName(x) == "CT" {
+func helperExpr(x Expr) bool {
+	if x.Name == "target" && XTName(x) == "CT" {
 		return !xtNotrack(&x) && xtHelper(&x)
 	}
-	return x.name == "objref" && be32(attr(x.data, unix.NFTA_OBJREF_IMM_TYPE)) == objectHelper
+	return x.Name == "objref" && x.U32(unix.NFTA_OBJREF_IMM_TYPE) == objectHelper
 }
 
-// xtHelper reports whether a CT target has a helper's name (struct xt_ct_target_info: flags, zone, two event masks,
-// then the name).
-func xtHelper(x *nftExpr) bool {
-	info := attr(x.data, 3) // NFTA_TARGET_INFO
-	return len(info) > 12 && info[12] != 0
-}
-
-func (fw *Firewall) readLegacy(rules []xtRule) {
+func (fw *Firewall) readLegacy(rules []XTRule) {
 	for _, r := range rules {
-		at := "iptables " + r.table + familySuffix(r.v6) + ": " + r.line
-		if fw.Tracks == "" && r.tracks() {
+		at := "iptables " + r.Table + familySuffix(r.IPv6) + ": " + r.Line
+		if fw.Tracks == "" && r.Tracks() {
 			fw.Tracks = at
 		}
-		if slices.Contains(r.args, "--helper") && slices.Contains(r.args, "CT") {
+		if slices.Contains(r.Args, "--helper") && slices.Contains(r.Args, "CT") {
 			fw.Helpers = append(fw.Helpers, at)
 		}
 	}

@@ -1,4 +1,4 @@
-package notrack
+package dryrun
 
 import (
 	"encoding/binary"
@@ -10,22 +10,22 @@ import (
 	"ctview/model"
 )
 
-// A tri is the answer to "does it match?" for a packet of which not everything is known.
-type tri int8
+// A Tri is the answer to "does it match?" for a packet of which not everything is known.
+type Tri int8
 
 const (
-	no tri = iota
-	maybe
-	yes
+	No Tri = iota
+	Maybe
+	Yes
 )
 
-func (t tri) not() tri { return yes - t }
+func (t Tri) not() Tri { return Yes - t }
 
-func triOf(b bool) tri {
+func triOf(b bool) Tri {
 	if b {
-		return yes
+		return Yes
 	}
-	return no
+	return No
 }
 
 // A bits is a string of bytes of which some are known.

@@ -1,4 +1,4 @@
-package notrack
+package dryrun
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -49,10 +50,10 @@ func TestEvaluate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ns := testNS(t)
 			nftRules(t, ns, "table inet f {\n\tchain sub { udp dport 9 drop; tcp dport 80 return; }\n\tchain c { type filter hook forward priority 0; "+tt.rules+"; }\n}\n")
-			rd, err := dialConn(ns)
+			rd, err := ruleset.Dial(ns)
 			must(t, err)
 			defer rd.Close()
-			rs, err := rd.readRuleset()
+			rs, err := rd.Read()
 			must(t, err)
 			r := rule(t, tt.rule)
 			e := &evaluator{rs: rs, c: rd}
@@ -84,7 +85,7 @@ COMMIT
 -A POSTROUTING -o wan -j MASQUERADE
 COMMIT
 `
-	rules, chains := parseSave(save, false)
+	rules, chains := ruleset.ParseSave(save, false)
 	for _, tt := range []struct {
 		rule  string
 		state uint32
@@ -109,23 +110,7 @@ COMMIT
 	p.oif = "wan"
 	e := &xtEvaluator{rules: rules, chains: chains}
 	e.hook("POSTROUTING", p, "nat")
-	if diff := cmp.Diff([]met{{"iptables nat: -A POSTROUTING -o wan -j MASQUERADE", yes}}, e.nat, cmp.AllowUnexported(met{})); diff != "" {
+	if diff := cmp.Diff([]Met{{"iptables nat: -A POSTROUTING -o wan -j MASQUERADE", Yes}}, e.nat, cmp.AllowUnexported(Met{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-// TestLegacyFirewall finds, through the preview, a legacy firewall that drops untracked packets.
-func TestLegacyFirewall(t *testing.T) {
-	t.Parallel()
-	for _, prog := range []string{"iptables-legacy", "iptables-nft"} {
-		n := newTriple(t)
-		tool(t, n.router, prog, "-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED,NEW", "-j", "ACCEPT")
-		tool(t, n.router, prog, "-P", "FORWARD", "DROP")
-		c := open(t, n.router, "")
-		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:1 > 10.2.0.2:2")}}, flowsOf(t, n.router), nil)
-		must(t, err)
-		if w := warning(pre, model.WarnFirewall); !strings.Contains(w, "will be dropped") || !strings.Contains(w, "FORWARD") || !pre.Active {
-			t.Errorf("%s: %q active %v", prog, w, pre.Active)
-		}
 	}
 }

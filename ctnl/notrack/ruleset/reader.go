@@ -1,4 +1,4 @@
-package notrack
+package ruleset
 
 import (
 	"encoding/binary"
@@ -9,49 +9,54 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"ctview/ctnl"
 )
 
-// requestTimeout bounds one request to the kernel.
-const requestTimeout = 10 * time.Second
+// RequestTimeout bounds one request to the kernel.
+const RequestTimeout = 10 * time.Second
 
-// A conn is a netlink socket for reading the nftables ruleset. The ruleset is decoded here and not by google/nftables,
+// A Reader is a netlink socket for reading the nftables ruleset. The ruleset is decoded here and not by google/nftables,
 // which leaves out expressions that it does not know and fails on sets of unknown types: an analysis that decides
 // whether traffic is dropped must see both.
-type conn struct{ nl *netlink.Conn }
+type Reader struct{ nl *netlink.Conn }
 
-func dialConn(ns Namespace) (*conn, error) {
+// Dial opens a Reader in a namespace; the caller closes it. Errors wrap ctnl.ErrPermission.
+func Dial(ns Namespace) (*Reader, error) {
 	var c *netlink.Conn
 	err := ns.Do(func() (err error) {
 		c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
 	})
 	if err != nil {
-		return nil, wrap("open netlink", err)
+		return nil, Wrap("open netlink", err)
 	}
-	return &conn{c}, nil
+	return &Reader{c}, nil
 }
 
-func (c *conn) Close() { _ = c.nl.Close() }
+// Close gives the socket back.
+func (c *Reader) Close() { _ = c.nl.Close() }
 
-func nftType(msg int) netlink.HeaderType {
+// MsgType returns the netlink type of an NFT_MSG_*.
+func MsgType(msg int) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | msg)
 }
 
-// nfgen returns the nfgenmsg that every nfnetlink message begins with.
-func nfgen(family uint8, res uint16) []byte {
+// NFGen returns the nfgenmsg that every nfnetlink message begins with.
+func NFGen(family uint8, res uint16) []byte {
 	return []byte{family, unix.NFNETLINK_V0, byte(res >> 8), byte(res)}
 }
 
 // request sends one message and returns the answers, without their nfgenmsg.
-func (c *conn) request(msg int, flags netlink.HeaderFlags, family uint8, attrs ...netlink.Attribute) ([]netlink.Message, error) {
+func (c *Reader) request(msg int, flags netlink.HeaderFlags, family uint8, attrs ...netlink.Attribute) ([]netlink.Message, error) {
 	b, err := netlink.MarshalAttributes(attrs)
 	if err != nil {
 		return nil, err
 	}
-	_ = c.nl.SetDeadline(time.Now().Add(requestTimeout))
+	_ = c.nl.SetDeadline(time.Now().Add(RequestTimeout))
 	ms, err := c.nl.Execute(netlink.Message{
-		Header: netlink.Header{Type: nftType(msg), Flags: netlink.Request | flags},
-		Data:   append(nfgen(family, 0), b...)})
+		Header: netlink.Header{Type: MsgType(msg), Flags: netlink.Request | flags},
+		Data:   append(NFGen(family, 0), b...)})
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +69,13 @@ func (c *conn) request(msg int, flags netlink.HeaderFlags, family uint8, attrs .
 	return out, nil
 }
 
-func (c *conn) dump(msg int, attrs ...netlink.Attribute) ([]netlink.Message, error) {
+// Dump returns the answers to a dump request (NFT_MSG_GET*), each beginning with its nfgenmsg of 4 bytes.
+func (c *Reader) Dump(msg int, attrs ...netlink.Attribute) ([]netlink.Message, error) {
 	return c.request(msg, netlink.Dump, unix.NFPROTO_UNSPEC, attrs...)
 }
 
-// generation returns the number of the ruleset. It is also the probe for nf_tables: the request creates nothing.
-func (c *conn) generation() (uint32, error) {
+// Generation returns the number of the ruleset. It is also the probe for nf_tables: the request creates nothing.
+func (c *Reader) Generation() (uint32, error) {
 	ms, err := c.request(unix.NFT_MSG_GETGEN, 0, unix.NFPROTO_UNSPEC)
 	if err != nil {
 		return 0, err
@@ -98,8 +104,8 @@ func eachAttr(b []byte, fn func(typ uint16, v []byte)) {
 	}
 }
 
-// attr returns the first attribute of a type, nil if there is none.
-func attr(b []byte, want uint16) (v []byte) {
+// Attr returns the first attribute of a type, nil if there is none.
+func Attr(b []byte, want uint16) (v []byte) {
 	eachAttr(b, func(typ uint16, x []byte) {
 		if typ == want && v == nil {
 			v = x
@@ -108,7 +114,8 @@ func attr(b []byte, want uint16) (v []byte) {
 	return v
 }
 
-func be32(b []byte) uint32 {
+// U32 reads a big-endian number; 0 where b is too short.
+func U32(b []byte) uint32 {
 	if len(b) < 4 {
 		return 0
 	}
@@ -122,8 +129,8 @@ func be64(b []byte) uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
-// cstr cuts a string attribute at its NUL.
-func cstr(b []byte) string {
+// CString cuts a string attribute at its NUL.
+func CString(b []byte) string {
 	for i, c := range b {
 		if c == 0 {
 			return string(b[:i])
@@ -132,17 +139,18 @@ func cstr(b []byte) string {
 	return string(b)
 }
 
-func strAttr(typ uint16, s string) netlink.Attribute {
+// StringAttr is an attribute of a NUL-terminated string.
+func StringAttr(typ uint16, s string) netlink.Attribute {
 	return netlink.Attribute{Type: typ, Data: append([]byte(s), 0)}
 }
 
-// wrap names the place and turns errnos into the sentinels.
-func wrap(what string, err error) error {
+// Wrap names the place and turns errnos into the sentinels.
+func Wrap(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("notrack: %s: %w", what, ErrPermission)
+		return fmt.Errorf("notrack: %s: %w", what, ctnl.ErrPermission)
 	}
 	return fmt.Errorf("notrack: %s: %w", what, err)
 }

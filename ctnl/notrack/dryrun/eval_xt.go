@@ -1,4 +1,4 @@
-package notrack
+package dryrun
 
 import (
 	"fmt"
@@ -7,18 +7,19 @@ import (
 
 	"github.com/google/nftables/expr"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
 // An xtEvaluator does for the legacy tables what evaluator does for nftables.
 type xtEvaluator struct {
-	rules  []xtRule
-	chains []xtChain
+	rules  []ruleset.XTRule
+	chains []ruleset.XTChain
 	steps  int
 
 	drop []string
-	nat  []met
-	zone []met
+	nat  []Met
+	zone []Met
 }
 
 // hook runs the built-in chain of a hook in the tables named.
@@ -26,12 +27,12 @@ func (e *xtEvaluator) hook(chain string, p *packet, tables ...string) outcome {
 	v6 := p.family == uint8(model.IPv6)
 	for _, t := range tables {
 		for _, c := range e.chains {
-			if c.table != t || c.name != chain || c.v6 != v6 {
+			if c.Table != t || c.Name != chain || c.IPv6 != v6 {
 				continue
 			}
-			o := e.chain(t, chain, v6, p, yes, 0)
+			o := e.chain(t, chain, v6, p, Yes, 0)
 			if o&falls != 0 {
-				if c.policy == "DROP" {
+				if c.Policy == "DROP" {
 					e.drop = append(e.drop, fmt.Sprintf("iptables %s/%s (policy DROP)", t, chain))
 					o |= drops
 				} else {
@@ -49,20 +50,20 @@ func (e *xtEvaluator) hook(chain string, p *packet, tables ...string) outcome {
 	return accepts
 }
 
-func (e *xtEvaluator) chain(table, chain string, v6 bool, p *packet, reach tri, depth int) (out outcome) {
+func (e *xtEvaluator) chain(table, chain string, v6 bool, p *packet, reach Tri, depth int) (out outcome) {
 	if depth > 16 {
 		return accepts | drops
 	}
 	for i := range e.rules {
 		r := &e.rules[i]
-		if r.table != table || r.chain != chain || r.v6 != v6 {
+		if r.Table != table || r.Chain != chain || r.IPv6 != v6 {
 			continue
 		}
 		if e.steps++; e.steps > maxSteps {
 			return out | accepts | drops
 		}
-		m, target, jump := r.match(p)
-		if m == no {
+		m, target, jump := matchLegacy(r, p)
+		if m == No {
 			continue
 		}
 		s := e.target(r, target, jump, p, min(m, reach), m, depth)
@@ -74,16 +75,16 @@ func (e *xtEvaluator) chain(table, chain string, v6 bool, p *packet, reach tri, 
 			return out
 		}
 		if s.out != 0 || s.back {
-			reach = min(reach, maybe)
+			reach = min(reach, Maybe)
 		}
 	}
 	return out | falls
 }
 
 // target says what a rule that matches (m) does.
-func (e *xtEvaluator) target(r *xtRule, target string, jump bool, p *packet, sure, m tri, depth int) step {
-	unsure := m != yes
-	where := "iptables " + r.table + ": " + r.line
+func (e *xtEvaluator) target(r *ruleset.XTRule, target string, jump bool, p *packet, sure, m Tri, depth int) step {
+	unsure := m != Yes
+	where := "iptables " + r.Table + ": " + r.Line
 	switch target {
 	case "ACCEPT":
 		return step{out: accepts, next: unsure}
@@ -93,18 +94,18 @@ func (e *xtEvaluator) target(r *xtRule, target string, jump bool, p *packet, sur
 	case "RETURN":
 		return step{next: unsure, back: true}
 	case "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP":
-		e.nat = append(e.nat, met{where, sure})
+		e.nat = append(e.nat, Met{where, sure})
 		return step{out: accepts, next: unsure}
 	case "QUEUE", "NFQUEUE", "SYNPROXY", "TPROXY":
 		return step{out: accepts | drops, next: unsure}
 	case "CT":
-		if strings.Contains(r.line, "--zone") {
-			e.zone = append(e.zone, met{where, sure})
+		if strings.Contains(r.Line, "--zone") {
+			e.zone = append(e.zone, Met{where, sure})
 		}
 	}
 	for _, c := range e.chains {
-		if c.table == r.table && c.name == target && c.v6 == r.v6 {
-			o := e.chain(r.table, target, r.v6, p, sure, depth+1)
+		if c.Table == r.Table && c.Name == target && c.IPv6 == r.IPv6 {
+			o := e.chain(r.Table, target, r.IPv6, p, sure, depth+1)
 			if !jump {
 				return step{o &^ falls, unsure, o&falls != 0}
 			}
@@ -115,20 +116,20 @@ func (e *xtEvaluator) target(r *xtRule, target string, jump bool, p *packet, sur
 }
 
 // match compares a packet with the options of a rule.
-func (r *xtRule) match(p *packet) (t tri, target string, jump bool) {
-	t = yes
+func matchLegacy(r *ruleset.XTRule, p *packet) (t Tri, target string, jump bool) {
+	t = Yes
 	inv := false
-	for i := 0; i < len(r.args); i++ {
-		a := r.args[i]
+	for i := 0; i < len(r.Args); i++ {
+		a := r.Args[i]
 		if a == "!" {
 			inv = true
 			continue
 		}
 		arg := ""
-		if i+1 < len(r.args) {
-			arg = r.args[i+1]
+		if i+1 < len(r.Args) {
+			arg = r.Args[i+1]
 		}
-		var o tri
+		var o Tri
 		switch a {
 		case "-j", "-g":
 			return t, arg, a == "-j"
@@ -152,9 +153,9 @@ func (r *xtRule) match(p *packet) (t tri, target string, jump bool) {
 		case "--ctstate", "--state":
 			o = stateTri(p.state, arg)
 		case "--comment":
-			o = yes
+			o = Yes
 		default:
-			o = maybe
+			o = Maybe
 			if strings.HasPrefix(arg, "-") || arg == "!" {
 				arg = ""
 			}
@@ -171,26 +172,26 @@ func (r *xtRule) match(p *packet) (t tri, target string, jump bool) {
 	return t, "", false
 }
 
-func prefixTri(have netip.Prefix, s string) tri {
+func prefixTri(have netip.Prefix, s string) Tri {
 	want, err := model.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return maybe
+		return Maybe
 	case want.Bits() == 0:
-		return yes
+		return Yes
 	case !have.IsValid():
-		return maybe
+		return Maybe
 	case want.Bits() <= have.Bits() && want.Contains(have.Addr()):
-		return yes
+		return Yes
 	case want.Overlaps(have):
-		return maybe
+		return Maybe
 	}
-	return no
+	return No
 }
 
-func ifTri(have, want string) tri {
+func ifTri(have, want string) Tri {
 	if have == "" {
-		return maybe
+		return Maybe
 	}
 	if w, ok := strings.CutSuffix(want, "+"); ok {
 		return triOf(strings.HasPrefix(have, w))
@@ -198,19 +199,19 @@ func ifTri(have, want string) tri {
 	return triOf(have == want)
 }
 
-func protoTri(p *packet, s string) tri {
+func protoTri(p *packet, s string) Tri {
 	if s == "ipv6-icmp" {
 		s = "icmpv6"
 	}
 	w, err := model.ParseProto(s)
 	if err != nil || !p.hasProto {
-		return maybe
+		return Maybe
 	}
 	return triOf(uint8(w) == p.proto)
 }
 
-func portsTri(have model.PortRange, s string) tri {
-	t := no
+func portsTri(have model.PortRange, s string) Tri {
+	t := No
 	for part := range strings.SplitSeq(s, ",") {
 		lo, hi, ok := strings.Cut(part, ":")
 		if !ok {
@@ -218,23 +219,23 @@ func portsTri(have model.PortRange, s string) tri {
 		}
 		var a, b uint16
 		if _, err := fmt.Sscan(lo, &a); err != nil {
-			return maybe
+			return Maybe
 		}
 		if _, err := fmt.Sscan(hi, &b); err != nil {
-			return maybe
+			return Maybe
 		}
 		t = max(t, rangeTri(have, a, b))
 	}
 	return t
 }
 
-func stateTri(state uint32, s string) tri {
+func stateTri(state uint32, s string) Tri {
 	want := map[uint32]string{expr.CtStateBitINVALID: "INVALID", expr.CtStateBitESTABLISHED: "ESTABLISHED",
 		expr.CtStateBitRELATED: "RELATED", expr.CtStateBitNEW: "NEW", expr.CtStateBitUNTRACKED: "UNTRACKED"}[state]
 	for part := range strings.SplitSeq(s, ",") {
 		if part == want {
-			return yes
+			return Yes
 		}
 	}
-	return no
+	return No
 }

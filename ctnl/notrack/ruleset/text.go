@@ -1,4 +1,4 @@
-package notrack
+package ruleset
 
 import (
 	"encoding/binary"
@@ -13,20 +13,20 @@ import (
 	"ctview/model"
 )
 
-// ruleText writes a rule of anybody's in nft's language, as far as ctview knows it; what it does not know is named in
+// RuleText writes a rule of anybody's in nft's language, as far as ctview knows it; what it does not know is named in
 // angle brackets. The text is for eyes, unescaped.
-func ruleText(rs *ruleset, r *nftRule) string {
+func RuleText(rs *Ruleset, r *Rule) string {
 	w := &ruleWriter{rs: rs, r: r, regs: map[int]string{}}
-	for i := range r.exprs {
-		w.expr(&r.exprs[i])
+	for i := range r.Exprs {
+		w.expr(&r.Exprs[i])
 	}
 	return strings.Join(w.out, " ")
 }
 
 // A ruleWriter knows what the registers were loaded with.
 type ruleWriter struct {
-	rs    *ruleset
-	r     *nftRule
+	rs    *Ruleset
+	r     *Rule
 	regs  map[int]string // byte offset of the register → what it holds
 	proto string         // of the rule, "th" where none was compared
 	out   []string
@@ -36,30 +36,30 @@ func (w *ruleWriter) add(format string, args ...any) {
 	w.out = append(w.out, fmt.Sprintf(format, args...))
 }
 
-func (w *ruleWriter) expr(x *nftExpr) {
-	switch x.name {
+func (w *ruleWriter) expr(x *Expr) {
+	switch x.Name {
 	case "meta":
-		w.load(x, unix.NFTA_META_DREG, metaNames[be32(attr(x.data, unix.NFTA_META_KEY))], "meta")
+		w.load(x, unix.NFTA_META_DREG, metaNames[x.U32(unix.NFTA_META_KEY)], "meta")
 	case "ct":
-		name := "ct " + ctNames[be32(attr(x.data, unix.NFTA_CT_KEY))]
-		if d := attr(x.data, unix.NFTA_CT_DREG); d == nil {
-			w.add("%s set %s", name, w.regs[at(be32(attr(x.data, unix.NFTA_CT_SREG)))])
+		name := "ct " + ctNames[x.U32(unix.NFTA_CT_KEY)]
+		if d := x.Attr(unix.NFTA_CT_DREG); d == nil {
+			w.add("%s set %s", name, w.regs[Register(x.U32(unix.NFTA_CT_SREG))])
 		} else {
-			w.regs[at(be32(d))] = name
+			w.regs[Register(U32(d))] = name
 		}
 	case "payload":
 		w.load(x, unix.NFTA_PAYLOAD_DREG, w.field(x), "payload")
 	case "bitwise":
-		reg := at(be32(attr(x.data, unix.NFTA_BITWISE_SREG)))
-		mask := attr(attr(x.data, unix.NFTA_BITWISE_MASK), unix.NFTA_DATA_VALUE)
-		w.regs[at(be32(attr(x.data, unix.NFTA_BITWISE_DREG)))] = w.regs[reg] + "\x00" + hex.EncodeToString(mask)
+		reg := Register(x.U32(unix.NFTA_BITWISE_SREG))
+		mask := x.Value(unix.NFTA_BITWISE_MASK)
+		w.regs[Register(x.U32(unix.NFTA_BITWISE_DREG))] = w.regs[reg] + "\x00" + hex.EncodeToString(mask)
 	case "cmp":
-		v := attr(attr(x.data, unix.NFTA_CMP_DATA), unix.NFTA_DATA_VALUE)
-		w.compare(w.regs[at(be32(attr(x.data, unix.NFTA_CMP_SREG)))], be32(attr(x.data, unix.NFTA_CMP_OP)), v)
+		v := x.Value(unix.NFTA_CMP_DATA)
+		w.compare(w.regs[Register(x.U32(unix.NFTA_CMP_SREG))], x.U32(unix.NFTA_CMP_OP), v)
 	case "range":
-		name := w.regs[at(be32(attr(x.data, unix.NFTA_RANGE_SREG)))]
-		from := attr(attr(x.data, unix.NFTA_RANGE_FROM_DATA), unix.NFTA_DATA_VALUE)
-		to := attr(attr(x.data, unix.NFTA_RANGE_TO_DATA), unix.NFTA_DATA_VALUE)
+		name := w.regs[Register(x.U32(unix.NFTA_RANGE_SREG))]
+		from := x.Value(unix.NFTA_RANGE_FROM_DATA)
+		to := x.Value(unix.NFTA_RANGE_TO_DATA)
 		w.add("%s %s-%s", w.th(name), value(name, from), value(name, to))
 	case "lookup":
 		w.lookup(x)
@@ -67,22 +67,22 @@ func (w *ruleWriter) expr(x *nftExpr) {
 		w.immediate(x)
 	case "counter":
 	case "log", "limit", "reject", "quota", "queue":
-		w.add("%s", x.name)
+		w.add("%s", x.Name)
 	default:
 		if !w.action(x) {
-			w.add("<%s>", x.name)
+			w.add("<%s>", x.Name)
 		}
 	}
 }
 
 // action writes the expressions that match nothing but do something, and those of xtables.
-func (w *ruleWriter) action(x *nftExpr) bool {
-	switch x.name {
+func (w *ruleWriter) action(x *Expr) bool {
+	switch x.Name {
 	case "objref":
-		if t := be32(attr(x.data, unix.NFTA_OBJREF_IMM_TYPE)); t == objectHelper {
-			w.add("ct helper set %q", cstr(attr(x.data, unix.NFTA_OBJREF_IMM_NAME)))
+		if t := x.U32(unix.NFTA_OBJREF_IMM_TYPE); t == objectHelper {
+			w.add("ct helper set %q", x.Text(unix.NFTA_OBJREF_IMM_NAME))
 		} else if t != 1 { // NFT_OBJECT_COUNTER says nothing of what matches
-			w.add("<object %q>", cstr(attr(x.data, unix.NFTA_OBJREF_IMM_NAME)))
+			w.add("<object %q>", x.Text(unix.NFTA_OBJREF_IMM_NAME))
 		}
 	case "notrack":
 		w.add("notrack")
@@ -92,21 +92,21 @@ func (w *ruleWriter) action(x *nftExpr) bool {
 		w.add("redirect")
 	case "nat":
 		kind := "snat"
-		if be32(attr(x.data, unix.NFTA_NAT_TYPE)) == unix.NFT_NAT_DNAT {
+		if x.U32(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_DNAT {
 			kind = "dnat"
 		}
-		w.add("%s", strings.TrimSpace(kind+" to "+w.regs[at(be32(attr(x.data, unix.NFTA_NAT_REG_ADDR_MIN)))]))
+		w.add("%s", strings.TrimSpace(kind+" to "+w.regs[Register(x.U32(unix.NFTA_NAT_REG_ADDR_MIN))]))
 	case "match":
-		if n := xtName(*x); n == "comment" {
-			w.add("/* %s */", cstr(attr(x.data, unix.NFTA_MATCH_INFO)))
+		if n := XTName(*x); n == "comment" {
+			w.add("/* %s */", x.Text(unix.NFTA_MATCH_INFO))
 		} else {
 			w.add("-m %s", n)
 		}
 	case "target":
-		if xtName(*x) == "CT" && xtNotrack(x) {
+		if XTName(*x) == "CT" && xtNotrack(x) {
 			w.add("-j CT --notrack")
 		} else {
-			w.add("-j %s", xtName(*x))
+			w.add("-j %s", XTName(*x))
 		}
 	default:
 		return false
@@ -115,8 +115,8 @@ func (w *ruleWriter) action(x *nftExpr) bool {
 }
 
 // load notes what a register holds.
-func (w *ruleWriter) load(x *nftExpr, dregAttr uint16, name, kind string) {
-	d := attr(x.data, dregAttr)
+func (w *ruleWriter) load(x *Expr, dregAttr uint16, name, kind string) {
+	d := x.Attr(dregAttr)
 	if d == nil {
 		w.add("%s set", strings.TrimSpace(kind+" "+name))
 		return
@@ -124,13 +124,13 @@ func (w *ruleWriter) load(x *nftExpr, dregAttr uint16, name, kind string) {
 	if name == "" {
 		name = "<" + kind + ">"
 	}
-	w.regs[at(be32(d))] = name
+	w.regs[Register(U32(d))] = name
 }
 
 // field names a header field.
-func (w *ruleWriter) field(x *nftExpr) string {
-	base, off, n := be32(attr(x.data, unix.NFTA_PAYLOAD_BASE)), be32(attr(x.data, unix.NFTA_PAYLOAD_OFFSET)),
-		be32(attr(x.data, unix.NFTA_PAYLOAD_LEN))
+func (w *ruleWriter) field(x *Expr) string {
+	base, off, n := x.U32(unix.NFTA_PAYLOAD_BASE), x.U32(unix.NFTA_PAYLOAD_OFFSET),
+		x.U32(unix.NFTA_PAYLOAD_LEN)
 	switch {
 	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && n == 4 && (off == 12 || off == 16):
 		return map[uint32]string{12: "ip saddr", 16: "ip daddr"}[off]
@@ -167,8 +167,8 @@ func (w *ruleWriter) compare(name string, op uint32, v []byte) {
 	case name == "meta l4proto" && op == unix.NFT_CMP_EQ && len(v) == 1:
 		if p := model.Proto(v[0]); p.HasPorts() {
 			w.proto = p.String()
-			for _, x := range w.r.exprs { // a port that follows says the protocol
-				if x.name == "payload" && strings.HasPrefix(w.field(&x), "th ") {
+			for _, x := range w.r.Exprs { // a port that follows says the protocol
+				if x.Name == "payload" && strings.HasPrefix(w.field(&x), "th ") {
 					return
 				}
 			}
@@ -207,12 +207,12 @@ func prefixLen(mask []byte) (n int, ok bool) {
 	return n, true
 }
 
-func (w *ruleWriter) lookup(x *nftExpr) {
-	set := cstr(attr(x.data, unix.NFTA_LOOKUP_SET))
-	base := at(be32(attr(x.data, unix.NFTA_LOOKUP_SREG)))
+func (w *ruleWriter) lookup(x *Expr) {
+	set := x.Text(unix.NFTA_LOOKUP_SET)
+	base := Register(x.U32(unix.NFTA_LOOKUP_SREG))
 	var names []string
-	if s := w.rs.sets[setName{w.r.family, w.r.table, set}]; s != nil {
-		for o := base; o < base+int(min(s.keyLen, 64)); o += 4 {
+	if s := w.rs.Sets[SetName{w.r.Family, w.r.Table, set}]; s != nil {
+		for o := base; o < base+int(min(s.KeyLen, 64)); o += 4 {
 			if n, ok := w.regs[o]; ok {
 				names = append(names, w.th(n))
 			}
@@ -221,42 +221,42 @@ func (w *ruleWriter) lookup(x *nftExpr) {
 		names = append(names, w.th(w.regs[base]))
 	}
 	name, _, _ := strings.Cut(strings.Join(names, " . "), "\x00")
-	if be32(attr(x.data, unix.NFTA_LOOKUP_FLAGS))&unix.NFT_LOOKUP_F_INV != 0 {
+	if x.U32(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0 {
 		name += " !="
 	}
-	if attr(x.data, unix.NFTA_LOOKUP_DREG) != nil {
+	if x.Attr(unix.NFTA_LOOKUP_DREG) != nil {
 		name += " vmap"
 	}
 	w.add("%s @%s", name, set)
 }
 
-func (w *ruleWriter) immediate(x *nftExpr) {
-	d := attr(x.data, unix.NFTA_IMMEDIATE_DATA)
-	if v := parseVerdict(attr(d, unix.NFTA_DATA_VERDICT)); v != nil {
-		switch v.code {
-		case nfAccept:
+func (w *ruleWriter) immediate(x *Expr) {
+	d := x.Attr(unix.NFTA_IMMEDIATE_DATA)
+	if v := ParseVerdict(Attr(d, unix.NFTA_DATA_VERDICT)); v != nil {
+		switch v.Code {
+		case VerdictAccept:
 			w.add("accept")
-		case nfDrop:
+		case VerdictDrop:
 			w.add("drop")
 		case unix.NFT_RETURN:
 			w.add("return")
 		case unix.NFT_JUMP:
-			w.add("jump %s", v.chain)
+			w.add("jump %s", v.Chain)
 		case unix.NFT_GOTO:
-			w.add("goto %s", v.chain)
+			w.add("goto %s", v.Chain)
 		case unix.NFT_CONTINUE:
 			w.add("continue")
 		}
 		return
 	}
-	v := attr(d, unix.NFTA_DATA_VALUE)
+	v := Attr(d, unix.NFTA_DATA_VALUE)
 	text := "0x" + hex.EncodeToString(v)
 	switch len(v) {
 	case 2:
 		text = strconv.Itoa(int(binary.NativeEndian.Uint16(v)))
 	case 4:
 		a, _ := netip.AddrFromSlice(v)
-		if w.r.has("nat") {
+		if w.r.Has("nat") {
 			text = a.String()
 		} else {
 			text = fmt.Sprintf("0x%x", binary.NativeEndian.Uint32(v))
@@ -265,7 +265,7 @@ func (w *ruleWriter) immediate(x *nftExpr) {
 		a, _ := netip.AddrFromSlice(v)
 		text = a.String()
 	}
-	w.regs[at(be32(attr(x.data, unix.NFTA_IMMEDIATE_DREG)))] = text
+	w.regs[Register(x.U32(unix.NFTA_IMMEDIATE_DREG))] = text
 }
 
 var metaNames = map[uint32]string{unix.NFT_META_NFPROTO: "meta nfproto", unix.NFT_META_L4PROTO: "meta l4proto",
@@ -288,7 +288,7 @@ func value(name string, v []byte) string {
 	case strings.HasSuffix(name, "port") && len(v) == 2:
 		return strconv.Itoa(int(binary.BigEndian.Uint16(v)))
 	case (name == "iifname" || name == "oifname") && len(v) > 0:
-		s := cstr(v)
+		s := CString(v)
 		if len(s) == len(v) && len(v) < 16 {
 			s += "*" // compared only so far
 		}
@@ -314,4 +314,15 @@ func stateNames(bits uint32) string {
 		}
 	}
 	return strings.Join(ns, ",")
+}
+
+// Register returns the offset of a register: NFT_REG_1… are 16 bytes, NFT_REG32_00… 4.
+func Register(reg uint32) int {
+	if reg >= unix.NFT_REG32_00 {
+		return min(int(reg-unix.NFT_REG32_00)*4, 60)
+	}
+	if reg >= 1 && reg <= 4 {
+		return int(reg-1) * 16
+	}
+	return 0
 }

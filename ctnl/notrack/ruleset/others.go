@@ -1,0 +1,65 @@
+package ruleset
+
+import (
+	"strings"
+
+	"ctview/model"
+)
+
+// Others returns the NOTRACK rules of the namespace that no ctview made: nftables rules with a notrack statement in any
+// table, which is also what iptables-nft makes of "-j CT --notrack", and the legacy raw tables where they exist. It
+// changes and creates nothing.
+func Others(ns Namespace) ([]model.ForeignRule, error) {
+	var out []model.ForeignRule
+	rd, err := Dial(ns)
+	if err != nil {
+		return nil, err
+	}
+	defer rd.Close()
+	if _, err := rd.Generation(); err == nil {
+		rs, err := rd.Read()
+		if err != nil {
+			return nil, err
+		}
+		out = othersNft(rs)
+	}
+	for _, r := range legacyRules(ns) {
+		if _, mine := ParseTag(r.Option("--comment")); mine || !r.Notrack() {
+			continue
+		}
+		prog := "iptables-legacy "
+		if r.IPv6 {
+			prog = "ip6tables-legacy "
+		}
+		hook := map[string]string{"PREROUTING": "prerouting", "OUTPUT": "output"}[r.Chain]
+		out = append(out, model.ForeignRule{Place: prog + r.Table + "/" + r.Chain, Hook: hook,
+			Match: strings.Join(r.Args, " "), Packets: r.Packets, Bytes: r.Bytes, HasCounter: true})
+	}
+	return out, nil
+}
+
+func othersNft(rs *Ruleset) []model.ForeignRule {
+	var out []model.ForeignRule
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		if Ours(&Table{Family: c.Family, Name: c.Table}) {
+			continue
+		}
+		for j := range c.Rules {
+			r := &c.Rules[j]
+			if !r.Untracks() {
+				continue
+			}
+			if _, ok := ParseTag(r.Said()); ok {
+				continue // ctview's own, through iptables-nft
+			}
+			f := model.ForeignRule{Place: r.Place(), Match: RuleText(rs, r)}
+			f.Packets, f.Bytes, f.HasCounter = r.CounterOf()
+			if c.Base {
+				f.Hook = hookName(c.Hook)
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
