@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"sync"
 
 	"ctview/model"
@@ -112,37 +113,34 @@ func (c *CaptureWriter) Packets() uint64 {
 // A captureReader reads the datagrams that a capture file has of netfilter.
 type captureReader struct {
 	r     *bufio.Reader
+	order binary.ByteOrder // of the machine that captured them
 	micro bool
 	buf   []byte
 }
 
 func newCaptureReader(r io.Reader) (*captureReader, error) {
-	c := &captureReader{r: bufio.NewReaderSize(r, 64<<10)}
+	c := &captureReader{r: bufio.NewReaderSize(r, 64<<10), order: binary.NativeEndian}
 	var h [pcapHeader]byte
 	if _, err := io.ReadFull(c.r, h[:]); err != nil {
 		return nil, fmt.Errorf("%w: no pcap file: %w", ErrMalformed, err)
 	}
-	switch magic := binary.NativeEndian.Uint32(h[:]); {
-	case magic == pcapMagic:
-	case magic == pcapMagicMicro:
+	magic := binary.NativeEndian.Uint32(h[:])
+	if turned := bits.ReverseBytes32(magic); turned == pcapMagic || turned == pcapMagicMicro {
+		magic, c.order = turned, otherOrder()
+	}
+	switch magic {
+	case pcapMagic:
+	case pcapMagicMicro:
 		c.micro = true
-	case magic == pcapngMagic:
+	case pcapngMagic:
 		return nil, fmt.Errorf("%w: a pcapng file (editcap -F nsecpcap makes a pcap file of it)", ErrMalformed)
-	case swapped(magic):
-		return nil, fmt.Errorf("%w: captured on a machine of the other byte order", ErrMalformed)
 	default:
 		return nil, fmt.Errorf("%w: no pcap file", ErrMalformed)
 	}
-	if link := binary.NativeEndian.Uint32(h[20:]) & 0xffff; link != linkNetlink {
+	if link := c.order.Uint32(h[20:]) & 0xffff; link != linkNetlink {
 		return nil, fmt.Errorf("%w: link type %d, not NETLINK (%d)", ErrMalformed, link, linkNetlink)
 	}
 	return c, nil
-}
-
-func swapped(magic uint32) bool {
-	b := binary.BigEndian.AppendUint32(nil, magic)
-	m := binary.LittleEndian.Uint32(b)
-	return m == pcapMagic || m == pcapMagicMicro
 }
 
 // next returns the next datagram that the kernel sent to a process over NETLINK_NETFILTER, until io.EOF. It is valid until
@@ -153,12 +151,12 @@ func (c *captureReader) next() (now int64, datagram []byte, err error) {
 		if _, err := io.ReadFull(c.r, h[:]); err != nil {
 			return 0, nil, err
 		}
-		now = int64(binary.NativeEndian.Uint32(h[4:]))
+		now = int64(c.order.Uint32(h[4:]))
 		if c.micro {
 			now *= 1000
 		}
-		now += int64(binary.NativeEndian.Uint32(h[:])) * 1e9
-		n := binary.NativeEndian.Uint32(h[8:])
+		now += int64(c.order.Uint32(h[:])) * 1e9
+		n := c.order.Uint32(h[8:])
 		if n > maxPacket {
 			return 0, nil, fmt.Errorf("%w: a packet of %d bytes", ErrMalformed, n)
 		}
@@ -172,6 +170,9 @@ func (c *captureReader) next() (now int64, datagram []byte, err error) {
 		if n < cookedLen || binary.BigEndian.Uint16(b) == packetKernel ||
 			binary.BigEndian.Uint16(b[14:]) != unix.NETLINK_NETFILTER {
 			continue // a request, or another netlink family
+		}
+		if c.order != binary.NativeEndian {
+			swapDatagram(b[cookedLen:])
 		}
 		return now, b[cookedLen:], nil
 	}

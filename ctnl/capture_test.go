@@ -1,6 +1,7 @@
 package ctnl_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -28,9 +29,17 @@ func describe(e *model.Event) string {
 	s += fmt.Sprintf(" has %#x known %#x id %08x timeout %d mark %d use %d state %d tcp %v sctp %v dccp %v", uint32(e.Has), uint8(f.Known),
 		f.ID, e.Timeout, f.Mark, e.Use, f.State, e.TCP, e.SCTP, e.DCCP)
 	s += fmt.Sprintf(" packets %v bytes %v start %d stop %d time %d helper %q %q", f.Packets, f.Bytes, e.Start, e.Stop, e.Time, f.Helper, e.HelperInfo)
-	s += fmt.Sprintf(" labels %x secctx %q master %v seqadj %v synproxy %v port %d", e.Extra.Labels, e.Extra.Secctx,
+	s += fmt.Sprintf(" labels %x secctx %q master %v seqadj %v synproxy %v port %d", littleWords(e.Extra.Labels), e.Extra.Secctx,
 		endpoints(e.Extra.Master), e.SeqAdj, e.Synproxy, e.PortID)
 	return s
+}
+
+// littleWords returns labels as a little-endian machine has them.
+func littleWords(l model.Labels) model.Labels {
+	for i := 0; i < len(l); i += 4 {
+		binary.LittleEndian.PutUint32(l[i:], binary.NativeEndian.Uint32(l[i:]))
+	}
+	return l
 }
 
 func describeExpect(x *model.Expect) string {

@@ -54,6 +54,9 @@ func captured(t testing.TB) map[string]message {
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
+		if binary.NativeEndian.Uint16(b) != binary.LittleEndian.Uint16(b) {
+			ctnl.SwapDatagram(b) // the captures are a little-endian kernel's
+		}
 		all[strings.TrimSuffix(filepath.Base(f), ".hex")] = parse(t, b)
 	}
 	return all

@@ -43,3 +43,9 @@ var (
 	ParseDiag     = parseDiag
 	ReadLocalAddr = readLocalAddr
 )
+
+// SwapDatagram is swapDatagram, OtherOrder otherOrder.
+var (
+	SwapDatagram = swapDatagram
+	OtherOrder   = otherOrder
+)

@@ -30,7 +30,7 @@ func recordCommand(g *globals) *cobra.Command {
 		Short: "write the kernel's messages to a pcap file, until interrupted",
 		Long: `record writes the table and then every event to FILE, as the kernel sends them: a pcap file of link type netlink,
 which tshark reads too. "ctview --read FILE", "ctview list --read FILE" and "ctview events --read FILE" show it, on any
-machine of the same byte order and without privileges. FILE is made readable for its owner only; - is stdout.`,
+machine and without privileges. FILE is made readable for its owner only; - is stdout.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{"record: say one file to write", "ctview record flows.pcap"}
