@@ -2,9 +2,11 @@
 
 GO      ?= go
 FUZZTIME ?= 20s
+KERNEL_PACKAGES = qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod xz:xz-utils setpriv:util-linux
+ARCH_PACKAGES = qemu-mips-static:qemu-user-static
 PACKAGES = conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
-.PHONY: build demo test deps race fuzz bench gobench lint cover dist clean
+.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -14,6 +16,14 @@ demo: build ## the real TUI on a private lab of real traffic; no root needed
 
 test: deps ## everything: unit tests, fuzz seeds, the kernel in private namespaces, the TUI in a pty
 	$(GO) test ./...
+
+test-kernels: ## the kernel tests on Debian's kernels 6.1 and 6.12, emulated. RUN=TestX: these alone, PKG=./ctnl, KERNELS=6.12, MEM=160 (MiB)
+	@sh .ci/deps $(PACKAGES) $(KERNEL_PACKAGES)
+	@RUN='$(RUN)' KERNELS='$(KERNELS)' MEM='$(MEM)' sh .ci/kernels $(PKG)
+
+test-arch: ## the tests without a kernel of their own on mips (big endian, 32 bit), s390x and arm, emulated. RUN=TestX, ARCHS=mips
+	@sh .ci/deps $(ARCH_PACKAGES)
+	@RUN='$(RUN)' ARCHS='$(ARCHS)' sh .ci/arch
 
 deps: ## the tools that the tests compare with; installs them where it can, and says so
 	@sh .ci/deps $(PACKAGES)

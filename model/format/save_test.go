@@ -1,6 +1,7 @@
 package format
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func saveEvents() (all, nat, port, ping, sctp, dccp, gre, esp model.Event) {
 	sctp = flow(model.ProtoSCTP, "1.1.1.1 2.2.2.2", 10, 20, "2.2.2.2 1.1.1.1", 20, 10)
 	sctp.Has = sctp.Has&^model.HasStatus | model.HasProtoinfo | model.HasSCTPInfo
 	sctp.Flow.State, sctp.Flow.Zone, sctp.Flow.ZoneDir = 8, 6, model.ZoneReply
-	sctp.SCTP.VTag = [2]uint32{0x01000000, 0x5555}
+	sctp.SCTP.VTag = [2]uint32{networkOrder(1), networkOrder(0x55550000)}
 	dccp = flow(model.ProtoDCCP, "1.1.1.1 2.2.2.2", 0, 0, "2.2.2.2 1.1.1.1", 0, 0)
 	gre = flow(model.ProtoGRE, "10.98.0.1 10.98.0.254", 0, 4660, "10.98.0.254 10.98.0.1", 4660, 0)
 	gre.Flow.Zone, gre.Flow.ZoneDir = 6, model.ZoneOrig
@@ -85,6 +86,11 @@ func TestAppendSave(t *testing.T) {
 			}
 		})
 	}
+}
+
+// networkOrder returns what a big-endian word of that value is on this machine (htonl).
+func networkOrder(v uint32) uint32 {
+	return binary.NativeEndian.Uint32(binary.BigEndian.AppendUint32(nil, v))
 }
 
 // FuzzAppendFullSave looks whether a full save is a comment at most and one line of closed quotes.

@@ -82,7 +82,7 @@ func FuzzAppendXML(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		o := randomOptions(seed)
 		o.Fix = FixAll
-		o.Progname = func(id uint32) string { return hostile[int(id)%len(hostile)] }
+		o.Progname = func(id uint32) string { return hostile[id%uint32(len(hostile))] }
 		doc := append([]byte(XMLHead), AppendXML(nil, randomEvent(seed), o)...)
 		checkText(t, AppendXML(nil, randomEvent(seed), o))
 		checkXML(t, string(append(doc, XMLTail...)))
