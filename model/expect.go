@@ -36,3 +36,14 @@ type CPUStats struct {
 	Has    uint32
 	Values [16]uint32 // indexed by CTA_STATS_* number: 2 found, 4 invalid, 8 insert, 9 insert_failed, 10 drop, …
 }
+
+// SumStats adds up counter n of the CPUs; has is false where no CPU has it.
+func SumStats(cpus []CPUStats, n int) (v uint64, has bool) {
+	for i := range cpus {
+		if cpus[i].Has&(1<<n) != 0 {
+			v += uint64(cpus[i].Values[n])
+			has = true
+		}
+	}
+	return v, has
+}

@@ -1,43 +1,15 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 
+	"ctview/cmd/ctview/doctor"
 	"ctview/ctnl"
-	"ctview/model"
 
 	"github.com/spf13/cobra"
 )
-
-// A finding is one line of ctview doctor.
-type finding struct {
-	Check string `json:"check"`
-	Mark  mark   `json:"mark"`
-	Value string `json:"value"`
-	Cure  string `json:"cure,omitempty"` // "" where there is none, or none is needed
-	code  int    // exit code of a bad one
-}
-
-// A mark says how good a finding is.
-type mark int
-
-const (
-	markOK      mark = iota
-	markUnknown      // could not be told without more permission
-	markNote         // ctview works, and something is less than it could be
-	markBad          // ctview cannot work
-)
-
-var (
-	markSigns = [...]string{markOK: "ok", markUnknown: "?", markNote: "!", markBad: "!!"}
-	markNames = [...]string{markOK: "ok", markUnknown: "unknown", markNote: "note", markBad: "bad"}
-)
-
-// MarshalText implements encoding.TextMarshaler.
-func (m mark) MarshalText() ([]byte, error) { return []byte(markNames[m]), nil }
 
 func doctorCommand(g *globals) *cobra.Command {
 	var output string
@@ -69,57 +41,29 @@ func runDoctor(ctx context.Context, g *globals, asJSON bool) error {
 		return err
 	}
 	defer ns.Close()
-	x, err := examine(ctx, ns, g.netns)
+	x, err := doctor.Examine(ctx, ns, g.netns)
 	if err != nil {
 		return err
 	}
-	all := x.judge()
-	show := appendFindings
+	all := x.Judge()
+	code := exitOK // that of the first thing that keeps ctview from working
+	for i := range all {
+		if all[i].Err == nil {
+			continue
+		}
+		c, cure := diagnose(failure{all[i].Err})
+		all[i].Cure = cmp.Or(all[i].Cure, cure)
+		code = cmp.Or(code, c)
+	}
+	show := doctor.AppendTable
 	if asJSON {
-		show = appendFindingsJSON
+		show = doctor.AppendJSON
 	}
 	if _, err := g.out.Write(show(nil, all)); err != nil {
 		return failure{err}
 	}
-	if code := doctorExit(all); code != exitOK {
+	if code != exitOK {
 		return exitWith(code)
 	}
 	return nil
-}
-
-// doctorExit returns the exit code for what was found: that of the first thing that keeps ctview from working.
-func doctorExit(all []finding) int {
-	for _, f := range all {
-		if f.Mark == markBad {
-			return f.code
-		}
-	}
-	return exitOK
-}
-
-// appendFindings appends a table with the cure of each finding on a line of its own below it.
-func appendFindings(dst []byte, all []finding) []byte {
-	width := 0
-	for _, f := range all {
-		width = max(width, len(f.Check))
-	}
-	for _, f := range all {
-		dst = fmt.Appendf(dst, "%-2s  %-*s  %s\n", markSigns[f.Mark], width, f.Check, model.Escape(f.Value))
-		if f.Cure != "" {
-			dst = fmt.Appendf(dst, "    %-*s  cure: %s\n", width, "", model.Escape(f.Cure))
-		}
-	}
-	return dst
-}
-
-// appendFindingsJSON appends a JSON object a line.
-func appendFindingsJSON(dst []byte, all []finding) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	for _, f := range all {
-		f.Value, f.Cure = model.Escape(f.Value), model.Escape(f.Cure)
-		_ = enc.Encode(f) // strings only: it cannot fail
-	}
-	return append(dst, b.Bytes()...)
 }

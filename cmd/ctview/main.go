@@ -1,7 +1,3 @@
-// Command ctview inspects the kernel's connection tracking table, live. See README.md, or `ctview help`.
-//
-// The package wires the parts together: kernel → ctnl → model → tui, and prints. It is the only place that knows all
-// of them, writes to the standard streams, and decides exit codes.
 package main
 
 import (

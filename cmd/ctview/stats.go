@@ -14,25 +14,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// statMeanings explains the counters of CTA_STATS_* in a line each (nf_conntrack_core.c).
-var statMeanings = map[string]string{
-	"searched":       "bucket entries looked at (old kernels)",
-	"found":          "lookups that found an entry",
-	"new":            "entries added that were not expected (old kernels)",
-	"invalid":        "packets that could not be tracked: ct state invalid",
-	"ignore":         "packets already tracked or untracked (old kernels)",
-	"delete":         "entries removed (old kernels)",
-	"delete_list":    "entries put on the dying list (old kernels)",
-	"insert":         "entries inserted by a program; the kernel counts no others",
-	"insert_failed":  "entries that lost a race for their tuple: packets dropped",
-	"drop":           "packets dropped: the table is full, or no memory",
-	"early_drop":     "entries thrown out to make room in a full table",
-	"error":          "ICMP errors and packets with a broken header",
-	"search_restart": "lookups begun again because the hash was resized",
-	"clash_resolve":  "insertion races resolved without a drop",
-	"chaintoolong":   "entries refused because a hash chain was too long",
-}
-
 func statsCommand(g *globals) *cobra.Command {
 	var (
 		output string
@@ -65,17 +46,6 @@ type statsReading struct {
 	at             time.Time
 	entries, limit uint32
 	cpus           []model.CPUStats
-}
-
-// sum adds up counter n over the CPUs; has is false where no CPU has it.
-func (r *statsReading) sum(n int) (v uint64, has bool) {
-	for i := range r.cpus {
-		if r.cpus[i].Has&(1<<n) != 0 {
-			v += uint64(r.cpus[i].Values[n])
-			has = true
-		}
-	}
-	return v, has
 }
 
 // readStats asks the kernel, or reads /proc where it does not answer this user: the numbers are no secret there.
@@ -140,8 +110,8 @@ func (r *statsReading) perSecond(last *statsReading, n int) (float64, bool) {
 	if last == nil {
 		return 0, false
 	}
-	now, ok := r.sum(n)
-	before, ok2 := last.sum(n)
+	now, ok := model.SumStats(r.cpus, n)
+	before, ok2 := model.SumStats(last.cpus, n)
 	if !ok || !ok2 || now < before {
 		return 0, false
 	}
@@ -160,7 +130,7 @@ func appendStatsTable(b []byte, r, last *statsReading) []byte {
 	}
 	b = append(b, "  MEANING\n"...)
 	for n := range len(r.cpus0().Values) {
-		v, has := r.sum(n)
+		v, has := model.SumStats(r.cpus, n)
 		name := format.StatName(n, false)
 		if !has || name == "" {
 			continue
@@ -173,7 +143,7 @@ func appendStatsTable(b []byte, r, last *statsReading) []byte {
 		for i := range r.cpus {
 			b = fmt.Appendf(b, " %10d", r.cpus[i].Values[n])
 		}
-		b = fmt.Appendf(b, "  %s\n", statMeanings[name])
+		b = fmt.Appendf(b, "  %s\n", format.StatMeaning(n))
 	}
 	return b
 }
@@ -192,7 +162,7 @@ func appendStatsJSON(b []byte, r, last *statsReading) []byte {
 	b = appendTime(b, r.at.UnixNano())
 	b = fmt.Appendf(b, `","entries":%d,"max":%d,"sum":{`, r.entries, r.limit)
 	b = r.appendFields(b, func(n int) (string, bool) {
-		v, has := r.sum(n)
+		v, has := model.SumStats(r.cpus, n)
 		return strconv.FormatUint(v, 10), has
 	})
 	if last != nil {

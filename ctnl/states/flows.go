@@ -48,12 +48,6 @@ func Invalid(ctx context.Context, k *ctnl.Kernel, c *model.StateCounts) error {
 	if err != nil {
 		return err
 	}
-	c.Invalid, c.HasInvalid = 0, false
-	for i := range cpus {
-		if cpus[i].Has&(1<<statInvalid) != 0 {
-			c.Invalid += uint64(cpus[i].Values[statInvalid])
-			c.HasInvalid = true
-		}
-	}
+	c.Invalid, c.HasInvalid = model.SumStats(cpus, statInvalid)
 	return nil
 }

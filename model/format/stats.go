@@ -56,3 +56,25 @@ func AppendStatsJSON(dst []byte, s *model.CPUStats, expect bool) []byte {
 	}
 	return append(dst, '}')
 }
+
+// statMeanings explains the counters of CTA_STATS_* in a line each (nf_conntrack_core.c).
+var statMeanings = map[string]string{
+	"searched":       "bucket entries looked at (old kernels)",
+	"found":          "lookups that found an entry",
+	"new":            "entries added that were not expected (old kernels)",
+	"invalid":        "packets that could not be tracked: ct state invalid",
+	"ignore":         "packets already tracked or untracked (old kernels)",
+	"delete":         "entries removed (old kernels)",
+	"delete_list":    "entries put on the dying list (old kernels)",
+	"insert":         "entries inserted by a program; the kernel counts no others",
+	"insert_failed":  "entries that lost a race for their tuple: packets dropped",
+	"drop":           "packets dropped: the table is full, or no memory",
+	"early_drop":     "entries thrown out to make room in a full table",
+	"error":          "ICMP errors and packets with a broken header",
+	"search_restart": "lookups begun again because the hash was resized",
+	"clash_resolve":  "insertion races resolved without a drop",
+	"chaintoolong":   "entries refused because a hash chain was too long",
+}
+
+// StatMeaning explains counter n of a CPU's statistics in a line; "" for one without a name.
+func StatMeaning(n int) string { return statMeanings[StatName(n, false)] }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"ctview/model/format"
 )
 
-// judge turns what was seen into findings, always the same checks in the same order.
-func (x *exam) judge() []finding {
-	return []finding{
+// Judge turns what was seen into findings, always the same checks in the same order.
+func (x *Exam) Judge() []Finding {
+	return []Finding{
 		{Check: "kernel", Value: "Linux " + x.release},
 		x.permission(), x.ctnetlink(), x.tracking(), x.table(), x.counters(), x.events(), x.buffer(),
 		x.setting("acct", x.sys.Acct, "flows carry packets and bytes", "no packets, bytes and rates"),
@@ -23,7 +23,7 @@ func (x *exam) judge() []finding {
 }
 
 // where says which namespace a finding is about.
-func (x *exam) where() string {
+func (x *Exam) where() string {
 	if x.netns == "" {
 		return "this namespace"
 	}
@@ -31,7 +31,7 @@ func (x *exam) where() string {
 }
 
 // sysctl is the command that sets a setting of conntrack in the namespace.
-func (x *exam) sysctl(name, value string) string {
+func (x *Exam) sysctl(name, value string) string {
 	cmd := "sysctl -w net.netfilter." + name + "=" + value
 	_, err := strconv.Atoi(x.netns)
 	switch {
@@ -45,12 +45,11 @@ func (x *exam) sysctl(name, value string) string {
 	return "ip netns exec " + x.netns + " " + cmd
 }
 
-func (x *exam) permission() finding {
-	f := finding{Check: "permission", code: exitPermission}
-	_, cure := diagnose(ctnl.ErrPermission)
+func (x *Exam) permission() Finding {
+	f := Finding{Check: "permission"}
 	switch {
 	case errors.Is(x.probe, ctnl.ErrPermission):
-		f.Mark, f.Cure = markBad, cure
+		f.Mark, f.Err = Bad, ctnl.ErrPermission
 		f.Value = fmt.Sprintf("uid %d may not ask for flows: no CAP_NET_ADMIN in %s", x.uid, x.where())
 		if x.netns != "" {
 			f.Cure = "run it with sudo: entering another namespace needs CAP_SYS_ADMIN"
@@ -59,31 +58,30 @@ func (x *exam) permission() finding {
 			f.Value = fmt.Sprintf("uid %d has CAP_NET_ADMIN, but not for %s, or not CAP_SYS_ADMIN to enter it", x.uid, x.where())
 		}
 	case errors.Is(x.join, ctnl.ErrPermission):
-		f.Mark, f.Value, f.Cure = markBad, "flows can be listed, events not: CAP_NET_ADMIN is missing", cure
+		f.Mark, f.Value, f.Err = Bad, "flows can be listed, events not: CAP_NET_ADMIN is missing", ctnl.ErrPermission
 	default:
 		f.Value = fmt.Sprintf("uid %d has CAP_NET_ADMIN: flows, events, changes", x.uid)
 	}
 	return f
 }
 
-func (x *exam) ctnetlink() finding {
-	f := finding{Check: "ctnetlink", code: exitFailed}
+func (x *Exam) ctnetlink() Finding {
+	f := Finding{Check: "ctnetlink"}
 	switch {
 	case x.probe == nil && x.join == nil:
 		f.Value = "the kernel answers and sends events"
 	case errors.Is(x.probe, ctnl.ErrNoConntrack) || errors.Is(x.join, ctnl.ErrNoConntrack):
-		_, f.Cure = diagnose(ctnl.ErrNoConntrack)
-		f.Mark, f.Value, f.code = markBad, ctnl.ErrNoConntrack.Error(), exitNoConntrack
+		f.Mark, f.Value, f.Err = Bad, ctnl.ErrNoConntrack.Error(), ctnl.ErrNoConntrack
 	case errors.Is(x.probe, ctnl.ErrPermission) || errors.Is(x.join, ctnl.ErrPermission):
-		f.Mark, f.Value = markUnknown, "not asked: not permitted"
+		f.Mark, f.Value = Unknown, "not asked: not permitted"
 	default:
-		f.Mark, f.Value = markBad, "events cannot be received: "+x.join.Error()
+		f.Mark, f.Value, f.Err = Bad, "events cannot be received: "+x.join.Error(), x.join
 	}
 	return f
 }
 
-func (x *exam) tracking() finding {
-	f := finding{Check: "tracking"}
+func (x *Exam) tracking() Finding {
+	f := Finding{Check: "tracking"}
 	switch {
 	case x.firewallErr == nil && x.firewall.Tracks != "":
 		f.Value = "active, because of " + x.firewall.Tracks
@@ -93,11 +91,11 @@ func (x *exam) tracking() finding {
 			f.Value += ", though no rule that uses conntrack was found"
 		}
 	case x.firewallErr != nil:
-		f.Mark, f.Value = markUnknown, "no entries; the rules are not told to this user"
+		f.Mark, f.Value = Unknown, "no entries; the rules are not told to this user"
 	case x.firewall.Unread:
-		f.Mark, f.Value = markUnknown, "no entries; the rules of the legacy tables cannot be read: iptables-legacy-save is missing"
+		f.Mark, f.Value = Unknown, "no entries; the rules of the legacy tables cannot be read: iptables-legacy-save is missing"
 	default:
-		f.Mark = markNote
+		f.Mark = Note
 		f.Value = "not active in " + x.where() + ": no rule uses conntrack, so the table stays empty"
 		f.Cure = "any such rule turns it on, e.g. nft add rule inet filter input ct state established counter"
 	}
@@ -110,11 +108,11 @@ const (
 	fillFull = 0.98
 )
 
-func (x *exam) table() finding {
-	f := finding{Check: "table"}
+func (x *Exam) table() Finding {
+	f := Finding{Check: "table"}
 	limit := x.sys.Max
 	if !x.entries.OK || !limit.OK {
-		return finding{Check: f.Check, Mark: markUnknown, Value: "entries and limit cannot be read"}
+		return Finding{Check: f.Check, Mark: Unknown, Value: "entries and limit cannot be read"}
 	}
 	part := float64(x.entries.Value) / float64(max(limit.Value, 1))
 	f.Value = fmt.Sprintf("%d of %d entries (%.1f %%)", x.entries.Value, limit.Value, 100*part)
@@ -122,7 +120,7 @@ func (x *exam) table() finding {
 		f.Value += fmt.Sprintf(", %d buckets", b.Value)
 	}
 	if part >= fillNote {
-		f.Mark = markNote
+		f.Mark = Note
 		f.Cure = fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d on the host; \"ctview list --group-by src\" shows who fills it", 2*limit.Value)
 	}
 	if part >= fillFull {
@@ -134,40 +132,39 @@ func (x *exam) table() finding {
 // worrying are the counters that should stay 0 (CTA_STATS_*).
 var worrying = []int{10, 11, 9}
 
-func (x *exam) counters() finding {
-	f := finding{Check: "counters"}
+func (x *Exam) counters() Finding {
+	f := Finding{Check: "counters"}
 	if x.cpusErr != nil || len(x.cpus) == 0 {
-		return finding{Check: f.Check, Mark: markUnknown, Value: "the per-CPU statistics cannot be read"}
+		return Finding{Check: f.Check, Mark: Unknown, Value: "the per-CPU statistics cannot be read"}
 	}
-	r := statsReading{cpus: x.cpus}
 	var texts, cures []string
 	for _, n := range worrying {
-		v, has := r.sum(n)
+		v, has := model.SumStats(x.cpus, n)
 		if !has {
 			continue
 		}
 		name := format.StatName(n, false)
 		texts = append(texts, name+" "+strconv.FormatUint(v, 10))
 		if v > 0 {
-			f.Mark = markNote
-			cures = append(cures, name+": "+statMeanings[name])
+			f.Mark = Note
+			cures = append(cures, name+": "+format.StatMeaning(n))
 		}
 	}
 	f.Value = strings.Join(texts, ", ") + " since the namespace began"
-	if f.Mark == markNote {
+	if f.Mark == Note {
 		f.Value += " (" + strings.Join(cures, "; ") + ")"
 		f.Cure = "\"ctview stats --watch\" tells whether it goes on"
 	}
 	return f
 }
 
-func (x *exam) events() finding {
-	f := finding{Check: "events"}
+func (x *Exam) events() Finding {
+	f := Finding{Check: "events"}
 	switch s := x.sys.Events; {
 	case !s.OK:
-		f.Mark, f.Value = markUnknown, "nf_conntrack_events cannot be read"
+		f.Mark, f.Value = Unknown, "nf_conntrack_events cannot be read"
 	case s.Value == 0:
-		f.Mark, f.Value = markNote, "nf_conntrack_events=0: no events; changes show only when ctview reads the table again"
+		f.Mark, f.Value = Note, "nf_conntrack_events=0: no events; changes show only when ctview reads the table again"
 		f.Cure = x.sysctl("nf_conntrack_events", "1")
 	case s.Value == 2:
 		f.Value = "nf_conntrack_events=2: on while somebody listens; flows older than the first listener end without an event, " +
@@ -181,10 +178,10 @@ func (x *exam) events() finding {
 // eventCharge is what the kernel charges the buffer for one event.
 const eventCharge = 1280
 
-func (x *exam) buffer() finding {
-	f := finding{Check: "buffer"}
+func (x *Exam) buffer() Finding {
+	f := Finding{Check: "buffer"}
 	if x.join != nil {
-		return finding{Check: f.Check, Mark: markUnknown, Value: "not tried: no event socket"}
+		return Finding{Check: f.Check, Mark: Unknown, Value: "not tried: no event socket"}
 	}
 	f.Value = fmt.Sprintf("%s for events, some %d of them", model.AppendBytes(nil, uint64(x.rcvbuf)), x.rcvbuf/eventCharge)
 	if x.forced {
@@ -192,7 +189,7 @@ func (x *exam) buffer() finding {
 		return f
 	}
 	if x.rcvbuf < 2*ctnl.DefaultRcvBuf {
-		f.Mark = markNote
+		f.Mark = Note
 		f.Value += ": net.core.rmem_max holds it down; storms may cost events, which ctview counts and repairs"
 		f.Cure = fmt.Sprintf("sysctl -w net.core.rmem_max=%d, or CAP_NET_ADMIN in the first user namespace", ctnl.DefaultRcvBuf)
 	}
@@ -200,13 +197,13 @@ func (x *exam) buffer() finding {
 }
 
 // setting judges a switch that is better on.
-func (x *exam) setting(name string, s model.Setting, on, off string) finding {
+func (x *Exam) setting(name string, s model.Setting, on, off string) Finding {
 	full := "nf_conntrack_" + name
 	switch {
 	case !s.OK:
-		return finding{Check: name, Mark: markUnknown, Value: full + " cannot be read"}
+		return Finding{Check: name, Mark: Unknown, Value: full + " cannot be read"}
 	case s.Value == 0:
-		return finding{Check: name, Mark: markNote, Value: full + "=0: " + off, Cure: x.sysctl(full, "1") + " (for flows that begin later)"}
+		return Finding{Check: name, Mark: Note, Value: full + "=0: " + off, Cure: x.sysctl(full, "1") + " (for flows that begin later)"}
 	}
-	return finding{Check: name, Value: fmt.Sprintf("%s=%d: %s", full, s.Value, on)}
+	return Finding{Check: name, Value: fmt.Sprintf("%s=%d: %s", full, s.Value, on)}
 }

@@ -1,31 +1,32 @@
-package main
+package doctor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 // What ctview can use beside the table: firewalls, helpers, loggers, namespaces.
 
-func (x *exam) nfTables() finding {
-	f := finding{Check: "nf_tables"}
+func (x *Exam) nfTables() Finding {
+	f := Finding{Check: "nf_tables"}
 	switch {
 	case x.firewallErr != nil:
-		f.Mark, f.Value = markUnknown, "not told to this user"
+		f.Mark, f.Value = Unknown, "not told to this user"
 	case !x.firewall.NFTables:
-		f.Mark, f.Value = markNote, "not in this kernel: \"ctview notrack\" uses iptables, \"ctview states\" cannot count"
+		f.Mark, f.Value = Note, "not in this kernel: \"ctview notrack\" uses iptables, \"ctview states\" cannot count"
 		f.Cure = "modprobe nf_tables"
 	default:
-		f.Value = fmt.Sprintf("there, %d rule%s", x.firewall.Rules, plural(x.firewall.Rules))
+		f.Value = "there, " + rules(x.firewall.Rules)
 	}
 	return f
 }
 
-func (x *exam) iptables() finding {
-	f := finding{Check: "iptables"}
+func (x *Exam) iptables() Finding {
+	f := Finding{Check: "iptables"}
 	switch {
 	case x.firewallErr != nil:
-		f.Mark, f.Value = markUnknown, "not told to this user"
+		f.Mark, f.Value = Unknown, "not told to this user"
 	case len(x.firewall.Legacy) == 0:
 		f.Value = "no legacy tables"
 	default:
@@ -34,8 +35,8 @@ func (x *exam) iptables() finding {
 	return f
 }
 
-func (x *exam) helper() finding {
-	f := finding{Check: "helpers", Value: "none in this kernel now (they come as modules nf_conntrack_…)"}
+func (x *Exam) helper() Finding {
+	f := Finding{Check: "helpers", Value: "none in this kernel now (they come as modules nf_conntrack_…)"}
 	if len(x.helpers) > 0 {
 		f.Value = "in this kernel: " + strings.Join(x.helpers, ", ")
 	}
@@ -45,16 +46,16 @@ func (x *exam) helper() finding {
 	case len(x.firewall.Helpers) == 0:
 		f.Value += "; no rule gives a flow one"
 	default:
-		f.Value += fmt.Sprintf("; given by %d rule%s, such as %s", len(x.firewall.Helpers), plural(len(x.firewall.Helpers)), x.firewall.Helpers[0])
+		f.Value += fmt.Sprintf("; given by %s, such as %s", rules(len(x.firewall.Helpers)), x.firewall.Helpers[0])
 	}
 	return f
 }
 
-func (x *exam) invalid() finding {
-	f := finding{Check: "log_invalid"}
+func (x *Exam) invalid() Finding {
+	f := Finding{Check: "log_invalid"}
 	switch s := x.logInvalid; {
 	case !s.OK:
-		f.Mark, f.Value = markUnknown, "nf_conntrack_log_invalid cannot be read"
+		f.Mark, f.Value = Unknown, "nf_conntrack_log_invalid cannot be read"
 	case s.Value == 0:
 		f.Value = "nf_conntrack_log_invalid=0: packets that cannot be tracked are counted, not logged"
 	default:
@@ -64,18 +65,26 @@ func (x *exam) invalid() finding {
 		}
 		f.Value = fmt.Sprintf("nf_conntrack_log_invalid=%d: %s that cannot be tracked are logged", s.Value, what)
 		if x.loggers[0] == "NONE" && x.loggers[1] == "NONE" {
-			f.Mark, f.Value = markNote, f.Value+", but "+x.where()+" has no logger"
+			f.Mark, f.Value = Note, f.Value+", but "+x.where()+" has no logger"
 			f.Cure = "write nfnetlink_log to /proc/sys/net/netfilter/nf_log/2 and /10 there"
 		}
 	}
 	return f
 }
 
-func (x *exam) demo() finding {
-	f := finding{Check: "demo", Value: "user namespaces can be made: \"ctview demo\" needs no root"}
+func (x *Exam) demo() Finding {
+	f := Finding{Check: "demo", Value: "user namespaces can be made: \"ctview demo\" needs no root"}
 	if x.userns != nil {
-		f.Mark, f.Value = markNote, "this user can make no user namespace ("+x.userns.Error()+"): \"ctview demo\" needs root"
+		f.Mark, f.Value = Note, "this user can make no user namespace ("+x.userns.Error()+"): \"ctview demo\" needs root"
 		f.Cure = "look at user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"
 	}
 	return f
+}
+
+// rules returns how many rules n are, in words.
+func rules(n int) string {
+	if n == 1 {
+		return "1 rule"
+	}
+	return strconv.Itoa(n) + " rules"
 }

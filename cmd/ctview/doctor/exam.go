@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -19,8 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An exam is what doctor saw; judge tells what it means. What could not be seen says so by its error or OK field.
-type exam struct {
+// An Exam is what was seen of one namespace; Judge tells what it means. What could not be seen says so by its error or OK
+// field. It keeps nothing open, and is not safe for concurrent use.
+type Exam struct {
 	netns    string // as asked for
 	release  string // of the kernel
 	uid      int
@@ -47,9 +48,10 @@ type exam struct {
 	userns error // of making a user and a network namespace as this user
 }
 
-// examine looks without changing anything. The error is that of entering ns for other reasons than permission.
-func examine(ctx context.Context, ns *ctnl.Netns, name string) (*exam, error) {
-	x := &exam{netns: name, uid: os.Getuid(), release: kernelRelease(), netAdmin: hasCap(unix.CAP_NET_ADMIN)}
+// Examine looks at ns, which the user called name, without changing anything. What is not permitted or not in this kernel
+// is in the Exam; the error is that of a kernel which answers neither so nor so.
+func Examine(ctx context.Context, ns *ctnl.Netns, name string) (*Exam, error) {
+	x := &Exam{netns: name, uid: os.Getuid(), release: kernelRelease(), netAdmin: hasCap(unix.CAP_NET_ADMIN)}
 	k := ctnl.NewKernel(ns)
 	defer k.Close()
 	x.sys, x.probe = k.System(ctx)
@@ -70,7 +72,7 @@ func examine(ctx context.Context, ns *ctnl.Netns, name string) (*exam, error) {
 }
 
 // readFiles reads what /proc and /sys tell anybody who may enter ns.
-func (x *exam) readFiles(ns *ctnl.Netns) {
+func (x *Exam) readFiles(ns *ctnl.Netns) {
 	number := func(name string) (s model.Setting) {
 		text, err := ns.Sysctl(name)
 		if err != nil {
@@ -94,7 +96,7 @@ func (x *exam) readFiles(ns *ctnl.Netns) {
 }
 
 // subscribe joins the groups of events and leaves them again.
-func (x *exam) subscribe(ns *ctnl.Netns) {
+func (x *Exam) subscribe(ns *ctnl.Netns) {
 	w, err := ctnl.Watch(ns, ctnl.WatchOptions{})
 	if err != nil {
 		x.join = err
