@@ -55,7 +55,7 @@ func newborn(f *Flow, e *Event, now int64) bool {
 // heardLately reports whether an event of f came from a second before now to three behind it; now may be the past. That
 // a multiple of 256 s ago looks the same does no harm: the next answer counts again.
 func heardLately(f *Flow, now int64) bool {
-	d := int8(uint8(now/second) - f.heard)
+	d := int8(uint8(now/second) - f.Book.Heard)
 	return f.Known&KnownEvents != 0 && d <= 1 && d >= -3
 }
 
@@ -73,7 +73,7 @@ func (t *Table) Gone(now int64, keys []Key) {
 		f := t.flows.at(slot)
 		t.stats.LastEnded = now
 		if t.dump.running {
-			t.bury(now, h, f.ID, f.gen)
+			t.bury(now, h, f.ID, f.Book.Gen)
 		}
 		t.noteGone(now, f)
 		t.remove(h, slot)

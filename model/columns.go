@@ -52,10 +52,10 @@ const (
 	ColMaster
 	ColStart // ascending: the oldest first
 
-	numColumns
+	NumColumns // how many there are, ColNone among them
 )
 
-var columnNames = [numColumns]string{
+var columnNames = [NumColumns]string{
 	ColNone: "none", ColProto: "proto", ColState: "state", ColSrc: "src", ColDst: "dst", ColSport: "sport",
 	ColDport: "dport", ColNAT: "nat", ColZone: "zone", ColHelper: "helper", ColFlags: "flags", ColTimeout: "timeout",
 	ColRate: "rate", ColBytes: "bytes", ColPackets: "packets", ColPPS: "pps", ColAge: "age", ColMark: "mark",
@@ -74,7 +74,7 @@ var columnAliases = map[string]Column{
 
 // String returns the column's name as the command line takes it.
 func (c Column) String() string {
-	if c < numColumns {
+	if c < NumColumns {
 		return columnNames[c]
 	}
 	return ""
@@ -82,8 +82,8 @@ func (c Column) String() string {
 
 // Columns returns every column that has a value, in the order in which they are listed to people.
 func Columns() []Column {
-	cs := make([]Column, 0, numColumns-1)
-	for c := ColNone + 1; c < numColumns; c++ {
+	cs := make([]Column, 0, NumColumns-1)
+	for c := ColNone + 1; c < NumColumns; c++ {
 		cs = append(cs, c)
 	}
 	return cs

@@ -14,8 +14,8 @@ func TestColumnNames(t *testing.T) {
 			t.Errorf("ParseColumn(%q) = %v, %v; want %v", n, got, err, c)
 		}
 	}
-	if len(Columns()) != int(numColumns)-1 {
-		t.Errorf("%d columns, want %d", len(Columns()), numColumns-1)
+	if len(Columns()) != int(NumColumns)-1 {
+		t.Errorf("%d columns, want %d", len(Columns()), NumColumns-1)
 	}
 }
 

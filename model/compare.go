@@ -22,7 +22,7 @@ func CompareFlows(c Column, desc bool, a, b *Flow, xa, xb *Extra) int {
 		}
 		d = compareKeys(c, a, b)
 	default:
-		if c >= numColumns {
+		if c >= NumColumns {
 			return 0
 		}
 		ka, kb := noValue(c, a), noValue(c, b)

@@ -328,13 +328,10 @@ func (c *completer) servicePorts() {
 	if c.word == "" || isNumeric(c.word) {
 		return
 	}
-	var names []string
-	for n := range services {
-		names = append(names, n)
-	}
-	for _, n := range sortedWords(names) {
+	for _, n := range ServiceNames() {
 		if strings.HasPrefix(foldWord(n), c.word) {
-			c.add(n, "", strconv.Itoa(int(services[n])))
+			port, _ := ServicePort(n)
+			c.add(n, "", strconv.Itoa(int(port)))
 		}
 	}
 }

@@ -42,21 +42,21 @@ func (d *dump) touch(f *Flow, e *Event) {
 	if !d.running {
 		return
 	}
-	if f.epoch&^told != d.epoch {
-		f.epoch = d.epoch
+	if f.Book.Epoch&^told != d.epoch {
+		f.Book.Epoch = d.epoch
 	}
 	if e.Kind == New {
-		f.epoch = d.epoch | born
+		f.Book.Epoch = d.epoch | born
 	}
-	f.epoch |= touched
+	f.Book.Epoch |= touched
 	if e.Has&HasProtoinfo != 0 {
-		f.epoch |= toldState
+		f.Book.Epoch |= toldState
 	}
 	if e.Has&HasHelper != 0 {
-		f.epoch |= toldHelper
+		f.Book.Epoch |= toldHelper
 	}
 	if e.Has&HasLabels != 0 {
-		f.epoch |= toldLabels
+		f.Book.Epoch |= toldLabels
 	}
 }
 
@@ -65,10 +65,10 @@ func (d *dump) doubts(s *Stats) bool { return d.running && s.Stale }
 
 // told returns what events told of f since the dump began; 0 if no dump runs.
 func (d *dump) told(f *Flow) uint8 {
-	if !d.running || f.epoch&^told != d.epoch {
+	if !d.running || f.Book.Epoch&^told != d.epoch {
 		return 0
 	}
-	return f.epoch & told
+	return f.Book.Epoch & told
 }
 
 // BeginDump says that the rows of a dump of the whole table follow, as events of kind Dump. The caller has applied
@@ -92,7 +92,7 @@ func (t *Table) resetEpochs() {
 	for c := range t.flows.chunks {
 		flows := t.flows.used(c)
 		for i := range flows {
-			flows[i].epoch = 0
+			flows[i].Book.Epoch = 0
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 		flows := t.flows.used(c)
 		for i := range flows {
 			f := &flows[i]
-			if f.Family == 0 || f.epoch&^told == d.epoch && f.epoch&suspect == 0 {
+			if f.Family == 0 || f.Book.Epoch&^told == d.epoch && f.Book.Epoch&suspect == 0 {
 				continue
 			}
 			*removed++
@@ -197,7 +197,7 @@ func (t *Table) applyRow(now int64, e *Event, h uint64, slot uint32) {
 	f := t.flows.at(slot)
 	f.Known |= KnownWhole
 	if d.running {
-		f.epoch = d.epoch
+		f.Book.Epoch = d.epoch
 	}
 }
 
@@ -207,7 +207,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *Event) {
 	f := t.flows.at(slot)
 	before, has := classOf(f), t.dump.told(f)
 	if !sameLife(f, e) { // it began again before the dump, and that was lost
-		f.gen++
+		f.Book.Gen++
 		f.Known &^= KnownCounters | KnownRate | KnownStart
 		f.First = now
 	}
@@ -227,7 +227,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *Event) {
 		t.setExtra(slot, &row, true)
 	}
 	f.Known |= KnownWhole
-	f.epoch &^= suspect
+	f.Book.Epoch &^= suspect
 	t.totals.move(f.Proto, f.Zone, before, classOf(f))
 }
 

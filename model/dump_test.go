@@ -398,7 +398,7 @@ func (n *naive) Apply(_ int64, evs []Event) {
 				f.Helper = old.Helper
 			}
 		}
-		f.epoch = n.epoch
+		f.Book.Epoch = n.epoch
 		n.flows[f.Key] = f
 	}
 }
@@ -407,7 +407,7 @@ func (n *naive) BeginDump(int64) { n.epoch++ }
 
 func (n *naive) EndDump(_ int64, complete bool) (r DumpResult) {
 	for k, f := range n.flows {
-		if complete && n.sweep && f.epoch != n.epoch {
+		if complete && n.sweep && f.Book.Epoch != n.epoch {
 			delete(n.flows, k)
 		}
 	}

@@ -21,7 +21,7 @@ func AppendEscaped(dst []byte, s string) []byte {
 			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
 		case r >= 0x80 && r < 0xa0:
 			dst = append(dst, '\\', 'x', hexDigits[byte(r)>>4], hexDigits[byte(r)&15])
-		case reorders(r):
+		case Reorders(r):
 			dst = append(dst, '\\', 'u', '{', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15], '}')
 		default:
 			dst = append(dst, s[i:i+n]...)
@@ -41,8 +41,8 @@ func Escape(s string) string {
 	return s
 }
 
-// reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out.
-func reorders(r rune) bool {
+// Reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out.
+func Reorders(r rune) bool {
 	switch {
 	case r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f:
 		return true

@@ -125,3 +125,9 @@ type SeqAdj struct {
 type Synproxy struct {
 	ISN, ITS, TSOff uint32
 }
+
+// A Row is a flow as a view copies it out, with what few flows have.
+type Row struct {
+	Flow  Flow
+	Extra Extra
+}

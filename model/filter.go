@@ -126,3 +126,8 @@ func (f *Filter) UnknownNoun() string {
 	})
 	return strings.Join(nouns, " or ")
 }
+
+// Timed reports whether the answer changes with nothing but the time: an age or a timeout is compared.
+func (f *Filter) Timed() bool {
+	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout })
+}

@@ -279,7 +279,7 @@ func (p *pred) appendVal(dst []byte, v *val) []byte {
 	case fieldFamily:
 		return append(dst, Family(v.lo).String()...)
 	case fieldStatus:
-		return append(dst, foldWord(statusNames[v.lo])...)
+		return append(dst, foldWord(StatusNames()[v.lo])...)
 	case fieldCtState:
 		return append(dst, CtState(v.lo).String()...)
 	case fieldPhase:
@@ -333,10 +333,10 @@ func appendQuoted(dst []byte, s string) []byte {
 		switch {
 		case r == '"', r == '\\':
 			dst = append(dst, '\\', byte(r))
-		case r == 0xfffd || r < 0x20 || r >= 0x7f && r < 0xa0 || reorders(r):
+		case r == 0xfffd || r < 0x20 || r >= 0x7f && r < 0xa0 || Reorders(r):
 			_, n := utf8.DecodeRuneInString(s[i:])
 			for j := i; j < i+n; j++ {
-				dst = append(dst, '\\', 'x', hexDigits[s[j]>>4], hexDigits[s[j]&15])
+				dst = append(dst, '\\', 'x', "0123456789abcdef"[s[j]>>4], "0123456789abcdef"[s[j]&15])
 			}
 		default:
 			dst = append(dst, string(r)...)

@@ -53,54 +53,11 @@ func implied(n *node, neg bool) KernelFilter {
 	k := implied(n.kids[0], neg)
 	for _, kid := range n.kids[1:] {
 		if (n.kind == nodeAnd) != neg {
-			k = k.and(implied(kid, neg))
+			k = k.And(implied(kid, neg))
 		} else {
-			k = k.or(implied(kid, neg))
+			k = k.Or(implied(kid, neg))
 		}
 	}
-	return k
-}
-
-// and returns a filter that passes what both pass, at least. Where they contradict each other one is dropped: the
-// Filter then matches nothing, and finds that out by itself.
-func (k KernelFilter) and(o KernelFilter) KernelFilter {
-	if k.Family == 0 {
-		k.Family = o.Family
-	}
-	if o.HasMark && (k.Mark^o.Mark)&k.MarkMask&o.MarkMask == 0 {
-		k = k.withMark(k.Mark|o.Mark, k.MarkMask|o.MarkMask)
-	}
-	if o.HasStatus && (k.Status^o.Status)&k.StatusMask&o.StatusMask == 0 {
-		k = k.withStatus(k.Status|o.Status, k.StatusMask|o.StatusMask)
-	}
-	if !k.HasZone {
-		k.Zone, k.HasZone = o.Zone, o.HasZone
-	}
-	return k
-}
-
-// or returns a filter that passes what either passes: the parts that both ask for.
-func (k KernelFilter) or(o KernelFilter) KernelFilter {
-	if k.Family != o.Family {
-		k.Family = 0
-	}
-	mask := k.MarkMask & o.MarkMask &^ (k.Mark ^ o.Mark)
-	k = k.withMark(k.Mark&mask, mask)
-	smask := k.StatusMask & o.StatusMask &^ (k.Status ^ o.Status)
-	k = k.withStatus(k.Status&smask, smask)
-	if k.Zone != o.Zone || k.HasZone != o.HasZone {
-		k.Zone, k.HasZone = 0, false
-	}
-	return k
-}
-
-func (k KernelFilter) withMark(v, mask uint32) KernelFilter {
-	k.Mark, k.MarkMask, k.HasMark = v, mask, mask != 0
-	return k
-}
-
-func (k KernelFilter) withStatus(v, mask Status) KernelFilter {
-	k.Status, k.StatusMask, k.HasStatus = v, mask, mask != 0
 	return k
 }
 
@@ -121,9 +78,9 @@ func (p *pred) implied(neg bool) KernelFilter {
 		}
 		switch p.vals[0].name {
 		case "replied":
-			return k.withStatus(StatusSeenReply, StatusSeenReply)
+			return k.WithStatus(StatusSeenReply, StatusSeenReply)
 		case "unreplied":
-			return k.withStatus(0, StatusSeenReply)
+			return k.WithStatus(0, StatusSeenReply)
 		}
 	case fieldAddr:
 		if neg {
@@ -185,9 +142,9 @@ func (f flag) implied(neg bool) (k KernelFilter) {
 		}
 	}
 	if set {
-		return k.withStatus(bit, bit)
+		return k.WithStatus(bit, bit)
 	}
-	return k.withStatus(0, bit)
+	return k.WithStatus(0, bit)
 }
 
 func (p *pred) impliedStatus(neg bool) (k KernelFilter) {
@@ -197,9 +154,9 @@ func (p *pred) impliedStatus(neg bool) (k KernelFilter) {
 	}
 	switch {
 	case neg:
-		return k.withStatus(0, all)
+		return k.WithStatus(0, all)
 	case bits.OnesCount32(uint32(all)) == 1:
-		return k.withStatus(all, all)
+		return k.WithStatus(all, all)
 	}
 	return k
 }
@@ -218,16 +175,16 @@ func (p *pred) impliedCtState(neg bool) (k KernelFilter) {
 		var one KernelFilter
 		switch c {
 		case CtNew:
-			one = one.withStatus(0, StatusSeenReply|StatusExpected)
+			one = one.WithStatus(0, StatusSeenReply|StatusExpected)
 		case CtEstablished:
-			one = one.withStatus(StatusSeenReply, StatusSeenReply)
+			one = one.WithStatus(StatusSeenReply, StatusSeenReply)
 		case CtRelated:
-			one = one.withStatus(StatusExpected, StatusSeenReply|StatusExpected)
+			one = one.WithStatus(StatusExpected, StatusSeenReply|StatusExpected)
 		}
 		if first {
 			k, first = one, false
 		} else {
-			k = k.or(one)
+			k = k.Or(one)
 		}
 	}
 	return k
@@ -236,19 +193,19 @@ func (p *pred) impliedCtState(neg bool) (k KernelFilter) {
 // impliedMark returns the bits that all marks of p share.
 func (p *pred) impliedMark() (k KernelFilter) {
 	for i, v := range p.vals {
-		one := KernelFilter{}.withMark(uint32(v.lo), uint32(v.mask))
+		one := KernelFilter{}.WithMark(uint32(v.lo), uint32(v.mask))
 		if !v.masked {
 			lo, hi := v.lo, v.hi
 			if p.rel > relNe {
 				lo, hi = relRange(p.rel, v.lo, fieldInfos[fieldMark].max)
 			}
 			mask := ^uint32(1<<bits.Len64(lo^hi) - 1)
-			one = one.withMark(uint32(lo)&mask, mask)
+			one = one.WithMark(uint32(lo)&mask, mask)
 		}
 		if i == 0 {
 			k = one
 		} else {
-			k = k.or(one)
+			k = k.Or(one)
 		}
 	}
 	return k

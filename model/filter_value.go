@@ -110,7 +110,7 @@ func prefixLen(fam Family) int {
 // PrefixFilter returns the condition that an address of the row's network meets: its /24, or /64 for IPv6. "" for
 // columns that hold no address.
 func PrefixFilter(c Column, r *Row) string {
-	addr, word := rowAddr(c, r)
+	addr, word := RowAddr(c, r)
 	if word == "" {
 		return ""
 	}
@@ -121,8 +121,8 @@ func PrefixFilter(c Column, r *Row) string {
 	return word + " " + p.String()
 }
 
-// rowAddr returns the address of a column and the word of the language for it, "" for other columns.
-func rowAddr(c Column, r *Row) ([16]byte, string) {
+// RowAddr returns the address of a column and the word of the language for it, "" for other columns.
+func RowAddr(c Column, r *Row) ([16]byte, string) {
 	switch c {
 	case ColSrc:
 		return r.Flow.Src, "src"
@@ -140,7 +140,7 @@ func rowAddr(c Column, r *Row) ([16]byte, string) {
 // 10.0.0.1". It matches the row, and "" where there is no such condition: amounts, and values that are not known.
 func ValueFilter(c Column, r *Row) string {
 	f := &r.Flow
-	if addr, word := rowAddr(c, r); word != "" {
+	if addr, word := RowAddr(c, r); word != "" {
 		return word + " " + f.Family.Addr(addr).String()
 	}
 	switch c {

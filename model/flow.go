@@ -62,9 +62,7 @@ type Flow struct {
 	ID, Mark               uint32
 	Status                 Status
 	Helper                 HelperID
-	gen                    uint8 // see Generation
-	epoch                  uint8 // the last dump that the flow had to do with, and what events told since: see dump.go
-	heard                  uint8 // second of the last event, modulo 256
+	Book                   Book
 	Packets, Bytes         [2]uint64
 	First                  int64      // Unix nanoseconds: the kernel's start, or when ctview first saw it (see KnownStart)
 	Expires                int64      // Unix nanoseconds: when the timeout last told will run out
@@ -72,9 +70,16 @@ type Flow struct {
 	Rate, PacketRate       [2]float32 // bytes and packets per second between the last two readings
 }
 
+// A Book is what a table notes about a flow for itself. Nobody else writes it; 3 bytes.
+type Book struct {
+	Gen   uint8 // see Flow.Generation
+	Epoch uint8 // the last dump that the flow had to do with, and what events told since: see model/table
+	Heard uint8 // second of the last event, modulo 256
+}
+
 // Generation tells apart the lives of one key: a tuple that ends and begins again keeps its key, and mostly its ID, but
 // is another flow. A new life has another number than the one before it; lives further apart may share one.
-func (f *Flow) Generation() uint8 { return f.gen }
+func (f *Flow) Generation() uint8 { return f.Book.Gen }
 
 // Orig returns the original tuple.
 func (f *Flow) Orig() Tuple {

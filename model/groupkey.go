@@ -236,7 +236,7 @@ func (v groupVal) bytes() (a [16]byte) {
 
 // network returns the address or, for prefixes shorter than it, the network.
 func (k GroupKey) network(f *Flow) string {
-	addr, _ := rowAddr(k.Col, &Row{Flow: *f})
+	addr, _ := RowAddr(k.Col, &Row{Flow: *f})
 	a := f.Family.Addr(addr)
 	n := int(k.Len4)
 	if a.Is6() {
@@ -268,7 +268,7 @@ func (k GroupKey) filter(f *Flow) string {
 	r := &Row{Flow: *f}
 	switch {
 	case k.isAddr():
-		_, word := rowAddr(k.Col, r)
+		_, word := RowAddr(k.Col, r)
 		return word + " " + k.network(f)
 	case k.Col == ColNAT:
 		switch v := natVal(f); v.kind {

@@ -17,7 +17,7 @@ const (
 	noKey  = 1 << 63 // flows without a value come last, whichever way the others are sorted
 )
 
-var columnKeys = [numColumns][]keyFunc{
+var columnKeys = [NumColumns][]keyFunc{
 	ColProto:      {func(f *Flow, _ uint32) uint64 { return uint64(f.Proto) }},
 	ColState:      {func(f *Flow, _ uint32) uint64 { return uint64(stateRanks[f.Proto][stateClass(f)]) }},
 	ColSrc:        endpointKeys(func(f *Flow) (*[16]byte, uint16) { return &f.Src, f.Sport }),
@@ -141,7 +141,7 @@ var stateRanks = func() (ranks [256][numStates]uint8) {
 
 // keys returns the column's keys, those that need more than the flow included. nil: the order of the slots.
 func (t *Table) keys(c Column) []keyFunc {
-	if c >= numColumns {
+	if c >= NumColumns {
 		return nil
 	}
 	row := func(get func(*extraRow) uint64) keyFunc {

@@ -169,11 +169,7 @@ func (p *parser) portVal(t *token, pr *pred) (val, *FilterError) {
 	if t.text != "" && (t.text[0] >= '0' && t.text[0] <= '9') {
 		return p.numVal(t, pr)
 	}
-	var names []string
-	for n := range services {
-		names = append(names, n)
-	}
-	near := suggest(t.text, sortedWords(names))
+	near := suggest(t.text, ServiceNames())
 	cure := didYouMean(near)
 	if cure == "" {
 		cure = "write its number"

@@ -80,7 +80,7 @@ func (p *parser) nameVal(t *token, s *subject, f field) (val, *FilterError) {
 // statusWords are the status bits as the filter language writes them, by bit number.
 var statusWords = func() []string {
 	var ws []string
-	for _, n := range statusNames {
+	for _, n := range StatusNames() {
 		ws = append(ws, foldWord(n))
 	}
 	return ws

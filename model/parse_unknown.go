@@ -119,7 +119,7 @@ func (p *parser) unknownWord(t *token, w string) *FilterError {
 	if containsFold(phaseWords, w) && len(tries) == 0 {
 		tries = append(tries, "phase "+w)
 	}
-	if containsFold(statusNames[:], w) && len(tries) == 0 {
+	if containsFold(StatusNames(), w) && len(tries) == 0 {
 		tries = append(tries, "status "+w)
 	}
 	if containsFold(wellKnownHelpers, w) {

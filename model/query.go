@@ -1,7 +1,5 @@
 package model
 
-import "slices"
-
 // scan is what the last View gathered. Another that asks for the same order of an unchanged table uses it again: to
 // page through a million flows, or to draw them once more, costs no new pass.
 type scan struct {
@@ -18,11 +16,6 @@ type scan struct {
 
 // scanAge is how long an answer may be used again where the filter hangs on the time.
 const scanAge = second / 2
-
-// timed reports whether the answer changes with nothing but the time.
-func (f *Filter) timed() bool {
-	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout })
-}
 
 // View answers q: a window of the flows that match, in order, copied out. It holds the table for one pass over its
 // flows, and at depth for a few over their keys: see doc.go for what that costs. Only if the table has not changed
@@ -73,7 +66,7 @@ func (t *Table) rows(items []item, dst []Row) []Row {
 func (t *Table) gather(q *Query) {
 	s := &t.scan
 	if s.valid && s.version == t.version && s.filter == q.Filter && s.column == q.Sort && s.sorter.desc == q.Desc &&
-		(!q.Filter.timed() || q.Now-s.now < scanAge && q.Now >= s.now) {
+		(!q.Filter.Timed() || q.Now-s.now < scanAge && q.Now >= s.now) {
 		return
 	}
 	items := s.items[:0]

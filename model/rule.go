@@ -94,7 +94,7 @@ func (r *Rule) Check() error {
 
 // Families returns the families that r matches: one, or both where nothing in it says which.
 func (r *Rule) Families() []Family {
-	switch f := r.family(); f {
+	switch f := r.ImpliedFamily(); f {
 	case 0:
 		return []Family{IPv4, IPv6}
 	default:
@@ -102,7 +102,8 @@ func (r *Rule) Families() []Family {
 	}
 }
 
-func (r *Rule) family() Family {
+// ImpliedFamily returns the family that the addresses, Family or the protocol of r fix, 0 where both are meant.
+func (r *Rule) ImpliedFamily() Family {
 	for _, p := range [...]netip.Prefix{r.Src, r.Dst} {
 		switch {
 		case !p.IsValid():
@@ -140,7 +141,7 @@ func (r *Rule) Exact() bool {
 // Tuples returns the tuple of an exact rule of a protocol with ports, and the one that answers it.
 func (r *Rule) Tuples() (orig, reply Tuple) {
 	orig = Tuple{Src: r.Src.Addr().As16(), Dst: r.Dst.Addr().As16(), Sport: r.Sport.Lo, Dport: r.Dport.Lo,
-		Proto: r.Proto, Family: r.family()}
+		Proto: r.Proto, Family: r.ImpliedFamily()}
 	return orig, orig.Invert()
 }
 
@@ -181,7 +182,7 @@ func (r *Rule) Covers(f *Flow) bool {
 
 // MatchTuple reports whether packets of tuple t match r in r's own direction. The interface is not compared.
 func (r *Rule) MatchTuple(t *Tuple) bool {
-	if f := r.family(); f != 0 && f != t.Family || r.HasProto && r.Proto != t.Proto {
+	if f := r.ImpliedFamily(); f != 0 && f != t.Family || r.HasProto && r.Proto != t.Proto {
 		return false
 	}
 	if r.Src.IsValid() && !r.Src.Contains(t.SrcAddr()) || r.Dst.IsValid() && !r.Dst.Contains(t.DstAddr()) {
@@ -222,7 +223,7 @@ func RuleFromTuple(t *Tuple) Rule {
 // "tcp [2001:db8::1]:1 > any:80-89 one-way".
 func (r Rule) String() string {
 	b := make([]byte, 0, 64)
-	switch f := r.family(); {
+	switch f := r.ImpliedFamily(); {
 	case r.HasProto:
 		b = append(b, r.Proto.String()...)
 		if f == IPv6 && !r.Src.IsValid() && !r.Dst.IsValid() && r.Proto != ProtoICMPv6 {

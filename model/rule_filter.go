@@ -191,7 +191,7 @@ func (b *ruleBuilder) finish() (Rule, error) {
 	if err := b.r.Check(); err != nil {
 		return Rule{}, b.fail(b.text, "%v", err)
 	}
-	if f := b.r.family(); f != 0 {
+	if f := b.r.ImpliedFamily(); f != 0 {
 		if b.r.Family != 0 && b.r.Family != f {
 			return Rule{}, b.fail(b.text, "an %s address in a rule of %s", f, b.r.Family)
 		}

@@ -92,7 +92,7 @@ func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
 	switch {
 	case slot == 0:
 		slot = t.insert(now, e, h)
-	case t.dump.running && was.epoch == t.dump.epoch && sameID(&was, e):
+	case t.dump.running && was.Book.Epoch == t.dump.epoch && sameID(&was, e):
 		t.merge(now, slot, e)
 	default:
 		t.replace(now, slot, e)
@@ -100,7 +100,7 @@ func (t *Table) applyNew(now int64, e *Event, h uint64, slot uint32) {
 	t.graves.open(h)
 	f := t.flows.at(slot)
 	f.Known |= KnownWhole | KnownEvents
-	f.heard = uint8(now / second)
+	f.Book.Heard = uint8(now / second)
 	t.dump.touch(f, e)
 	t.note(now, e, &was, f)
 }
@@ -131,10 +131,10 @@ func (t *Table) applyUpdate(now int64, e *Event, h uint64, slot uint32) {
 	}
 	f := t.flows.at(slot)
 	f.Known |= KnownEvents
-	f.heard = uint8(now / second)
+	f.Book.Heard = uint8(now / second)
 	t.dump.touch(f, e)
 	if echo {
-		f.epoch |= suspect
+		f.Book.Epoch |= suspect
 	}
 	t.note(now, e, &was, f)
 }
@@ -154,7 +154,7 @@ func (t *Table) applyDestroy(now int64, e *Event, h uint64, slot uint32) {
 		return
 	}
 	f := t.flows.at(slot)
-	t.bury(now, h, e.Flow.ID, f.gen)
+	t.bury(now, h, e.Flow.ID, f.Book.Gen)
 	t.readCounters(now, slot, e)
 	last := *f
 	last.Status |= e.Flow.Status // DYING
@@ -181,9 +181,9 @@ func (t *Table) insert(now int64, e *Event, h uint64) uint32 {
 	slot := t.flows.alloc()
 	f := t.flows.at(slot)
 	f.Key = e.Flow.Key
-	f.gen = t.births
-	if v, ok := t.graves.find(h); ok && v.gen == f.gen {
-		f.gen++
+	f.Book.Gen = t.births
+	if v, ok := t.graves.find(h); ok && v.gen == f.Book.Gen {
+		f.Book.Gen++
 	}
 	t.births++
 	t.index.insert(h, slot)
@@ -199,9 +199,9 @@ func (t *Table) insert(now int64, e *Event, h uint64) uint32 {
 // replace begins another life of a flow in its slot.
 func (t *Table) replace(now int64, slot uint32, e *Event) {
 	f := t.flows.at(slot)
-	before, gen := classOf(f), f.gen
+	before, gen := classOf(f), f.Book.Gen
 	t.extra.put(slot, extraRow{})
-	*f = Flow{Key: f.Key, gen: gen + 1}
+	*f = Flow{Key: f.Key, Book: Book{Gen: gen + 1}}
 	t.fill(now, slot, e)
 	t.totals.move(f.Proto, f.Zone, before, classOf(f))
 }
@@ -209,9 +209,9 @@ func (t *Table) replace(now int64, slot uint32, e *Event) {
 // fill sets a flow that has only its key to what one message says.
 func (t *Table) fill(now int64, slot uint32, e *Event) {
 	f := t.flows.at(slot)
-	key, gen := f.Key, f.gen
+	key, gen := f.Key, f.Book.Gen
 	*f = e.Flow
-	f.Key, f.gen, f.epoch, f.heard = key, gen, 0, 0
+	f.Key, f.Book.Gen, f.Book.Epoch, f.Book.Heard = key, gen, 0, 0
 	f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
 	f.Known &= KnownState | KnownTimeout | KnownCounters | KnownStart
 	if f.Known&KnownStart == 0 {

@@ -402,7 +402,7 @@ func TestRace(t *testing.T) {
 		var b Breakdown
 		var c ChangeView
 		for i := range 200 {
-			tab.View(&Query{Sort: Column(i % int(numColumns)), Limit: 20, Offset: i}, &v)
+			tab.View(&Query{Sort: Column(i % int(NumColumns)), Limit: 20, Offset: i}, &v)
 			tab.Breakdown(&b)
 			tab.Changes(&ChangeQuery{Limit: 20}, &c)
 			if len(v.Rows) > 0 {

@@ -17,12 +17,6 @@ type Query struct {
 	AnchorRow int
 }
 
-// A Row is a flow as a view copies it out, with what few flows have.
-type Row struct {
-	Flow  Flow
-	Extra Extra
-}
-
 // A View is the answer to a Query. Nothing in it refers to the Table; a View passed in again reuses its memory.
 type View struct {
 	Rows    []Row

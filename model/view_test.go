@@ -265,7 +265,7 @@ func viewFilter(text string) *Filter {
 }
 
 func randomQuery(rng *rand.Rand, t *Table, n int) *Query {
-	q := &Query{Sort: Column(rng.IntN(int(numColumns))), Desc: rng.IntN(2) == 0, Now: 1e18 + 9e9, Limit: rng.IntN(60)}
+	q := &Query{Sort: Column(rng.IntN(int(NumColumns))), Desc: rng.IntN(2) == 0, Now: 1e18 + 9e9, Limit: rng.IntN(60)}
 	if rng.IntN(3) > 0 && n > 0 {
 		q.Offset = rng.IntN(n)
 	}
@@ -316,7 +316,7 @@ func FuzzView(f *testing.F) {
 func TestViewEveryColumn(t *testing.T) {
 	tab := randomTable(rand.New(rand.NewPCG(7, 7)), 3000)
 	var v View
-	for c := range numColumns {
+	for c := range NumColumns {
 		for _, desc := range []bool{false, true} {
 			q := &Query{Sort: c, Desc: desc, Limit: 250}
 			want := slowRows(tab, q)
