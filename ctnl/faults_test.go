@@ -11,6 +11,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,7 +93,7 @@ func TestJumped(t *testing.T) {
 func TestContinued(t *testing.T) {
 	_, ns := newNS(t)
 	dumps := make(chan ctnl.DumpReport, 10)
-	startSync(t, ns, model.NewTable(), ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
+	startSync(t, ns, table.New(), ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
 	<-dumps
 	if err := unix.Kill(os.Getpid(), unix.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func TestDumpRefused(t *testing.T) {
 	_, ns, k := newKernel(t)
 	fill(t, k, 10)
 	dumps := make(chan ctnl.DumpReport, 10)
-	tab := model.NewTable()
+	tab := table.New()
 	s, _ := startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
 	<-dumps
 	var was unix.Rlimit

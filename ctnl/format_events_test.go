@@ -17,6 +17,7 @@ import (
 	"ctview/ctnl/lab"
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -41,7 +42,7 @@ func (l *eventLog) expect(_ int64, xs []model.Expect) {
 }
 
 func (l *eventLog) BeginDump(int64)                               {}
-func (l *eventLog) EndDump(int64, bool) (result model.DumpResult) { return result }
+func (l *eventLog) EndDump(int64, bool) (result table.DumpResult) { return result }
 func (l *eventLog) Lost(int64, uint64)                            {}
 func (l *eventLog) Refuse(forged, malformed uint64)               {}
 

@@ -6,6 +6,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // What a filter leaves to the kernel must not hide a flow that the filter matches: with and without the kernel's part
@@ -50,7 +51,7 @@ func TestKernelFilterHidesNothing(t *testing.T) {
 		"mark 1", "mark 0x10/0xf0", "mark 0/1", "mark {1, 0x10}", "mark > 0x10", "not mark 0", "assured", "not assured", "unreplied",
 		"ct state established", "ct state new", "status {assured, dying}", "not nat", "not offload", "ip", "ip6",
 		"src 192.0.2.0/24", "dst 2001:db8::/32", "zone 5 and mark 1 and assured and src 192.0.2.1", "state unreplied", "state replied"} {
-		f, err := model.ParseFilter(text, model.ParseOptions{})
+		f, err := filter.Parse(text, filter.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -142,7 +143,7 @@ func (r *recording) Lost(now int64, n uint64) {
 func (r *recording) BeginDump(int64) {}
 
 // EndDump does nothing.
-func (r *recording) EndDump(int64, bool) model.DumpResult { return model.DumpResult{} }
+func (r *recording) EndDump(int64, bool) table.DumpResult { return table.DumpResult{} }
 
 // Refuse does nothing: forged datagrams are not recorded, broken ones are as they came.
 func (r *recording) Refuse(uint64, uint64) {}

@@ -13,6 +13,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket/pcapgo"
@@ -50,7 +51,7 @@ func TestRecordReplay(t *testing.T) {
 	fill(t, k, 2000)
 	rng := rand.New(rand.NewPCG(3, 4))
 	file, info := recordWhile(t, ns, ctnl.RecordOptions{}, func() { churn(t, k, rng, 3000) })
-	tab := model.NewTable()
+	tab := table.New()
 	if err := ctnl.Replay(bytes.NewReader(file), tab, ctnl.ReplayOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(file)
 	f.Add(file[:100])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_ = ctnl.Replay(bytes.NewReader(b), model.NewTable(), ctnl.ReplayOptions{Expect: func(int64, *model.Expect) {}})
+		_ = ctnl.Replay(bytes.NewReader(b), table.New(), ctnl.ReplayOptions{Expect: func(int64, *model.Expect) {}})
 	})
 }
 
@@ -162,7 +163,7 @@ func TestReplaySample(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	tab := model.NewTable()
+	tab := table.New()
 	var last int64
 	err = ctnl.Replay(f, tab, ctnl.ReplayOptions{Pace: func(now int64) error {
 		if now < last || last != 0 && now-last > 60e9 {

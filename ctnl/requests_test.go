@@ -12,6 +12,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
 	"ctview/model"
+	"ctview/model/table"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -455,7 +456,7 @@ func TestNoPermission(t *testing.T) {
 	k := ctnl.NewKernel(ns)
 	ctx := testContext(t)
 	_, watchErr := ctnl.Watch(ns, ctnl.WatchOptions{})
-	_, syncErr := ctnl.NewSyncer(ns, model.NewTable(), ctnl.SyncOptions{})
+	_, syncErr := ctnl.NewSyncer(ns, table.New(), ctnl.SyncOptions{})
 	_, _, countErr := k.Count(ctx)
 	for what, err := range map[string]error{
 		"watch":  watchErr,

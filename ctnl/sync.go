@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,7 +54,7 @@ type SyncOptions struct {
 // A DumpReport tells of one dump of a Syncer.
 type DumpReport struct {
 	Info   DumpInfo
-	Result model.DumpResult
+	Result table.DumpResult
 	CPU    time.Duration // Info.CPU and what decoding and applying took
 	Err    error         // why it failed or is incomplete; nil if not
 	Lossy  bool          // events were lost meanwhile: it is done again

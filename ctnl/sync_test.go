@@ -13,15 +13,16 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-var _ ctnl.Store = (*model.Table)(nil)
+var _ ctnl.Store = (*table.Table)(nil)
 
 // A gate is a Store whose Apply can be made to wait: a reader that stands still.
 type gate struct {
-	*model.Table
+	*table.Table
 	mu sync.Mutex
 }
 
@@ -76,7 +77,7 @@ func kernelFlows(t *testing.T, ns *ctnl.Netns) map[model.Key]what {
 	return all
 }
 
-func tableFlows(tab *model.Table) map[model.Key]what {
+func tableFlows(tab *table.Table) map[model.Key]what {
 	all := map[model.Key]what{}
 	tab.Each(func(f *model.Flow, _ *model.Extra) bool {
 		all[f.Key] = whatOf(f)
@@ -86,7 +87,7 @@ func tableFlows(tab *model.Table) map[model.Key]what {
 }
 
 // sameAsKernel waits until the table says that it is whole, and then holds it to the kernel's.
-func sameAsKernel(t *testing.T, ns *ctnl.Netns, tab *model.Table) {
+func sameAsKernel(t *testing.T, ns *ctnl.Netns, tab *table.Table) {
 	t.Helper()
 	eventually(t, "a whole table", func() bool {
 		s := tab.Stats()
@@ -116,7 +117,7 @@ func TestSyncLoadsSilentFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, k, 3000)
-	tab := model.NewTable()
+	tab := table.New()
 	startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1})
 	sameAsKernel(t, ns, tab)
 	if n := tab.Stats().Flows; n != 3000 {
@@ -129,7 +130,7 @@ func TestSyncLoadsSilentFlows(t *testing.T) {
 func TestSyncOverrun(t *testing.T) {
 	_, ns, k := newKernel(t)
 	fill(t, k, 2000)
-	g := &gate{Table: model.NewTable()}
+	g := &gate{Table: table.New()}
 	startSync(t, ns, g, ctnl.SyncOptions{Budget: -1, Watch: ctnl.WatchOptions{RcvBuf: 16 << 10}})
 	eventually(t, "the first dump", func() bool { return g.Stats().Loaded })
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -194,7 +195,7 @@ func TestSyncExpires(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tab := model.NewTable()
+	tab := table.New()
 	startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1})
 	eventually(t, "two flows", func() bool { return tab.Stats().Flows == 2 })
 	eventually(t, "the short one to end", func() bool { return tab.Stats().Flows == 1 })
@@ -210,7 +211,7 @@ func TestSyncFinds(t *testing.T) {
 	if err := ns.SetSysctl("nf_conntrack_events", "0"); err != nil {
 		t.Fatal(err)
 	}
-	tab := model.NewTable()
+	tab := table.New()
 	startSync(t, ns, tab, ctnl.SyncOptions{Budget: 1})
 	eventually(t, "the first dump", func() bool { return tab.Stats().Loaded })
 	ctx := testContext(t)
@@ -227,7 +228,7 @@ func TestSyncFinds(t *testing.T) {
 func TestResync(t *testing.T) {
 	_, ns, k := newKernel(t)
 	dumps := make(chan ctnl.DumpReport, 10)
-	tab := model.NewTable()
+	tab := table.New()
 	s, _ := startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1, Dumped: func(r ctnl.DumpReport) { dumps <- r }})
 	if r := <-dumps; r.Err != nil || r.Lossy || !r.Next.IsZero() {
 		t.Errorf("first dump: %+v", r)
@@ -246,7 +247,7 @@ func TestResync(t *testing.T) {
 // TestReborn makes and deletes one tuple 300 times; the kernel gives all of its lives the same ID.
 func TestReborn(t *testing.T) {
 	_, ns, k := newKernel(t)
-	tab := model.NewTable()
+	tab := table.New()
 	startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1})
 	eventually(t, "the first dump", func() bool { return tab.Stats().Loaded })
 	ctx := testContext(t)
@@ -286,7 +287,7 @@ func TestSyncNetnsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	_, errc := startSync(t, ns, model.NewTable(), ctnl.SyncOptions{})
+	_, errc := startSync(t, ns, table.New(), ctnl.SyncOptions{})
 	delNetns(t, name)
 	select {
 	case err := <-errc:
@@ -322,7 +323,7 @@ func TestSyncSmall(t *testing.T) {
 	}
 	defer c.Close()
 	_, _ = c.Write([]byte("x"))
-	tab := model.NewTable()
+	tab := table.New()
 	var dumps atomic.Int32
 	startSync(t, ns, tab, ctnl.SyncOptions{Budget: 100, Dumped: func(ctnl.DumpReport) { dumps.Add(1) }})
 	packets := func() (n uint64) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ctview/model"
+	"ctview/model/table"
 
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/netfilter"
@@ -27,7 +28,7 @@ type Sink interface {
 	Apply(now int64, evs []model.Event)
 	// BeginDump and EndDump frame the rows of a dump. complete says that the rows were all there are.
 	BeginDump(now int64)
-	EndDump(now int64, complete bool) model.DumpResult
+	EndDump(now int64, complete bool) table.DumpResult
 	// Lost says that the kernel dropped n events, 0 if it does not say how many.
 	Lost(now int64, n uint64)
 	// Refuse counts messages that were not applied: not from the kernel, or broken.

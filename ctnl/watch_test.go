@@ -10,6 +10,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,11 +32,11 @@ func (r *recorder) Apply(_ int64, evs []model.Event) {
 
 func (r *recorder) BeginDump(int64) {}
 
-func (r *recorder) EndDump(int64, bool) model.DumpResult {
+func (r *recorder) EndDump(int64, bool) table.DumpResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dumps++
-	return model.DumpResult{}
+	return table.DumpResult{}
 }
 
 func (r *recorder) Lost(_ int64, n uint64) {

@@ -1,23 +1,14 @@
-// Package model holds the flows that the kernel tracks and answers questions about them.
+// Package model holds the facts: flows, tuples, protocols and their states, events, expectations, rules, and how each
+// is written for people. Values only: nothing here keeps, reads or sends anything, and no function remembers a call,
+// but for the names of helpers, which are interned for the life of the process.
 //
-// A Table takes batches of events from one goroutine and queries from another; it is safe for that. The package reads
-// no clock, opens no socket and draws nothing: time comes in as an argument, so every test is deterministic. It imports
-// the standard library alone.
+// The rooms below it, and who imports whom:
 //
-// What the calls on a table cost, by the number n of flows in it, measured on one core of a busy virtual machine
-// (make bench measures again). The table is locked meanwhile, but for Apply and EndDump, which let others in between.
+//	model  ◀── model/filter   the language: text to a Filter, a Filter to an answer
+//	  ▲            ▲
+//	  └────────────┴── model/table    the state model: events in, views out
+//	  ▲
+//	  └─────────────── model/format   flows and events as text, JSON, XML, CSV
 //
-//	call                      n = 1,000   100,000   1,000,000
-//	Apply, an update             0.2 µs    0.2 µs      0.6 µs
-//	Apply, an end and a NEW      0.8 µs    1.2 µs      1.5 µs
-//	View, top of the order        13 µs    0.9 ms       12 ms
-//	View, any depth               18 µs      1 ms    12–30 ms
-//	View, a filter as well                          14–22 ms
-//	View, nothing has changed                           2 µs
-//	Group by source              126 µs    5.5 ms       42 ms   (121,000 groups)
-//	Group by source and port     136 µs   10.5 ms      162 ms   (457,000 groups)
-//	Get                          0.1 µs    0.2 µs      0.5 µs
-//	Changes                   1–3 ms when the log is full
-//
-// A flow takes 168 bytes, 7 to 14 more in the index, and 12 while a View is kept. What few flows have is kept apart.
+// All four import the standard library alone. Time comes in as an argument: no function reads a clock.
 package model

@@ -10,6 +10,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // Sizes. From wideFrom columns on a screen has the wide frame; below minWidth × minHeight it is a notice.
@@ -49,7 +51,7 @@ type App struct {
 	lastKey, lastFull             time.Time
 	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
 
-	stats  model.Stats
+	stats  table.Stats
 	sys    model.System
 	sysErr error
 	hasSys bool
@@ -65,7 +67,7 @@ type App struct {
 
 	paused     bool
 	pausedAt   time.Time
-	pauseStats model.Stats
+	pauseStats table.Stats
 
 	note    string // message line
 	noteLog role
@@ -78,7 +80,7 @@ type App struct {
 	names        directory
 	namespaces   []Namespace
 	pastCommands []string
-	dyn          model.Dynamic // what filters can name beside the language's words, as last looked up
+	dyn          filter.Dynamic // what filters can name beside the language's words, as last looked up
 
 	err error // what Run returns
 }
@@ -104,7 +106,7 @@ func New(o Options) (*App, error) {
 	if err := a.dress(); err != nil {
 		return nil, err
 	}
-	f, err := model.ParseFilter(o.Filter, o.Parse)
+	f, err := filter.Parse(o.Filter, o.Parse)
 	if err != nil {
 		return nil, err
 	}

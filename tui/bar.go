@@ -7,16 +7,17 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A bar is the filter being typed. Rows follow the text as far as it parses; the filter in force stays until Enter.
 type bar struct {
 	line    edit
-	dyn     model.Dynamic
-	offers  []model.Completion
+	dyn     filter.Dynamic
+	offers  []filter.Completion
 	chosen  int
-	err     *model.FilterError
+	err     *filter.Error
 	pressed bool  // Enter was pressed on a text that does not parse
 	recent  bool  // offers are recent filters
 	place   place // of the cursor before, for Esc
@@ -26,17 +27,17 @@ type bar struct {
 
 // A narrowing is the filter of the session: Flows, Groups and Events share it.
 type narrowing struct {
-	filter *model.Filter
+	filter *filter.Filter
 	text   string
 	recent []string // applied before, newest first
 
-	try     *model.Filter // the filter bar's text as far as it parses
+	try     *filter.Filter // the filter bar's text as far as it parses
 	trying  bool
 	tryText string
 }
 
 // active is the filter that rows are asked with.
-func (n *narrowing) active() *model.Filter {
+func (n *narrowing) active() *filter.Filter {
 	if n.trying {
 		return n.try
 	}
@@ -55,7 +56,7 @@ func (n *narrowing) remember(text string) {
 }
 
 // setFilter puts f in force on every screen that has flows.
-func (a *App) setFilter(f *model.Filter, text string) tea.Cmd {
+func (a *App) setFilter(f *filter.Filter, text string) tea.Cmd {
 	text = strings.TrimSpace(text)
 	if a.text != "" && a.text != text {
 		a.remember(a.text)
@@ -79,8 +80,8 @@ func (a *App) refilter() tea.Cmd {
 
 // narrowTo adds text to the filter, or its opposite.
 func (a *App) narrowTo(text string, negate bool) tea.Cmd {
-	t := model.AndFilter(a.text, text, negate)
-	f, err := model.ParseFilter(t, a.opt.Parse)
+	t := filter.And(a.text, text, negate)
+	f, err := filter.Parse(t, a.opt.Parse)
 	if err != nil {
 		a.fail(err.Error())
 		return nil
@@ -97,9 +98,9 @@ func (a *App) openBar() tea.Cmd {
 	b.think(a)
 	store, saved := a.opt.Store, a.opt.Parse.Saved
 	return func() tea.Msg {
-		var t model.Breakdown
+		var t table.Breakdown
 		store.Breakdown(&t)
-		var d model.Dynamic
+		var d filter.Dynamic
 		for _, z := range t.Zones {
 			d.Zones = append(d.Zones, z.Zone)
 		}
@@ -208,7 +209,7 @@ func (b *bar) apply(a *App) tea.Cmd {
 		return b.accept(a)
 	}
 	text := b.line.String()
-	f, err := model.ParseFilter(text, a.opt.Parse)
+	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		b.pressed = true
 		return nil
@@ -234,7 +235,7 @@ func (b *bar) accept(a *App) tea.Cmd {
 func (b *bar) showRecent(a *App) {
 	b.recent, b.offers, b.chosen = true, nil, 0
 	for _, r := range a.recent {
-		b.offers = append(b.offers, model.Completion{Insert: r, Show: r, From: 0, To: len(b.line.String())})
+		b.offers = append(b.offers, filter.Completion{Insert: r, Show: r, From: 0, To: len(b.line.String())})
 	}
 }
 
@@ -243,7 +244,7 @@ func (b *bar) offer() {
 	if b.recent {
 		return
 	}
-	b.offers, b.chosen = model.Complete(b.line.String(), b.line.cursor(), b.dyn), 0
+	b.offers, b.chosen = filter.Complete(b.line.String(), b.line.cursor(), b.dyn), 0
 }
 
 // think parses the text and has the rows follow it as far as it goes.
@@ -251,7 +252,7 @@ func (b *bar) think(a *App) tea.Cmd {
 	b.pressed, b.err, b.recent = false, nil, false
 	text := strings.TrimSpace(b.line.String())
 	b.offer()
-	f, err := model.ParseFilter(text, a.opt.Parse)
+	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		_ = errors.As(err, &b.err)
 		text, f = b.prefix(a, text)
@@ -271,14 +272,14 @@ func (b *bar) think(a *App) tea.Cmd {
 }
 
 // prefix returns the longest beginning of text, cut at a blank, that is a filter.
-func (b *bar) prefix(a *App, text string) (string, *model.Filter) {
+func (b *bar) prefix(a *App, text string) (string, *filter.Filter) {
 	for range 20 {
 		i := strings.LastIndexByte(text, ' ')
 		if i <= 0 {
 			return "", nil
 		}
 		text = strings.TrimSpace(text[:i])
-		if f, err := model.ParseFilter(text, a.opt.Parse); err == nil {
+		if f, err := filter.Parse(text, a.opt.Parse); err == nil {
 			return text, f
 		}
 	}
@@ -306,7 +307,7 @@ func (a *App) saveFilter(name, text string) tea.Cmd {
 		a.fail("filters cannot be saved here: there is no config file to write")
 		return nil
 	}
-	if _, err := model.ParseFilter(text, a.opt.Parse); err != nil {
+	if _, err := filter.Parse(text, a.opt.Parse); err != nil {
 		a.fail("not saved: " + err.Error())
 		return nil
 	}

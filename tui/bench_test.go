@@ -8,6 +8,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 // BenchmarkFrame is the cost of drawing one frame of each screen, without Bubble Tea's renderer and without the question
@@ -30,8 +31,8 @@ func BenchmarkFrame(b *testing.B) {
 }
 
 // bigTable returns a table of n flows of 65,000 sources.
-func bigTable(n int) *model.Table {
-	t := model.NewTable()
+func bigTable(n int) *table.Table {
+	t := table.New()
 	evs := make([]model.Event, 0, 256)
 	now := start.UnixNano()
 	for i := range n {

@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // kindWord is what a change is called: in full, or in three letters.
-func kindWord(c *model.Change, wide bool) string {
+func kindWord(c *table.Change, wide bool) string {
 	long, short := "UPDATE", "UPD"
 	switch {
-	case c.Note == model.NoteLost, c.Note == model.NoteResync:
+	case c.Note == table.NoteLost, c.Note == table.NoteResync:
 		return "!!"
-	case c.Note == model.NoteExpect:
+	case c.Note == table.NoteExpect:
 		long, short = "EXPECT", "EXP"
-	case c.Note == model.NoteGone:
+	case c.Note == table.NoteGone:
 		long, short = "GONE", "GON"
 	case c.Kind == model.New:
 		long, short = "NEW", "NEW"
@@ -30,15 +31,15 @@ func kindWord(c *model.Change, wide bool) string {
 }
 
 // changeState is the state that a change left the flow in.
-func changeState(c *model.Change) string {
-	if c.Kind == 0 || c.Note == model.NoteExpect {
+func changeState(c *table.Change) string {
+	if c.Kind == 0 || c.Note == table.NoteExpect {
 		return ""
 	}
 	return c.Flow.StateText()
 }
 
-func changeLook(c *model.Change) role {
-	if c.Kind == 0 || c.Note == model.NoteExpect {
+func changeLook(c *table.Change) role {
+	if c.Kind == 0 || c.Note == table.NoteExpect {
 		return plain
 	}
 	r := model.Row{Flow: c.Flow}
@@ -46,19 +47,19 @@ func changeLook(c *model.Change) role {
 }
 
 // changeNote says what changed, old to new, or what a flow came to that ended.
-func changeNote(c *model.Change) string {
+func changeNote(c *table.Change) string {
 	f := &c.Flow
 	var out []string
 	switch {
-	case c.Note == model.NoteLost:
+	case c.Note == table.NoteLost:
 		n := "events lost"
 		if c.Lost > 0 {
 			n = fmt.Sprintf("%d or more events lost", c.Lost)
 		}
 		return n + " (socket buffer full)"
-	case c.Note == model.NoteResync:
+	case c.Note == table.NoteResync:
 		return fmt.Sprintf("resynced in %.2f s: +%d -%d flows", time.Duration(c.Took).Seconds(), c.Added, c.Removed)
-	case c.Note == model.NoteExpect:
+	case c.Note == table.NoteExpect:
 		return strings.TrimSpace("helper " + model.Escape(f.Helper.String()))
 	case c.Kind == model.Destroy:
 		if f.Known&model.KnownCounters != 0 {
@@ -67,7 +68,7 @@ func changeNote(c *model.Change) string {
 		if c.Life > 0 {
 			out = append(out, "in "+string(model.AppendAge(nil, time.Duration(c.Life))))
 		}
-		if c.Note == model.NoteGone {
+		if c.Note == table.NoteGone {
 			out = append(out, "without an event")
 		}
 	case c.Kind == model.New:
@@ -87,13 +88,13 @@ func changeNote(c *model.Change) string {
 }
 
 // updateNotes tells what an update changed.
-func updateNotes(c *model.Change) []string {
+func updateNotes(c *table.Change) []string {
 	f := &c.Flow
 	var out []string
-	if c.Changed&model.ChangedState != 0 {
+	if c.Changed&table.ChangedState != 0 {
 		out = append(out, "was "+c.OldStateText())
 	}
-	if c.Changed&model.ChangedStatus != 0 {
+	if c.Changed&table.ChangedStatus != 0 {
 		for bit, name := range model.StatusNames() {
 			m := model.Status(1) << bit
 			if m&(model.StatusSrcNATDone|model.StatusDstNATDone|model.StatusConfirmed) != 0 {
@@ -107,16 +108,16 @@ func updateNotes(c *model.Change) []string {
 			}
 		}
 	}
-	if c.Changed&model.ChangedMark != 0 {
+	if c.Changed&table.ChangedMark != 0 {
 		out = append(out, "mark "+markText(c.OldMark)+" to "+markText(f.Mark))
 	}
-	if c.Changed&model.ChangedHelper != 0 {
+	if c.Changed&table.ChangedHelper != 0 {
 		out = append(out, "helper "+dash(model.Escape(f.Helper.String())))
 	}
-	if c.Changed&model.ChangedReply != 0 {
+	if c.Changed&table.ChangedReply != 0 {
 		out = append(out, "reply tuple changed")
 	}
-	if c.Changed&model.ChangedLabels != 0 {
+	if c.Changed&table.ChangedLabels != 0 {
 		out = append(out, "labels set")
 	}
 	return out

@@ -11,12 +11,14 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A command is a word of the : line. What a key does is a command by the name of its action, too.
 type command struct {
 	name, args, help string
-	offer            func(a *App, word string) []model.Completion // completions of the argument; may be nil
+	offer            func(a *App, word string) []filter.Completion // completions of the argument; may be nil
 	run              func(a *App, arg string) (tea.Cmd, error)
 }
 
@@ -132,9 +134,9 @@ func (a *App) commandNames() []string {
 }
 
 // offerCommand completes the line.
-func (a *App) offerCommand(text string) []model.Completion {
+func (a *App) offerCommand(text string) []filter.Completion {
 	word, arg, more := strings.Cut(text, " ")
-	var out []model.Completion
+	var out []filter.Completion
 	if !more {
 		for _, c := range commands() {
 			if strings.HasPrefix(c.name, word) {
@@ -142,13 +144,13 @@ func (a *App) offerCommand(text string) []model.Completion {
 				if c.args != "" {
 					insert += " "
 				}
-				out = append(out, model.Completion{Insert: insert, Show: strings.TrimSpace(c.name + " " + c.args), Hint: c.help, To: len(text)})
+				out = append(out, filter.Completion{Insert: insert, Show: strings.TrimSpace(c.name + " " + c.args), Hint: c.help, To: len(text)})
 			}
 		}
 		for _, b := range slices.Concat(a.screen().bindings(), viewBindings, a.always) {
-			known := slices.ContainsFunc(out, func(o model.Completion) bool { return strings.TrimSpace(o.Insert) == b.id })
+			known := slices.ContainsFunc(out, func(o filter.Completion) bool { return strings.TrimSpace(o.Insert) == b.id })
 			if strings.HasPrefix(b.id, word) && !known {
-				out = append(out, model.Completion{Insert: b.id, Show: b.id, Hint: b.help, To: len(text)})
+				out = append(out, filter.Completion{Insert: b.id, Show: b.id, Hint: b.help, To: len(text)})
 			}
 		}
 		return out
@@ -165,12 +167,12 @@ func (a *App) offerCommand(text string) []model.Completion {
 }
 
 // offerWords completes the last word of a list of words with commas.
-func offerWords(arg string, words []string, hint func(string) string) []model.Completion {
+func offerWords(arg string, words []string, hint func(string) string) []filter.Completion {
 	from := strings.LastIndexAny(arg, ", ") + 1
-	var out []model.Completion
+	var out []filter.Completion
 	for _, w := range words {
 		if strings.HasPrefix(w, arg[from:]) {
-			o := model.Completion{Insert: w, Show: w, From: from, To: len(arg)}
+			o := filter.Completion{Insert: w, Show: w, From: from, To: len(arg)}
 			if hint != nil {
 				o.Hint = hint(w)
 			}
@@ -180,9 +182,11 @@ func offerWords(arg string, words []string, hint func(string) string) []model.Co
 	return out
 }
 
-func offerFilter(a *App, arg string) []model.Completion { return model.Complete(arg, len(arg), a.dyn) }
+func offerFilter(a *App, arg string) []filter.Completion {
+	return filter.Complete(arg, len(arg), a.dyn)
+}
 
-func offerColumns(_ *App, arg string) []model.Completion {
+func offerColumns(_ *App, arg string) []filter.Completion {
 	var names []string
 	for _, c := range model.Columns() {
 		names = append(names, c.String())
@@ -190,7 +194,7 @@ func offerColumns(_ *App, arg string) []model.Completion {
 	return offerWords(arg, names, nil)
 }
 
-func offerGroups(a *App, arg string) []model.Completion {
+func offerGroups(a *App, arg string) []filter.Completion {
 	var names []string
 	for _, k := range groupChoices {
 		names = append(names, k.String())
@@ -198,7 +202,7 @@ func offerGroups(a *App, arg string) []model.Completion {
 	return offerWords(arg, names, nil)
 }
 
-func offerViews(a *App, arg string) []model.Completion {
+func offerViews(a *App, arg string) []filter.Completion {
 	var names []string
 	for _, s := range a.screens {
 		names = append(names, strings.ToLower(s.name()))
@@ -216,7 +220,7 @@ func offerViews(a *App, arg string) []model.Completion {
 }
 
 func runFilter(a *App, arg string) (tea.Cmd, error) {
-	f, err := model.ParseFilter(arg, a.opt.Parse)
+	f, err := filter.Parse(arg, a.opt.Parse)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +228,7 @@ func runFilter(a *App, arg string) (tea.Cmd, error) {
 }
 
 func runNarrow(a *App, arg string, negate bool) (tea.Cmd, error) {
-	if _, err := model.ParseFilter(arg, a.opt.Parse); err != nil {
+	if _, err := filter.Parse(arg, a.opt.Parse); err != nil {
 		return nil, err
 	}
 	return a.narrowTo(arg, negate), nil
@@ -298,7 +302,7 @@ func columnsFor(names []string) ([]*column, error) {
 }
 
 func runGroup(a *App, arg string) (tea.Cmd, error) {
-	keys, err := model.ParseGroupKeys(arg)
+	keys, err := table.ParseGroupKeys(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +334,7 @@ func runDelete(a *App, arg string) (tea.Cmd, error) {
 	if arg == "" {
 		return runAction(a, "delete")
 	}
-	if _, err := model.ParseFilter(arg, a.opt.Parse); err != nil {
+	if _, err := filter.Parse(arg, a.opt.Parse); err != nil {
 		return nil, err
 	}
 	return a.askDeleteFilter(arg), nil
@@ -344,7 +348,7 @@ func runNotrack(a *App, arg string) (tea.Cmd, error) {
 		a.askRuleText(a.text)
 		return nil, nil
 	}
-	r, err := model.ParseRule(arg)
+	r, err := filter.ParseRule(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +360,7 @@ var settings = map[string][]string{
 	"refresh": {"500ms", "1s", "2s", "5s", "10s"}, "theme": Themes, "bits": {"on", "off"}, "names": {"on", "off"}, "mouse": {"on", "off"},
 }
 
-func offerSettings(_ *App, arg string) []model.Completion {
+func offerSettings(_ *App, arg string) []filter.Completion {
 	key, _, more := strings.Cut(arg, " ")
 	if !more {
 		names := []string{"refresh", "theme", "bits", "names", "mouse"}

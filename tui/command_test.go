@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // command types a : line and presses Enter.
@@ -239,7 +240,7 @@ func (f fakeNamespaces) Switch(_ context.Context, name string) (Session, error) 
 	if name != "blue" {
 		return Session{}, errors.New("no such namespace")
 	}
-	s := &fakeStore{Table: model.NewTable(), rows: manyFlows(3), stats: model.Stats{Loaded: true, New: 3}}
+	s := &fakeStore{Table: table.New(), rows: manyFlows(3), stats: table.Stats{Loaded: true, New: 3}}
 	return Session{Store: s, Kernel: f.g.kernel, Inspector: f.g.kernel, Netns: "blue"}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // A confirm asks before something is changed. What it is about was fixed when it was opened.
@@ -213,7 +214,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 
 // askDeleteFilter asks before the flows that match text go. They are found now and fixed by identity.
 func (a *App) askDeleteFilter(text string) tea.Cmd {
-	f, err := model.ParseFilter(text, a.opt.Parse)
+	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		a.fail(err.Error())
 		return nil

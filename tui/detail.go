@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // A detail shows everything that is known of one flow. j and k go to the flows next to it in the order of the table.
@@ -21,8 +22,8 @@ type detail struct {
 	ev       model.Event
 	hasEv    bool
 	evErr    error
-	history  []model.Change
-	readings []model.Reading
+	history  []table.Change
+	readings []table.Reading
 	about    []string // what Options.About tells
 	children []model.Key
 	more     int // children that are not in the list
@@ -154,8 +155,8 @@ type detailAnswer struct {
 	ev          model.Event
 	evErr       error
 	asked       bool
-	history     []model.Change
-	readings    []model.Reading
+	history     []table.Change
+	readings    []table.Reading
 	about       []string
 	children    []model.Key
 	more        int
@@ -166,7 +167,7 @@ type detailAnswer struct {
 
 func (d *detail) ask(a *App, full bool) func(context.Context) any {
 	key, store, kernel, now, at, tell, insp := d.key, a.opt.Store, a.opt.Kernel, a.opt.Now, d.at, a.opt.About, a.opt.Inspector
-	q := model.Query{Filter: a.active(), Desc: d.fl.desc, Limit: 3, Anchor: key, HasAnchor: true, Follow: true, AnchorRow: 1,
+	q := table.Query{Filter: a.active(), Desc: d.fl.desc, Limit: 3, Anchor: key, HasAnchor: true, Follow: true, AnchorRow: 1,
 		Offset: max(at-1, 0)}
 	q.Sort, _ = sortColumn(d.fl.sort, d.fl.c.dir)
 	return func(ctx context.Context) any {
@@ -187,7 +188,7 @@ func (d *detail) ask(a *App, full bool) func(context.Context) any {
 		n.history = store.History(key, nil)
 		n.readings = store.Readings(key, nil)
 		q.Now = now().UnixNano()
-		var v model.View
+		var v table.View
 		store.View(&q, &v)
 		n.at, n.matched = v.AnchorAt, v.Matched
 		place := v.AnchorAt

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // rates draws the last minute.
@@ -36,7 +37,7 @@ func (d *detail) rates(a *App, f *frame) []piece {
 }
 
 // lastMinute puts readings into the sixty seconds before now. A reading stands for the time since the one before.
-func lastMinute(rs []model.Reading, now int64, dir int) []float64 {
+func lastMinute(rs []table.Reading, now int64, dir int) []float64 {
 	vs := make([]float64, 60)
 	c := cells{dir: dir}
 	for i, r := range rs {

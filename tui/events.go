@@ -7,11 +7,13 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // events is the stream of changes: the newest at the bottom, or a window of the past that stands still.
 type events struct {
-	kinds  model.Kinds
+	kinds  table.Kinds
 	follow bool   // show the newest
 	until  uint64 // the newest change shown where follow is off
 	offset int    // changes between until and the last row
@@ -19,8 +21,8 @@ type events struct {
 
 	want int // which row of the answer the cursor goes to
 
-	view, spare *model.ChangeView
-	seconds     []model.Second
+	view, spare *table.ChangeView
+	seconds     []table.Second
 	got         bool
 }
 
@@ -32,7 +34,7 @@ const (
 )
 
 func newEvents() *events {
-	return &events{follow: true, view: &model.ChangeView{}, spare: &model.ChangeView{}}
+	return &events{follow: true, view: &table.ChangeView{}, spare: &table.ChangeView{}}
 }
 
 func (s *events) name() string            { return "Events" }
@@ -93,7 +95,7 @@ func (s *events) do(a *App, id string) tea.Cmd {
 	case "filter":
 		return a.openBar()
 	case "detail":
-		if c := s.current(); c != nil && c.Kind != 0 && c.Note != model.NoteExpect {
+		if c := s.current(); c != nil && c.Kind != 0 && c.Note != table.NoteExpect {
 			return a.openFlow(c.Flow.Key, &model.Row{Flow: c.Flow})
 		}
 	case "value":
@@ -133,7 +135,7 @@ func (s *events) at() int {
 }
 
 // current is the change under the cursor, nil for none.
-func (s *events) current() *model.Change {
+func (s *events) current() *table.Change {
 	if i := s.at(); i >= 0 && i < len(s.view.Rows) {
 		return &s.view.Rows[i]
 	}
@@ -179,8 +181,8 @@ func (s *events) move(a *App, n int) tea.Cmd {
 	return nil
 }
 
-func (s *events) query(a *App) model.ChangeQuery {
-	q := model.ChangeQuery{Filter: a.active(), Kinds: s.kinds, Limit: s.hasRows(a), Now: a.opt.Now().UnixNano()}
+func (s *events) query(a *App) table.ChangeQuery {
+	q := table.ChangeQuery{Filter: a.active(), Kinds: s.kinds, Limit: s.hasRows(a), Now: a.opt.Now().UnixNano()}
 	if !s.follow {
 		q.Until, q.Offset = s.until, s.offset
 	}
@@ -188,11 +190,11 @@ func (s *events) query(a *App) model.ChangeQuery {
 }
 
 type eventsAnswer struct {
-	view    *model.ChangeView
-	seconds []model.Second
+	view    *table.ChangeView
+	seconds []table.Second
 	until   uint64
 	offset  int
-	filter  *model.Filter
+	filter  *filter.Filter
 }
 
 func (s *events) ask(a *App, _ bool) func(context.Context) any {
@@ -222,10 +224,10 @@ func (s *events) take(a *App, answer any) tea.Cmd {
 // typesMenu has the kinds of events chosen.
 func (s *events) typesMenu(a *App) {
 	kinds := []struct {
-		k    model.Kinds
+		k    table.Kinds
 		name string
 		on   *bool
-	}{{model.KindNew, "new", nil}, {model.KindUpdate, "update", nil}, {model.KindDestroy, "destroy", nil}, {model.KindExpect, "expect", nil}}
+	}{{table.KindNew, "new", nil}, {table.KindUpdate, "update", nil}, {table.KindDestroy, "destroy", nil}, {table.KindExpect, "expect", nil}}
 	m := &menu{head: "which events", keys: []binding{{id: "toggle", keys: []string{"space"}, help: "show or hide", hint: "show, hide", group: groupLook}}}
 	for i := range kinds {
 		kinds[i].on = ptr(s.kinds == 0 || s.kinds&kinds[i].k != 0)
@@ -262,9 +264,9 @@ func (s *events) typesMenu(a *App) {
 func (s *events) kindsText(wide bool) string {
 	var out []string
 	for _, k := range []struct {
-		k           model.Kinds
+		k           table.Kinds
 		long, short string
-	}{{model.KindNew, "NEW", "N"}, {model.KindUpdate, "UPDATE", "U"}, {model.KindDestroy, "DESTROY", "D"}, {model.KindExpect, "EXPECT", "E"}} {
+	}{{table.KindNew, "NEW", "N"}, {table.KindUpdate, "UPDATE", "U"}, {table.KindDestroy, "DESTROY", "D"}, {table.KindExpect, "EXPECT", "E"}} {
 		if s.kinds != 0 && s.kinds&k.k == 0 {
 			continue
 		}

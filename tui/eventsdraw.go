@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // eventColumns are the columns of the stream, eventDrops the order in which they go.
@@ -103,16 +104,16 @@ func (s *events) statusLine(a *App, f *frame) {
 }
 
 // row writes one change; what was lost takes the whole line.
-func (s *events) row(a *App, f *frame, ps []placed, c *model.Change, current bool) {
+func (s *events) row(a *App, f *frame, ps []placed, c *table.Change, current bool) {
 	base, lead := plain, "  "
 	if current {
 		base, lead = selected, f.mk.cursor+" "
 	}
-	if c.Kind == 0 && (c.Note == model.NoteLost || c.Note == model.NoteResync) {
+	if c.Kind == 0 && (c.Note == table.NoteLost || c.Note == table.NoteResync) {
 		f.begin(base)
 		f.text(lead)
 		look := alarm
-		if c.Note == model.NoteResync || current {
+		if c.Note == table.NoteResync || current {
 			look = plain
 		}
 		f.styled(look, "!! "+stamp(c.Time, a.now.Location(), f.w >= 60)+"  "+changeNote(c))
@@ -145,7 +146,7 @@ func (s *events) row(a *App, f *frame, ps []placed, c *model.Change, current boo
 	})
 }
 
-func eventEnd(c *model.Change, src bool, w int, more string) []byte {
+func eventEnd(c *table.Change, src bool, w int, more string) []byte {
 	t := c.Flow.Orig()
 	return appendEnd(nil, &t, src, w, more)
 }
@@ -182,7 +183,7 @@ func (s *events) foot(a *App, f *frame) {
 }
 
 // noteOf says what the current change was about, for screens without the column.
-func noteOf(c *model.Change) string {
+func noteOf(c *table.Change) string {
 	if c == nil || c.Kind == 0 {
 		return ""
 	}
@@ -221,9 +222,9 @@ func (s *events) sparks(f *frame) {
 	secs = secs[max(len(secs)-w, 0):]
 	for _, k := range []struct {
 		name string
-		of   func(*model.Second) uint32
-	}{{"new", func(x *model.Second) uint32 { return x.New }}, {"update", func(x *model.Second) uint32 { return x.Update }},
-		{"destroy", func(x *model.Second) uint32 { return x.Destroy }}} {
+		of   func(*table.Second) uint32
+	}{{"new", func(x *table.Second) uint32 { return x.New }}, {"update", func(x *table.Second) uint32 { return x.Update }},
+		{"destroy", func(x *table.Second) uint32 { return x.Destroy }}} {
 		vs := make([]float64, len(secs))
 		for i := range secs {
 			vs[i] = float64(k.of(&secs[i]))

@@ -13,6 +13,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // expects is the screen of expectations and helpers.
@@ -20,7 +22,7 @@ type expects struct {
 	got     bool
 	err     error
 	list    []model.Expect // by master
-	helpers []model.HelperFlows
+	helpers []table.HelperFlows
 	missing []missingHelper
 	at      time.Time
 
@@ -111,7 +113,7 @@ func (s *expects) enter(a *App) tea.Cmd {
 		m := r.expect.Master
 		return a.openFlow(model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Proto: m.Proto, Family: m.Family, Zone: r.expect.Zone}, nil)
 	case r.filter != "":
-		f, err := model.ParseFilter(r.filter, a.opt.Parse)
+		f, err := filter.Parse(r.filter, a.opt.Parse)
 		if err != nil {
 			a.fail(err.Error())
 			return nil
@@ -179,7 +181,7 @@ func expectEnd(x *model.Expect, src bool) string {
 type expectsAnswer struct {
 	list    []model.Expect
 	err     error
-	helpers []model.HelperFlows
+	helpers []table.HelperFlows
 	missing []missingHelper
 	at      time.Time
 }
@@ -197,9 +199,9 @@ func (s *expects) ask(a *App, _ bool) func(context.Context) any {
 			return cmp.Or(bytes.Compare(x.Master.Src[:], y.Master.Src[:]), cmp.Compare(x.Master.Sport, y.Master.Sport),
 				bytes.Compare(x.Master.Dst[:], y.Master.Dst[:]), cmp.Compare(x.Tuple.Dport, y.Tuple.Dport), cmp.Compare(x.ID, y.ID))
 		})
-		var b model.Breakdown
+		var b table.Breakdown
 		store.Breakdown(&b)
-		n.helpers = slices.DeleteFunc(b.Helpers, func(h model.HelperFlows) bool { return h.Helper == 0 })
+		n.helpers = slices.DeleteFunc(b.Helpers, func(h table.HelperFlows) bool { return h.Helper == 0 })
 		n.missing = findMissing(store)
 		n.at = now()
 		return n

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 var (
@@ -186,7 +187,7 @@ func (s *expects) helperLines(text func(role, string), choose func(expectRow, fu
 			}
 		}
 		t := padRight(model.Escape(name), 14) + padLeft(strconv.Itoa(h.Flows), 8) + padLeft(strconv.Itoa(n), 10)
-		choose(expectRow{id: "h" + name, filter: model.ValueFilter(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), about: "Enter shows the flows that this helper watches"},
+		choose(expectRow{id: "h" + name, filter: filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), about: "Enter shows the flows that this helper watches"},
 			func(f *frame, base role, lead string) { f.line(base, lead+t) })
 	}
 	if len(s.missing) > 0 {

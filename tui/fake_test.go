@@ -19,6 +19,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 var update = flag.Bool("update", false, "write the golden screens instead of comparing with them")
@@ -29,12 +30,12 @@ var start = time.Date(2026, 11, 22, 12, 4, 31, 0, time.UTC)
 // A fakeStore is a table for tests of the Flows screen: a slice of rows, sorted by the slow and obvious way. What the
 // rest of the screens ask for comes from a table.
 type fakeStore struct {
-	*model.Table
+	*table.Table
 	rows  []model.Row
-	stats model.Stats
+	stats table.Stats
 }
 
-func (s *fakeStore) View(q *model.Query, v *model.View) {
+func (s *fakeStore) View(q *table.Query, v *table.View) {
 	var rows []model.Row
 	for i := range s.rows {
 		if q.Filter.Match(&s.rows[i].Flow, &s.rows[i].Extra, q.Now) {
@@ -105,8 +106,8 @@ func (s *fakeStore) Each(fn func(*model.Flow, *model.Extra) bool) {
 	}
 }
 
-func (s *fakeStore) Breakdown(b *model.Breakdown) {
-	t := model.NewTable()
+func (s *fakeStore) Breakdown(b *table.Breakdown) {
+	t := table.New()
 	var evs []model.Event
 	for i := range s.rows {
 		var e model.Event
@@ -118,7 +119,7 @@ func (s *fakeStore) Breakdown(b *model.Breakdown) {
 	t.Breakdown(b)
 }
 
-func (s *fakeStore) Stats() model.Stats {
+func (s *fakeStore) Stats() table.Stats {
 	st := s.stats
 	st.Flows = len(s.rows)
 	return st
@@ -311,8 +312,8 @@ type rig struct {
 // newRig returns a rig of w × h cells that shows its first rows.
 func newRig(t testing.TB, w, h int, rows []model.Row, change func(*Options)) *rig {
 	t.Helper()
-	g := &rig{t: t, store: &fakeStore{Table: model.NewTable(), rows: rows}, now: start}
-	g.store.stats = model.Stats{New: uint64(len(rows)), Loaded: true}
+	g := &rig{t: t, store: &fakeStore{Table: table.New(), rows: rows}, now: start}
+	g.store.stats = table.Stats{New: uint64(len(rows)), Loaded: true}
 	g.kernel = &fakeKernel{sys: model.System{Host: "rtr1", Entries: uint32(len(rows)), EntriesOK: true, Max: model.Setting{Value: 262144, OK: true},
 		Acct: model.Setting{Value: 1, OK: true}, Timestamp: model.Setting{Value: 1, OK: true}}}
 	o := Options{Store: g.store, Kernel: g.kernel, Inspector: g.kernel, ASCII: true, Version: "0.1", Now: func() time.Time { return g.now }}

@@ -6,6 +6,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // flows is the main screen: the table of flows.
@@ -18,7 +19,7 @@ type flows struct {
 	skip   int
 	c      cells
 
-	view, spare *model.View
+	view, spare *table.View
 	got         bool // an answer came
 	top         int  // place in the order of the first row on the screen
 	at          int  // row of the screen that the cursor is in
@@ -31,7 +32,7 @@ type flows struct {
 
 	marks   map[model.Key]uint32 // marked flows and their ids
 	seen    demand
-	zones   []model.ZoneFlows // of the whole table, when nothing matches
+	zones   []table.ZoneFlows // of the whole table, when nothing matches
 	left    int               // lines that the filter bar takes from the table
 	clicked time.Time
 }
@@ -51,7 +52,7 @@ type ghost struct {
 // newFlows returns the screen as the options want it.
 func newFlows(a *App) (*flows, error) {
 	o := &a.opt
-	s := &flows{view: &model.View{}, spare: &model.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
+	s := &flows{view: &table.View{}, spare: &table.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
 	s.c.more = a.marks.ellipsis
 	var err error
 	if s.cols, err = columnsFor(o.Columns); err != nil {

@@ -6,17 +6,19 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A flowsAnswer is what flows asked for.
 type flowsAnswer struct {
-	view   *model.View
+	view   *table.View
 	top    int
 	want   int
-	filter *model.Filter   // that was asked with
+	filter *filter.Filter  // that was asked with
 	ended  []model.Key     // of the rows that were on the screen: flows that are gone
 	dead   []model.Key     // of the marked flows
-	totals model.Breakdown // where nothing matches
+	totals table.Breakdown // where nothing matches
 	from   stand           // of the screen when it was asked
 }
 
@@ -37,7 +39,7 @@ const pausedRows = 2000
 // ask asks for three screens of rows around the one that is shown.
 func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	h := s.rowsOn(a)
-	q := model.Query{Filter: a.active(), Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
+	q := table.Query{Filter: a.active(), Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
 	q.Sort, _ = sortColumn(s.sort, s.c.dir)
 	if a.paused {
 		q.Offset, q.Limit = max(s.top-pausedRows/2, 0), pausedRows
@@ -87,7 +89,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 const maxChecked = 5000
 
 // place decides what the first row on the screen is, so that the anchor is in view, and asks again if its rows are missing.
-func (n *flowsAnswer) place(store Store, q *model.Query, h, at int) {
+func (n *flowsAnswer) place(store Store, q *table.Query, h, at int) {
 	v := n.view
 	if q.HasAnchor && v.AnchorAt >= 0 {
 		p := v.AnchorAt

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // draw writes the screen.
@@ -159,7 +160,7 @@ func (s *flows) hintBindings(a *App) []binding {
 }
 
 // barText is the message line while a filter is typed: what the rows are.
-func (a *App) barText(v *model.View) string {
+func (a *App) barText(v *table.View) string {
 	switch {
 	case a.trying:
 		return a.previewText(v.Matched, v.Total)

@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // A valueChoice is a value of a row as filter text.
@@ -22,7 +23,7 @@ var valueLetters = map[string]string{"state": "s", "zone": "z", "helper": "h", "
 // valueChoices returns what a filter can be made of.
 func valueChoices(r *model.Row) []valueChoice {
 	var cs []valueChoice
-	for _, f := range model.RowFilters(r) {
+	for _, f := range filter.ByRow(r) {
 		cs = append(cs, valueChoice{valueLetters[f.Name], f.Name, f.Text})
 	}
 	return cs

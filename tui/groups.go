@@ -7,16 +7,17 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // groups is the screen of top talkers: flows put together by what they have in common.
 type groups struct {
-	keys []model.GroupKey
-	sort model.GroupColumn
+	keys []table.GroupKey
+	sort table.GroupColumn
 	desc bool
 
-	view, spare *model.GroupView
+	view, spare *table.GroupView
 	got         bool
 	top, at     int
 	id          uint64 // of the group under the cursor
@@ -27,10 +28,10 @@ type groups struct {
 // groupChoices are the keys that b steps through and the line of keys shows.
 var groupChoices = parseGroupChoices("src", "dst", "dport", "proto", "state", "zone", "helper", "mark", "nat", "src/24", "dst/24", "sport")
 
-func parseGroupChoices(names ...string) []model.GroupKey {
-	out := make([]model.GroupKey, 0, len(names))
+func parseGroupChoices(names ...string) []table.GroupKey {
+	out := make([]table.GroupKey, 0, len(names))
 	for _, n := range names {
-		if k, err := model.ParseGroupKey(n); err == nil {
+		if k, err := table.ParseGroupKey(n); err == nil {
 			out = append(out, k)
 		}
 	}
@@ -38,7 +39,7 @@ func parseGroupChoices(names ...string) []model.GroupKey {
 }
 
 func newGroups() *groups {
-	return &groups{keys: groupChoices[:1:1], desc: true, view: &model.GroupView{}, spare: &model.GroupView{}, want: -1}
+	return &groups{keys: groupChoices[:1:1], desc: true, view: &table.GroupView{}, spare: &table.GroupView{}, want: -1}
 }
 
 func (s *groups) name() string            { return "Groups" }
@@ -117,19 +118,19 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 		s.top = 0
 		return a.ask(false)
 	case "nextsort", "prevsort":
-		n := len(model.GroupSorts())
+		n := len(table.GroupSorts())
 		step := 1
 		if id == "prevsort" {
 			step = n - 1
 		}
-		s.sort, s.desc = model.GroupColumn((int(s.sort)+step)%n), true
+		s.sort, s.desc = table.GroupColumn((int(s.sort)+step)%n), true
 		s.top = 0
 		return a.ask(false)
 	case "by":
 		return s.nextKey(a)
 	case "by2":
 		a.push(newPrompt("group by", keysText(s.keys), s.complete, func(a *App, text string) (tea.Cmd, error) {
-			keys, err := model.ParseGroupKeys(text)
+			keys, err := table.ParseGroupKeys(text)
 			if err != nil {
 				return nil, err
 			}
@@ -152,28 +153,28 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 	case "copy":
 		return a.copy(r.Filter)
 	case "notrack":
-		return a.askNotrackFilter(model.AndFilter(a.text, r.Filter, false))
+		return a.askNotrackFilter(filter.And(a.text, r.Filter, false))
 	case "delete":
-		return a.askDeleteFilter(model.AndFilter(a.text, r.Filter, false))
+		return a.askDeleteFilter(filter.And(a.text, r.Filter, false))
 	}
 	return nil
 }
 
 // complete offers the keys to group by.
-func (s *groups) complete(text string) []model.Completion {
+func (s *groups) complete(text string) []filter.Completion {
 	from := strings.LastIndexByte(text, ',') + 1
 	word := strings.TrimSpace(text[from:])
-	var out []model.Completion
+	var out []filter.Completion
 	for _, k := range groupChoices {
 		if n := k.String(); strings.HasPrefix(n, word) {
-			out = append(out, model.Completion{Insert: n, Show: n, From: from, To: len(text)})
+			out = append(out, filter.Completion{Insert: n, Show: n, From: from, To: len(text)})
 		}
 	}
 	return out
 }
 
 // groupBy groups by keys from now on.
-func (s *groups) groupBy(a *App, keys []model.GroupKey) tea.Cmd {
+func (s *groups) groupBy(a *App, keys []table.GroupKey) tea.Cmd {
 	s.keys = keys
 	s.view.Rows = s.view.Rows[:0]
 	s.got = false
@@ -184,10 +185,10 @@ func (s *groups) groupBy(a *App, keys []model.GroupKey) tea.Cmd {
 // nextKey groups by the next of the common keys.
 func (s *groups) nextKey(a *App) tea.Cmd {
 	i := slices.Index(groupChoices, s.keys[0])
-	return s.groupBy(a, []model.GroupKey{groupChoices[(i+1)%len(groupChoices)]})
+	return s.groupBy(a, []table.GroupKey{groupChoices[(i+1)%len(groupChoices)]})
 }
 
-func keysText(keys []model.GroupKey) string {
+func keysText(keys []table.GroupKey) string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.String()
@@ -198,29 +199,29 @@ func keysText(keys []model.GroupKey) string {
 // sortMenu offers the columns to sort by.
 func (s *groups) sortMenu(a *App) {
 	m := &menu{head: "sort by (again: the other way round)", chosen: int(s.sort)}
-	for _, c := range model.GroupSorts() {
+	for _, c := range table.GroupSorts() {
 		m.choices = append(m.choices, choice{text: c.String()})
 	}
 	m.pick = func(a *App, i int, _ string) tea.Cmd {
 		a.pop()
-		return s.sortBy(a, model.GroupSorts()[i])
+		return s.sortBy(a, table.GroupSorts()[i])
 	}
 	a.push(m)
 }
 
 // sortBy orders by c, the other way round if it is the order already.
-func (s *groups) sortBy(a *App, c model.GroupColumn) tea.Cmd {
+func (s *groups) sortBy(a *App, c table.GroupColumn) tea.Cmd {
 	if c == s.sort {
 		s.desc = !s.desc
 	} else {
-		s.sort, s.desc = c, c != model.GroupValue
+		s.sort, s.desc = c, c != table.GroupValue
 	}
 	s.top = 0
 	return a.ask(false)
 }
 
 // current is the group under the cursor, nil for none.
-func (s *groups) current() *model.GroupRow {
+func (s *groups) current() *table.GroupRow {
 	i := s.top + s.at - s.view.Offset
 	if i < 0 || i >= len(s.view.Rows) {
 		return nil
@@ -252,16 +253,16 @@ func (s *groups) moveTo(a *App, p int) tea.Cmd {
 }
 
 type groupsAnswer struct {
-	view   *model.GroupView
+	view   *table.GroupView
 	top    int
 	want   int
-	filter *model.Filter
-	keys   []model.GroupKey
+	filter *filter.Filter
+	keys   []table.GroupKey
 }
 
 func (s *groups) ask(a *App, _ bool) func(context.Context) any {
 	h := s.rowsOn(a)
-	q := model.GroupQuery{Filter: a.active(), Keys: s.keys, Sort: s.sort, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
+	q := table.GroupQuery{Filter: a.active(), Keys: s.keys, Sort: s.sort, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
 	if s.touched && s.want < 0 {
 		q.Anchor, q.HasAnchor = s.id, true
 	}
@@ -318,7 +319,7 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 	}
 	if y == headY {
 		for _, p := range s.placed(a.w) {
-			if c, err := model.ParseGroupColumn(p.name); err == nil && x >= p.x && x < p.x+p.w {
+			if c, err := table.ParseGroupColumn(p.name); err == nil && x >= p.x && x < p.x+p.w {
 				return s.sortBy(a, c)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 var (
@@ -127,7 +128,7 @@ func (s *groups) keysLine(_ *App, f *frame) {
 }
 
 // row writes one group.
-func (s *groups) row(a *App, f *frame, ps []placed, r *model.GroupRow, current bool) {
+func (s *groups) row(a *App, f *frame, ps []placed, r *table.GroupRow, current bool) {
 	base, lead := plain, "  "
 	if current {
 		base, lead = selected, f.mk.cursor+" "

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // Bounds of the name cache: how many names are kept, how many questions are open, how long one may take.
@@ -118,7 +119,7 @@ func (a *App) lookUp(addrs []netip.Addr) tea.Cmd {
 }
 
 // lookGroups asks for the names of the addresses that groups are named by.
-func (a *App) lookGroups(rows []model.GroupRow) tea.Cmd {
+func (a *App) lookGroups(rows []table.GroupRow) tea.Cmd {
 	if !a.names.on {
 		return nil
 	}
@@ -134,7 +135,7 @@ func (a *App) lookGroups(rows []model.GroupRow) tea.Cmd {
 }
 
 // groupText is what a group is named by, joined by sep; addresses with a name as that.
-func (a *App) groupText(r *model.GroupRow, sep string) string {
+func (a *App) groupText(r *table.GroupRow, sep string) string {
 	if !a.names.on {
 		return strings.Join(r.Values, sep)
 	}

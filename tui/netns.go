@@ -9,6 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A Namespace is a network namespace that can be watched.
@@ -33,7 +35,7 @@ type Namespaces interface {
 	Switch(ctx context.Context, name string) (Session, error)
 }
 
-func offerNetns(a *App, arg string) []model.Completion {
+func offerNetns(a *App, arg string) []filter.Completion {
 	var names []string
 	for _, n := range a.namespaces {
 		names = append(names, n.Name)
@@ -110,13 +112,13 @@ func (a *App) enter(s Session) tea.Cmd {
 	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.States, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.States, s.Netns
 	a.stack = a.stack[:0]
 	a.paused, a.hasSys = false, false
-	a.stats, a.sys = model.Stats{}, model.System{}
+	a.stats, a.sys = table.Stats{}, model.System{}
 	a.events, a.eventRate = 0, 0
 	a.tallied = time.Time{}
 	clear(a.noticed)
 	a.waiting = nil
 	f := a.flows
-	f.view, f.spare, f.items, f.ghosts, f.got = &model.View{}, &model.View{}, nil, nil, false
+	f.view, f.spare, f.items, f.ghosts, f.got = &table.View{}, &table.View{}, nil, nil, false
 	clear(f.marks)
 	f.seen = demand{}
 	for i, m := range a.screens {

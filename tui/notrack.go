@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // notrack is the screen of NOTRACK rules: ctview's own, and those of others.
@@ -97,7 +98,7 @@ func (s *notrack) showFlows(a *App) tea.Cmd {
 		return nil
 	}
 	text := ruleFilter(&r.Rules[0])
-	f, err := model.ParseFilter(text, a.opt.Parse)
+	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		a.fail(err.Error())
 		return nil
@@ -222,12 +223,12 @@ func (a *App) askRuleText(text string) {
 		a.fail("NOTRACK rules cannot be made here")
 		return
 	}
-	a.push(newPrompt("NOTRACK for (filter, or tuple)", text, func(t string) []model.Completion { return model.Complete(t, len(t), a.dyn) },
+	a.push(newPrompt("NOTRACK for (filter, or tuple)", text, func(t string) []filter.Completion { return filter.Complete(t, len(t), a.dyn) },
 		func(a *App, text string) (tea.Cmd, error) {
 			if text == "" {
 				return nil, errors.New("an empty rule would match every packet")
 			}
-			r, err := model.ParseRule(text)
+			r, err := filter.ParseRule(text)
 			if err != nil {
 				return nil, err
 			}
@@ -260,7 +261,7 @@ func (s *flows) askNotrack(a *App) tea.Cmd {
 
 // askNotrackFilter opens the dialog for what a filter matches.
 func (a *App) askNotrackFilter(text string) tea.Cmd {
-	r, err := model.RuleFromFilter(text)
+	r, err := filter.RuleFromFilter(text)
 	if err != nil {
 		a.fail("no rule can say that: " + err.Error())
 		return nil

@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // fakeRules answers with what it was given and remembers what it was told.
@@ -53,7 +54,7 @@ func (r *fakeRules) Undo(context.Context) (model.NotrackRule, error) {
 
 func mustRule(t testing.TB, text string) model.Rule {
 	t.Helper()
-	r, err := model.ParseRule(text)
+	r, err := filter.ParseRule(text)
 	if err != nil {
 		t.Fatal(err)
 	}

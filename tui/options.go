@@ -8,28 +8,30 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A Store answers questions about flows. *model.Table is the only real one. Every method may be called from any
 // goroutine; what they fill in belongs to the caller.
 type Store interface {
-	View(*model.Query, *model.View)
+	View(*table.Query, *table.View)
 	Get(model.Key) (model.Row, bool)
 	// Each calls fn for every flow until it returns false. fn must not keep its arguments nor call the Store.
 	Each(fn func(*model.Flow, *model.Extra) bool)
-	Stats() model.Stats
+	Stats() table.Stats
 	// Breakdown counts the flows by state, zone, helper and NAT.
-	Breakdown(*model.Breakdown)
+	Breakdown(*table.Breakdown)
 	// Watch has more kept of a flow from now on, which Readings and History then tell.
 	Watch(model.Key)
-	Readings(model.Key, []model.Reading) []model.Reading
-	History(model.Key, []model.Change) []model.Change
+	Readings(model.Key, []table.Reading) []table.Reading
+	History(model.Key, []table.Change) []table.Change
 	// Group puts the flows together by what they have in common.
-	Group(*model.GroupQuery, *model.GroupView)
+	Group(*table.GroupQuery, *table.GroupView)
 	// Changes answers from the log of events.
-	Changes(*model.ChangeQuery, *model.ChangeView)
+	Changes(*table.ChangeQuery, *table.ChangeView)
 	// Seconds tells what each of the last ten minutes' seconds brought.
-	Seconds(now int64, dst []model.Second) []model.Second
+	Seconds(now int64, dst []table.Second) []table.Second
 }
 
 // A Target is a flow to delete: the kernel refuses if the entry of that key is not the one with that id.
@@ -86,11 +88,11 @@ type Options struct {
 	// Inspector may be nil: then there are no kernel counters and no expectations to show.
 	Inspector Inspector
 
-	Filter  string             // filter text in force at the start; must parse
-	Parse   model.ParseOptions // saved filters and label names
-	Sort    string             // column name, then :asc or :desc; "" is "rate:desc"
-	Columns []string           // names of the columns to show, in order; nil is the default set
-	Refresh time.Duration      // between two refreshes; 0 is one second
+	Filter  string         // filter text in force at the start; must parse
+	Parse   filter.Options // saved filters and label names
+	Sort    string         // column name, then :asc or :desc; "" is "rate:desc"
+	Columns []string       // names of the columns to show, in order; nil is the default set
+	Refresh time.Duration  // between two refreshes; 0 is one second
 
 	Host    string // shown in the title until System tells it
 	Netns   string // as asked for with --netns, "" for the own one

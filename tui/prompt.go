@@ -6,13 +6,14 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // A prompt asks for one line of text, with completion.
 type prompt struct {
 	head   string
 	line   edit
-	offer  func(text string) []model.Completion // completions of the text up to the cursor; may be nil
+	offer  func(text string) []filter.Completion // completions of the text up to the cursor; may be nil
 	yes    func(a *App, text string) (tea.Cmd, error)
 	err    string
 	chosen int
@@ -20,7 +21,7 @@ type prompt struct {
 	pastAt int
 }
 
-func newPrompt(head, text string, offer func(string) []model.Completion, yes func(*App, string) (tea.Cmd, error)) *prompt {
+func newPrompt(head, text string, offer func(string) []filter.Completion, yes func(*App, string) (tea.Cmd, error)) *prompt {
 	return &prompt{head: head, line: newEdit(text), offer: offer, yes: yes, pastAt: -1}
 }
 
@@ -33,7 +34,7 @@ var promptBindings = []binding{
 func (p *prompt) name() string            { return p.head }
 func (p *prompt) bindings() []binding     { return promptBindings }
 func (p *prompt) do(*App, string) tea.Cmd { return nil }
-func (p *prompt) offers() []model.Completion {
+func (p *prompt) offers() []filter.Completion {
 	if p.offer == nil {
 		return nil
 	}

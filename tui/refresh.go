@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // Pace. At most one question is open; the next comes after the refresh interval, or later when answers are dear.
@@ -29,7 +30,7 @@ type answerMsg struct {
 	from   asker
 	answer any
 	full   bool
-	stats  model.Stats
+	stats  table.Stats
 	system *model.System
 	sysErr error
 	cpus   []model.CPUStats

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // A SavedView is what a screen shows and how, kept under a name in the config.
@@ -21,7 +22,7 @@ type SavedView struct {
 
 // useView shows a saved view.
 func (a *App) useView(name string, v SavedView) (tea.Cmd, error) {
-	f, err := model.ParseFilter(v.Filter, a.opt.Parse)
+	f, err := filter.Parse(v.Filter, a.opt.Parse)
 	if err != nil {
 		return nil, fmt.Errorf("view %s: %w", name, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 // sizes are those that every screen is looked at.
@@ -82,7 +83,7 @@ func TestEmptyScreens(t *testing.T) {
 		{"empty-ended", "", func(g *rig) { g.store.rows, g.store.stats.LastEnded = nil, start.Add(-33*time.Second).UnixNano() }},
 		{"empty-filter", "zone 9", func(*rig) {}},
 		{"empty-loading", "", func(g *rig) {
-			g.store.rows, g.store.stats = nil, model.Stats{Dumping: true, DumpRows: 41200}
+			g.store.rows, g.store.stats = nil, table.Stats{Dumping: true, DumpRows: 41200}
 		}},
 	} {
 		atSizes(t, tt.name, func(g *rig) { tt.prepare(g); g.tick(2 * time.Second); g.tick(2 * time.Second) }, func(o *Options) { o.Filter = tt.filter })

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // States are the five states of packets, and samples of those that have no flow. Methods are called from goroutines of
@@ -34,7 +35,7 @@ type packetStates struct {
 	samples     []model.Sample // that match the filter
 	kept        int            // all of them
 	rules       []model.NotrackRule
-	filter      *model.Filter
+	filter      *filter.Filter
 	text        string
 	at          model.Sample // the one that the cursor is on
 	chosen, top int
@@ -152,9 +153,9 @@ func (a *App) watchStates(on, reasons bool) tea.Cmd {
 }
 
 func (s *packetStates) askFilter(a *App) {
-	a.push(newPrompt("samples", s.text, func(t string) []model.Completion { return model.Complete(t, len(t), a.dyn) },
+	a.push(newPrompt("samples", s.text, func(t string) []filter.Completion { return filter.Complete(t, len(t), a.dyn) },
 		func(a *App, text string) (tea.Cmd, error) {
-			f, err := model.ParseFilter(text, a.opt.Parse)
+			f, err := filter.Parse(text, a.opt.Parse)
 			if err != nil {
 				return nil, err
 			}

@@ -11,14 +11,16 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/filter"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 // stats is the screen of the table's health: how full, of what, what the kernel and ctview count.
 type stats struct {
 	got      bool
-	totals   model.Breakdown
-	seconds  []model.Second
+	totals   table.Breakdown
+	seconds  []table.Second
 	cpus     []model.CPUStats
 	cpuErr   error
 	expects  int // -1 unknown
@@ -108,7 +110,7 @@ func (s *stats) enter(a *App) tea.Cmd {
 	case r.toggle == "nf_conntrack_events":
 		return a.key2(s, "events")
 	case r.filter != "":
-		f, err := model.ParseFilter(r.filter, a.opt.Parse)
+		f, err := filter.Parse(r.filter, a.opt.Parse)
 		if err != nil {
 			a.fail(err.Error())
 			return nil
@@ -181,8 +183,8 @@ func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
 }
 
 type statsAnswer struct {
-	totals  model.Breakdown
-	seconds []model.Second
+	totals  table.Breakdown
+	seconds []table.Second
 	cpus    []model.CPUStats
 	cpuErr  error
 	expects int

@@ -10,6 +10,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 // A statLine is a line of one column of the screen. row is set where it can be chosen.
@@ -174,14 +175,14 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 	}
 	secs := s.seconds[:len(s.seconds)-1]
 	w := max(min(cw-10, 60), 10)
-	pick := func(of func(*model.Second) float64) []float64 {
+	pick := func(of func(*table.Second) float64) []float64 {
 		vs := make([]float64, len(secs))
 		for i := range secs {
 			vs[i] = of(&secs[i])
 		}
 		return vs
 	}
-	vs := pick(func(x *model.Second) float64 { return float64(x.Flows) })
+	vs := pick(func(x *table.Second) float64 { return float64(x.Flows) })
 	top := largest(vs)
 	rs := resample(vs, w)
 	span := string(model.AppendDuration(nil, time.Duration(len(secs))*time.Second))
@@ -204,10 +205,10 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 	}
 	for _, k := range []struct {
 		name string
-		of   func(*model.Second) float64
-	}{{"new/s", func(x *model.Second) float64 { return float64(x.New) }},
-		{"ended/s", func(x *model.Second) float64 { return float64(x.Destroy) }},
-		{"lost/s", func(x *model.Second) float64 { return float64(x.Lost) }}} {
+		of   func(*table.Second) float64
+	}{{"new/s", func(x *table.Second) float64 { return float64(x.New) }},
+		{"ended/s", func(x *table.Second) float64 { return float64(x.Destroy) }},
+		{"lost/s", func(x *table.Second) float64 { return float64(x.Lost) }}} {
 		vs := pick(k.of)
 		if k.name == "lost/s" && largest(vs) == 0 {
 			continue

@@ -13,6 +13,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 )
 
 // A writable is a screen that can be written to a file. export returns a function that runs off the loop, writes in a
@@ -107,7 +108,7 @@ const sortedUpTo = 50000
 // export writes every flow that matches.
 func (s *flows) export(a *App, form string) func(*bufio.Writer) (int, error) {
 	store, now := a.opt.Store, a.opt.Now().UnixNano()
-	q := model.Query{Filter: a.filter, Desc: s.desc, Limit: sortedUpTo, Now: now}
+	q := table.Query{Filter: a.filter, Desc: s.desc, Limit: sortedUpTo, Now: now}
 	q.Sort, _ = sortColumn(s.sort, s.c.dir)
 	cols := s.modelColumns(form)
 	sorted := s.view.Matched <= sortedUpTo
@@ -115,7 +116,7 @@ func (s *flows) export(a *App, form string) func(*bufio.Writer) (int, error) {
 		out := exporter{w: w, form: form, cols: cols, o: format.Options{Now: now}}
 		out.header(false)
 		if sorted {
-			var v model.View
+			var v table.View
 			store.View(&q, &v)
 			for i := range v.Rows {
 				out.flow(&v.Rows[i].Flow, &v.Rows[i].Extra)
@@ -204,13 +205,13 @@ func (s *events) export(a *App, form string) func(*bufio.Writer) (int, error) {
 	q.Limit, q.Offset = 1<<20, 0
 	store := a.opt.Store
 	return func(w *bufio.Writer) (int, error) {
-		var v model.ChangeView
+		var v table.ChangeView
 		store.Changes(&q, &v)
 		out := exporter{w: w, form: form, cols: format.CSVColumns(), o: format.Options{Now: q.Now, Timestamp: true}}
 		out.header(true)
 		for i := range v.Rows {
 			c := &v.Rows[i]
-			if c.Kind == 0 || c.Note == model.NoteExpect {
+			if c.Kind == 0 || c.Note == table.NoteExpect {
 				continue
 			}
 			format.FillEvent(&out.ev, &c.Flow, nil, c.Time)
@@ -231,10 +232,10 @@ func (s *events) export(a *App, form string) func(*bufio.Writer) (int, error) {
 
 // export writes every group.
 func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
-	q := model.GroupQuery{Filter: a.filter, Keys: s.keys, Sort: s.sort, Desc: s.desc, Limit: 1 << 20, Now: a.opt.Now().UnixNano()}
+	q := table.GroupQuery{Filter: a.filter, Keys: s.keys, Sort: s.sort, Desc: s.desc, Limit: 1 << 20, Now: a.opt.Now().UnixNano()}
 	store := a.opt.Store
 	return func(w *bufio.Writer) (int, error) {
-		var v model.GroupView
+		var v table.GroupView
 		store.Group(&q, &v)
 		if form == "csv" {
 			for _, k := range q.Keys {
@@ -271,7 +272,7 @@ func (s *expects) export(a *App, form string) func(*bufio.Writer) (int, error) {
 }
 
 // writeGroup writes one group: values, sums, and the filter of its flows.
-func writeGroup(w *bufio.Writer, form string, keys []model.GroupKey, r *model.GroupRow) error {
+func writeGroup(w *bufio.Writer, form string, keys []table.GroupKey, r *table.GroupRow) error {
 	var err error
 	switch form {
 	case "csv":

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 )
@@ -74,7 +75,7 @@ func columnNames() (names []string) {
 func (g *globals) completeFilter(_ *cobra.Command, args []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
 	text := strings.Join(append(args, word), " ")
 	start := len(text) - len(word)
-	for _, c := range model.Complete(text, len(text), g.dynamic()) {
+	for _, c := range filter.Complete(text, len(text), g.dynamic()) {
 		if c.From < start { // begins in a word that the shell does not complete
 			continue
 		}
@@ -87,7 +88,7 @@ func (g *globals) completeFilter(_ *cobra.Command, args []string, word string) (
 }
 
 // dynamic is what only this user and machine know of a filter's words.
-func (g *globals) dynamic() (d model.Dynamic) {
+func (g *globals) dynamic() (d filter.Dynamic) {
 	c, err := g.settings()
 	if err != nil {
 		return d

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -214,7 +215,7 @@ func (c *config) check() error {
 	}
 	opt := c.parseOptions()
 	for name, text := range c.Filters {
-		if _, err := model.ParseFilter(text, opt); err != nil {
+		if _, err := filter.Parse(text, opt); err != nil {
 			return fmt.Errorf("filters.%s: %w", name, err)
 		}
 	}
@@ -222,7 +223,7 @@ func (c *config) check() error {
 		if err := checkShape("views."+name+".", v.Columns, v.Sort); err != nil {
 			return err
 		}
-		if _, err := model.ParseFilter(v.Filter, opt); err != nil {
+		if _, err := filter.Parse(v.Filter, opt); err != nil {
 			return fmt.Errorf("views.%s.filter: %w", name, err)
 		}
 	}

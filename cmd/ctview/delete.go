@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -133,7 +134,7 @@ func (g *globals) failures(what string, failed []ctnl.Failure) error {
 // A selection names the flows that a command is to change: one by its key, or those that a filter matches.
 type selection struct {
 	key    *model.Key
-	filter *model.Filter
+	filter *filter.Filter
 }
 
 // selection reads a flow's name or a filter. An empty filter is refused: what changes all must say so.

@@ -10,6 +10,8 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 
 	"github.com/spf13/cobra"
 	"github.com/ti-mo/netfilter"
@@ -166,7 +168,7 @@ func exitIfStuck(ctx context.Context) func() {
 // event socket, the kernel drops, and the drop is counted and told. Nothing is dropped in between and no line is torn.
 type eventSink struct {
 	g       *globals
-	filter  *model.Filter
+	filter  *filter.Filter
 	format  lineFormat
 	out     *flusher
 	types   [5]bool
@@ -236,4 +238,4 @@ func (s *eventSink) Refuse(forged, malformed uint64) {
 func (*eventSink) BeginDump(int64) {}
 
 // EndDump implements ctnl.Sink.
-func (*eventSink) EndDump(int64, bool) model.DumpResult { return model.DumpResult{} }
+func (*eventSink) EndDump(int64, bool) table.DumpResult { return table.DumpResult{} }

@@ -4,22 +4,22 @@ import (
 	"fmt"
 	"time"
 
-	"ctview/model"
+	"ctview/model/filter"
 )
 
 // parseFilter compiles text with the names that this user has saved and those of connlabel.conf.
-func (g *globals) parseFilter(text string) (*model.Filter, error) {
+func (g *globals) parseFilter(text string) (*filter.Filter, error) {
 	c, err := g.settings()
 	if err != nil {
 		return nil, err
 	}
-	return model.ParseFilter(text, c.parseOptions())
+	return filter.Parse(text, c.parseOptions())
 }
 
 // parseOptions are the names that a filter may use: saved filters and labels.
-func (c *config) parseOptions() model.ParseOptions {
+func (c *config) parseOptions() filter.Options {
 	labels := systemLabels()
-	return model.ParseOptions{
+	return filter.Options{
 		Saved:    c.Filters,
 		Labels:   labels.Bit,
 		Services: servicePortOf,

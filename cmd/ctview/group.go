@@ -9,15 +9,17 @@ import (
 	"strings"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // runGroups is list --group-by: one dump into a table, its groups printed.
-func runGroups(ctx context.Context, g *globals, f *model.Filter, o listOptions) error {
-	keys, err := model.ParseGroupKeys(o.groupBy)
+func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions) error {
+	keys, err := table.ParseGroupKeys(o.groupBy)
 	if err != nil {
 		return usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
 	}
-	q := model.GroupQuery{Filter: f, Keys: keys, Limit: o.limit, Desc: true}
+	q := table.GroupQuery{Filter: f, Keys: keys, Limit: o.limit, Desc: true}
 	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
 		return err
 	}
@@ -30,22 +32,22 @@ func runGroups(ctx context.Context, g *globals, f *model.Filter, o listOptions) 
 		return err
 	}
 	defer done()
-	table := model.NewTable()
-	table.BeginDump(g.now())
+	tab := table.New()
+	tab.BeginDump(g.now())
 	err = src(ctx, f.Kernel(), func(evs []model.Event) error {
-		table.Apply(g.now(), evs)
+		tab.Apply(g.now(), evs)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	q.Now = g.now()
-	table.EndDump(q.Now, true)
+	tab.EndDump(q.Now, true)
 	if q.Limit == 0 {
-		q.Limit = table.Stats().Flows // there are no more groups than flows
+		q.Limit = tab.Stats().Flows // there are no more groups than flows
 	}
-	var v model.GroupView
-	table.Group(&q, &v)
+	var v table.GroupView
+	tab.Group(&q, &v)
 	g.noteUnknown(v.Unknown)
 	if err := write(&v); err != nil {
 		return err
@@ -57,12 +59,12 @@ func runGroups(ctx context.Context, g *globals, f *model.Filter, o listOptions) 
 }
 
 // parseGroupSort reads --sort of groups: the most flows first where nothing is said.
-func parseGroupSort(s string) (c model.GroupColumn, desc bool, err error) {
+func parseGroupSort(s string) (c table.GroupColumn, desc bool, err error) {
 	name, dir, ok := strings.Cut(s, ":")
 	if s == "" {
 		name, dir, ok = "flows", "desc", true
 	}
-	c, err = model.ParseGroupColumn(name)
+	c, err = table.ParseGroupColumn(name)
 	switch {
 	case err != nil:
 		return c, false, usageError{"--sort: " + err.Error(), ""}
@@ -75,24 +77,24 @@ func parseGroupSort(s string) (c model.GroupColumn, desc bool, err error) {
 }
 
 // groupWriter returns what prints groups in the form that o names.
-func groupWriter(g *globals, o listOptions, keys []model.GroupKey) (func(*model.GroupView) error, error) {
+func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(*table.GroupView) error, error) {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.String())
 	}
 	switch o.output {
 	case "table", "wide":
-		return func(v *model.GroupView) error { return groupTable(g, o, names, v) }, nil
+		return func(v *table.GroupView) error { return groupTable(g, o, names, v) }, nil
 	case "json":
-		return func(v *model.GroupView) error { return groupJSON(g, names, v) }, nil
+		return func(v *table.GroupView) error { return groupJSON(g, names, v) }, nil
 	case "csv":
-		return func(v *model.GroupView) error { return groupCSV(g, o, names, v) }, nil
+		return func(v *table.GroupView) error { return groupCSV(g, o, names, v) }, nil
 	}
 	return nil, usageError{fmt.Sprintf("--group-by: -o %s has no form for groups", o.output), "table, json and csv have"}
 }
 
 // groupTable prints groups in columns. All rows are there, so widths fit.
-func groupTable(g *globals, o listOptions, names []string, v *model.GroupView) error {
+func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) error {
 	widths := make([]int, len(names))
 	for i, n := range names {
 		widths[i] = len(n)
@@ -125,7 +127,7 @@ func groupTable(g *globals, o listOptions, names []string, v *model.GroupView) e
 }
 
 // groupJSON prints an object a group; bytes and packets only where the kernel counts them.
-func groupJSON(g *globals, names []string, v *model.GroupView) error {
+func groupJSON(g *globals, names []string, v *table.GroupView) error {
 	out := newFlusher(g.out)
 	for r := range v.Rows {
 		row := &v.Rows[r]
@@ -155,7 +157,7 @@ func groupJSON(g *globals, names []string, v *model.GroupView) error {
 	return out.flush()
 }
 
-func groupCSV(g *globals, o listOptions, names []string, v *model.GroupView) error {
+func groupCSV(g *globals, o listOptions, names []string, v *table.GroupView) error {
 	w := csv.NewWriter(g.out)
 	if !o.noHeader {
 		w.Write(append(append([]string{}, names...), "flows", "unreplied", "bytes"))

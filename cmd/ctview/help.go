@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 )
@@ -48,7 +48,7 @@ func (e perhapsCommand) Unwrap() error { return e.err }
 
 // orCommand adds to the error of a filter that it may have been meant as a command.
 func orCommand(root *cobra.Command, args []string, err error) error {
-	var fe *model.FilterError
+	var fe *filter.Error
 	if len(args) == 0 || !errors.As(err, &fe) || fe.Pos > 0 || fe.Mixed {
 		return err
 	}

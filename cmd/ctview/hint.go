@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // Exit codes, as cli.md promises them.
@@ -55,7 +56,7 @@ func (g *globals) report(err error) int {
 		return int(child)
 	}
 	code, hint := diagnose(err)
-	var fe *model.FilterError
+	var fe *filter.Error
 	if errors.As(err, &fe) {
 		fmt.Fprintf(g.err, "ctview: filter: %s\n%s\n", model.Escape(fe.Error()), fe.Caret("  "))
 	} else {
@@ -84,7 +85,7 @@ func errorText(err error) string {
 func diagnose(err error) (code int, hint string) {
 	var (
 		usage   usageError
-		fe      *model.FilterError
+		fe      *filter.Error
 		fail    failure
 		perhaps perhapsCommand
 	)

@@ -33,6 +33,8 @@ var importWalls = []struct {
 	forbidden []string
 	why       string
 }{
+	{"ctview/model/filter", []string{"ctview/model/table", "ctview/model/format"}, "the language knows facts, not who keeps or prints them"},
+	{"ctview/model/table", []string{"ctview/model/format"}, "the table keeps, others print"},
 	{"ctview/ctnl/notrack/dryrun", []string{"ctview/ctnl/notrack"}, "the walk through a ruleset judges, the installer decides"},
 	{"ctview/ctnl/notrack/ruleset", []string{"ctview/ctnl/notrack", "ctview/ctnl/notrack/dryrun"}, "reading rules knows neither who installs nor who judges"},
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
 
 	"github.com/spf13/cobra"
 )
@@ -110,7 +112,7 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 type lister struct {
 	g       *globals
 	src     flowSource
-	filter  *model.Filter
+	filter  *filter.Filter
 	format  lineFormat
 	out     *flusher
 	limit   int
@@ -212,7 +214,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	var rows []sortedLine
 	now := l.g.now()
 	less := func(a, b sortedLine) int {
-		c := model.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
+		c := table.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
 		return cmp.Or(c, cmp.Compare(a.seq, b.seq))
 	}
 	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {

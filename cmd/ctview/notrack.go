@@ -12,6 +12,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/notrack"
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 )
@@ -189,7 +190,7 @@ func notrackRule(text string, o *notrackAddOptions) (model.Rule, error) {
 	if o.iif != "" {
 		text += " iif " + o.iif
 	}
-	r, err := model.ParseRule(text)
+	r, err := filter.ParseRule(text)
 	if err != nil {
 		return r, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ctview/ctnl/notrack"
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 )
@@ -347,7 +348,7 @@ arguments it takes every rule of ctview's that is installed.`,
 func (g *globals) rulesToPrint(ctx context.Context, backend string, args []string) ([]model.Rule, error) {
 	words := splitWords(args)
 	if len(words) > 0 && !isRuleID(words[0]) {
-		r, err := model.ParseRule(strings.Join(words, " "))
+		r, err := filter.ParseRule(strings.Join(words, " "))
 		return []model.Rule{r}, err
 	}
 	n, err := g.openNotrack(backend)

@@ -12,6 +12,7 @@ import (
 	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 	"ctview/tui"
 
 	"github.com/spf13/cobra"
@@ -47,11 +48,11 @@ func (g *globals) flows(file string) (src flowSource, closer func(), err error) 
 }
 
 // tableSource streams the flows of a table as it is, one at a time.
-func tableSource(table *model.Table, now int64) flowSource {
+func tableSource(tab *table.Table, now int64) flowSource {
 	return func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) (err error) {
 		one := make([]model.Event, 1)
 		// fn may be slow, but nobody else wants the table.
-		table.Each(func(f *model.Flow, x *model.Extra) bool {
+		tab.Each(func(f *model.Flow, x *model.Extra) bool {
 			if err = ctx.Err(); err == nil && k.Match(f) {
 				format.FillEvent(&one[0], f, x, now)
 				err = fn(one)
@@ -64,23 +65,23 @@ func tableSource(table *model.Table, now int64) flowSource {
 
 // replay plays a whole recording into a table and sets the clock to its end. A recording that was cut short is shown as
 // far as it goes, with a note.
-func (g *globals) replay(file string) (*model.Table, error) {
-	table, last, err := g.replayInto(model.NewTable(), file)
-	if err == nil && !table.Stats().Loaded && file != "-" {
+func (g *globals) replay(file string) (*table.Table, error) {
+	tab, last, err := g.replayInto(table.New(), file)
+	if err == nil && !tab.Stats().Loaded && file != "-" {
 		// Events alone: a table that nothing else will come for begins empty and whole.
-		table = model.NewTable()
-		table.BeginDump(last)
-		table.EndDump(last, true)
-		table, last, err = g.replayInto(table, file)
+		tab = table.New()
+		tab.BeginDump(last)
+		tab.EndDump(last, true)
+		tab, last, err = g.replayInto(tab, file)
 	}
 	g.at = last
-	return table, err
+	return tab, err
 }
 
-func (g *globals) replayInto(table *model.Table, file string) (_ *model.Table, last int64, err error) {
-	sink := &clockSink{Table: table}
-	err = g.play(file, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { table.ApplyExpect(now, x) }})
-	return table, sink.last, err
+func (g *globals) replayInto(tab *table.Table, file string) (_ *table.Table, last int64, err error) {
+	sink := &clockSink{Table: tab}
+	err = g.play(file, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { tab.ApplyExpect(now, x) }})
+	return tab, sink.last, err
 }
 
 // play plays a recording into sink.
@@ -118,7 +119,7 @@ func (g *globals) openRecording(file string) (io.ReadCloser, error) {
 
 // A clockSink is a table that remembers the last time it was told.
 type clockSink struct {
-	*model.Table
+	*table.Table
 	last int64
 }
 
@@ -129,7 +130,7 @@ func (s *clockSink) Apply(now int64, evs []model.Event) {
 }
 
 // EndDump implements ctnl.Sink.
-func (s *clockSink) EndDump(now int64, complete bool) model.DumpResult {
+func (s *clockSink) EndDump(now int64, complete bool) table.DumpResult {
 	s.last = max(s.last, now)
 	return s.Table.EndDump(now, complete)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/filter"
 	"ctview/tui"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		return opt, 0, err
 	}
 	parse := c.parseOptions()
-	if _, err := model.ParseFilter(text, parse); err != nil {
+	if _, err := filter.Parse(text, parse); err != nil {
 		return opt, 0, err
 	}
 	if c.custom == nil {

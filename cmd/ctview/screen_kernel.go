@@ -6,6 +6,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 	"ctview/tui"
 )
 
@@ -14,7 +15,7 @@ import (
 type kernel struct {
 	ns    *ctnl.Netns
 	sync  *ctnl.Syncer
-	table *model.Table
+	table *table.Table
 	name  string // of the namespace, for the title
 }
 

@@ -15,13 +15,13 @@ import (
 )
 
 // A table is a namespace whose flows the test makes by itself: they stay until they are deleted.
-type table struct {
+type tab struct {
 	t  *testing.T
 	ns *lab.NS
 	k  *ctnl.Kernel
 }
 
-func newTable(t *testing.T) *table {
+func newTable(t *testing.T) *tab {
 	t.Helper()
 	n := must(lab.NewNS())(t)
 	if err := n.EnableTracking(); err != nil {
@@ -30,11 +30,11 @@ func newTable(t *testing.T) *table {
 	ns := must(ctnl.OpenNetns(n.Path()))(t)
 	k := ctnl.NewKernel(ns)
 	t.Cleanup(func() { k.Close(); ns.Close(); n.Close() })
-	return &table{t, n, k}
+	return &tab{t, n, k}
 }
 
 // flow makes an established connection and returns its key.
-func (tb *table) flow(src, dst string) model.Key {
+func (tb *tab) flow(src, dst string) model.Key {
 	tb.t.Helper()
 	s := established(src, dst)
 	if err := tb.k.Create(context.Background(), s); err != nil {
@@ -54,7 +54,7 @@ func established(src, dst string) *ctnl.Spec {
 }
 
 // has asks the kernel for a flow.
-func (tb *table) has(k model.Key) bool {
+func (tb *tab) has(k model.Key) bool {
 	tb.t.Helper()
 	_, err := tb.k.Get(context.Background(), k)
 	if err != nil && !errors.Is(err, ctnl.ErrGone) {

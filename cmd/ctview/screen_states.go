@@ -9,6 +9,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/states"
 	"ctview/model"
+	"ctview/model/table"
 	"ctview/tui"
 )
 
@@ -20,7 +21,7 @@ const keptSamples = 500
 type screenStates struct {
 	ns    *ctnl.Netns
 	kern  *ctnl.Kernel
-	table *model.Table
+	table *table.Table
 
 	mu      sync.Mutex // one change at a time; guards what follows
 	w       *states.Watch
@@ -34,11 +35,11 @@ type screenStates struct {
 
 // newScreenStates returns the states of a namespace. It first puts back what a killed ctview left changed, unless the
 // session is to change nothing.
-func newScreenStates(ns *ctnl.Netns, table *model.Table, readOnly bool) *screenStates {
+func newScreenStates(ns *ctnl.Netns, tab *table.Table, readOnly bool) *screenStates {
 	if !readOnly {
 		_, _ = states.RestoreReasons(ns) // the next one tries again
 	}
-	return &screenStates{ns: ns, kern: ctnl.NewKernel(ns), table: table}
+	return &screenStates{ns: ns, kern: ctnl.NewKernel(ns), table: tab}
 }
 
 // Counts implements tui.States.

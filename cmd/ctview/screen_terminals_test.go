@@ -135,7 +135,7 @@ func TestScreenStalled(t *testing.T) {
 }
 
 // unread returns the bytes that wait in the receive buffers of the namespace's netlink sockets.
-func (tb *table) unread() (sum int) {
+func (tb *tab) unread() (sum int) {
 	tb.t.Helper()
 	var text []byte
 	err := tb.ns.Do(func() (err error) { text, err = os.ReadFile("/proc/thread-self/net/netlink"); return err })

@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 	"ctview/tui"
 
 	"golang.org/x/sync/errgroup"
@@ -17,7 +18,7 @@ import (
 // A watching is one network namespace being watched for the screen: its table, what keeps it true, and what acts on it.
 type watching struct {
 	ns     *ctnl.Netns
-	table  *model.Table
+	table  *table.Table
 	sync   *ctnl.Syncer
 	kernel *kernel
 	rules  *screenRules // nil where no backend is there or allowed
@@ -40,7 +41,7 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watching{ns: ns, table: model.NewTable()}
+	w := &watching{ns: ns, table: table.New()}
 	expect := func(now int64, xs []model.Expect) {
 		for i := range xs {
 			w.table.ApplyExpect(now, &xs[i])

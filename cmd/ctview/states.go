@@ -13,6 +13,7 @@ import (
 	"ctview/ctnl/notrack"
 	"ctview/ctnl/states"
 	"ctview/model"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 )
@@ -225,7 +226,7 @@ func appendStatesJSON(b []byte, c *model.StateCounts) []byte {
 }
 
 // showSamples prints packets as they come.
-func (g *globals) showSamples(ctx context.Context, ns *ctnl.Netns, f *model.Filter, o *statesOptions) error {
+func (g *globals) showSamples(ctx context.Context, ns *ctnl.Netns, f *filter.Filter, o *statesOptions) error {
 	w, err := states.Open(ns, states.Options{Samples: true})
 	if err != nil {
 		return err
@@ -264,7 +265,7 @@ func (g *globals) showSamples(ctx context.Context, ns *ctnl.Netns, f *model.Filt
 // A samplePrinter prints samples, for UNTRACKED ones with the rule of ctview's that matches.
 type samplePrinter struct {
 	g     *globals
-	f     *model.Filter
+	f     *filter.Filter
 	o     *statesOptions
 	rules func() []model.NotrackRule
 	end   context.CancelCauseFunc

@@ -11,6 +11,7 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // Rules of ctview's can stand in more than one place at a time: a ctview that was told --backend iptables leaves some
@@ -124,7 +125,7 @@ func rawRules(rs *ruleset.Ruleset) []model.NotrackRule {
 			pk, by, _ := r.CounterOf()
 			x.Packets[t.Dir] += pk
 			x.Bytes[t.Dir] += by
-			if m, err := model.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
+			if m, err := filter.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
 				x.Rules = append(x.Rules, m)
 			}
 		}

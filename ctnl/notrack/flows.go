@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // Flows are the tracked connections that a preview counts and Apply deletes and watches.
@@ -80,7 +81,7 @@ func (s newSink) Apply(_ int64, evs []model.Event) {
 }
 
 func (newSink) BeginDump(int64)                          {}
-func (newSink) EndDump(int64, bool) (r model.DumpResult) { return r }
+func (newSink) EndDump(int64, bool) (r table.DumpResult) { return r }
 func (newSink) Lost(int64, uint64)                       {}
 func (newSink) Refuse(uint64, uint64)                    {}
 

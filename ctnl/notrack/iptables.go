@@ -12,6 +12,7 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // iptables keeps rules in the raw table with "-j CT --notrack". Comments carry what set elements carry in nftables;
@@ -239,7 +240,7 @@ func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, 
 	x := &in.rules[i]
 	x.Packets[t.Dir] += r.Packets
 	x.Bytes[t.Dir] += r.Bytes
-	if m, err := model.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
+	if m, err := filter.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
 		x.Rules = append(x.Rules, m)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // asHolder, set to a backend, makes the test binary be a ctview that installs two rules, says so and waits.
@@ -48,11 +49,11 @@ func holdRules(be string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	a, err := model.ParseRule("udp any > any:5001")
+	a, err := filter.ParseRule("udp any > any:5001")
 	if err != nil {
 		return err
 	}
-	b, err := model.ParseRule("udp 127.0.0.1:4002 > 127.0.0.1:5002")
+	b, err := filter.ParseRule("udp 127.0.0.1:4002 > 127.0.0.1:5002")
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ const many = 2000
 func installMany(c *Installer) error {
 	var rules []model.Rule
 	for i := range many {
-		r, err := model.ParseRule(fmt.Sprintf("tcp 10.0.0.1:%d > 10.0.0.2:80", 1000+i))
+		r, err := filter.ParseRule(fmt.Sprintf("tcp 10.0.0.1:%d > 10.0.0.2:80", 1000+i))
 		if err != nil {
 			return err
 		}

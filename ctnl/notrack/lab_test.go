@@ -15,6 +15,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // testNS makes a namespace with the loopback interface up.
@@ -87,7 +88,7 @@ func open(t *testing.T, ns *lab.NS, backend string) *Installer {
 
 func rule(t *testing.T, text string) model.Rule {
 	t.Helper()
-	r, err := model.ParseRule(text)
+	r, err := filter.ParseRule(text)
 	must(t, err)
 	return r
 }

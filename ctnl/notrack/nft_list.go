@@ -8,6 +8,7 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // installed is what stands in ctview's tables of one ruleset.
@@ -170,7 +171,7 @@ func (p *tableReader) wide() {
 			pk, by, _ := c.Rules[j].CounterOf()
 			r.Packets[tg.Dir] += pk
 			r.Bytes[tg.Dir] += by
-			if x, err := model.ParseRule(tg.Rule); err == nil && !slices.Contains(r.Rules, x) {
+			if x, err := filter.ParseRule(tg.Rule); err == nil && !slices.Contains(r.Rules, x) {
 				r.Rules = append(r.Rules, x)
 			}
 		}

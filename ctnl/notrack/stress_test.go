@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // TestTogether has several ctviews add and remove rules in one namespace at the same time: none fails, none loses a rule
@@ -23,7 +24,7 @@ func TestTogether(t *testing.T) {
 				if i%3 == 0 {
 					text = fmt.Sprintf("tcp 10.%d.0.0/16 > any:%d", w, 1000+i)
 				}
-				r, err := model.ParseRule(text)
+				r, err := filter.ParseRule(text)
 				if err != nil {
 					t.Error(err)
 					return

@@ -8,6 +8,7 @@ import (
 
 	"ctview/ctnl/lab/fill"
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // measureGrowth is P11: what one flow costs must not grow with how many there are.
@@ -56,7 +57,7 @@ type grown struct{ apply, frame float64 } // µs an event, ms
 
 // growTable loads a table of n flows, and measures updates and views of it.
 func growTable(n int) grown {
-	t, now := model.NewTable(), time.Now().UnixNano()
+	t, now := table.New(), time.Now().UnixNano()
 	evs := make([]model.Event, 0, 256)
 	feed := func(i int, kind model.Kind) {
 		evs = append(evs, tableEvent(i, kind))
@@ -83,12 +84,12 @@ func growTable(n int) grown {
 		evs = evs[:0]
 	}
 	g := grown{apply: spent.Seconds() * 1e6 / updates}
-	var v model.View
+	var v table.View
 	var frames []float64
 	for i := range 15 {
 		t.Refuse(1, 0) // a change: nothing may be used again
 		began := time.Now()
-		t.View(&model.Query{Sort: model.ColSrc, Limit: 100, Offset: i % 3 * n / 3, Now: now}, &v)
+		t.View(&table.Query{Sort: model.ColSrc, Limit: 100, Offset: i % 3 * n / 3, Now: now}, &v)
 		frames = append(frames, time.Since(began).Seconds()*1e3)
 	}
 	g.frame = median(frames)

@@ -9,6 +9,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/lab/fill"
 	"ctview/model"
+	"ctview/model/table"
 )
 
 // measureRepair is P7: a reader with a buffer far too small, a storm, and then the time until the table is again what
@@ -25,8 +26,8 @@ func measureRepair(ctx context.Context, p *plan, r *report) error {
 		return err
 	}
 	defer ns.Close()
-	table := model.NewTable()
-	syncer, err := ctnl.NewSyncer(ns, table, ctnl.SyncOptions{Watch: ctnl.WatchOptions{RcvBuf: 64 << 10}})
+	tab := table.New()
+	syncer, err := ctnl.NewSyncer(ns, tab, ctnl.SyncOptions{Watch: ctnl.WatchOptions{RcvBuf: 64 << 10}})
 	if err != nil {
 		return err
 	}
@@ -35,7 +36,7 @@ func measureRepair(ctx context.Context, p *plan, r *report) error {
 	go func() { ended <- syncer.Run(ctx) }()
 	defer func() { stop(); <-ended }()
 	whole := func() bool {
-		st := table.Stats()
+		st := tab.Stats()
 		return st.Loaded && !st.Stale
 	}
 	if err := poll(ctx, time.Minute, whole); err != nil {
@@ -52,12 +53,12 @@ func measureRepair(ctx context.Context, p *plan, r *report) error {
 		return err
 	}
 	took := time.Since(began)
-	wrong, flows, err := differences(ctx, ns, table)
+	wrong, flows, err := differences(ctx, ns, tab)
 	if err != nil {
 		return err
 	}
 	last, _ := syncer.LastDump()
-	r.row("P7", fmt.Sprintf("a storm of %d events, %d flows at its end: lost", c.Ops(), flows), fmt.Sprint(table.Stats().Lost), "")
+	r.row("P7", fmt.Sprintf("a storm of %d events, %d flows at its end: lost", c.Ops(), flows), fmt.Sprint(tab.Stats().Lost), "")
 	r.goal("P7", "  whole again after its end, less one dump", " s", (took - last.Info.Wall).Seconds(), 1, 2)
 	r.row("P7", "  that dump", fmt.Sprintf("%.2f s", last.Info.Wall.Seconds()), "")
 	r.goal("P7", "  flows that differ from the kernel's", "", float64(wrong), 0, 0)
@@ -77,7 +78,7 @@ func poll(ctx context.Context, most time.Duration, ok func() bool) error {
 }
 
 // differences counts the flows that only one of table and kernel has, or of which they tell different things.
-func differences(ctx context.Context, ns *ctnl.Netns, table *model.Table) (wrong, flows int, err error) {
+func differences(ctx context.Context, ns *ctnl.Netns, tab *table.Table) (wrong, flows int, err error) {
 	type facts struct {
 		id, mark uint32
 		status   model.Status
@@ -94,7 +95,7 @@ func differences(ctx context.Context, ns *ctnl.Netns, table *model.Table) (wrong
 		return nil
 	})
 	seen := 0
-	table.Each(func(f *model.Flow, _ *model.Extra) bool {
+	tab.Each(func(f *model.Flow, _ *model.Extra) bool {
 		if k, ok := kernel[f.Key]; !ok || k != of(f) {
 			wrong++
 		} else {

@@ -19,10 +19,10 @@ const (
 )
 
 // A table is the operand of a command. dying and unconfirmed are listed as flows are.
-type table int
+type tab int
 
 const (
-	tableConntrack table = iota
+	tableConntrack tab = iota
 	tableExpect
 	tableDying
 	tableUnconfirmed
@@ -36,7 +36,7 @@ type output struct {
 // A command is a parsed command line.
 type command struct {
 	op     opCode
-	table  table
+	table  tab
 	opts   optSet
 	family model.Family // 0: both
 	proto  *protocol    // of the last -p

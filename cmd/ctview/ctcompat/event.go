@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/table"
 
 	"github.com/ti-mo/netfilter"
 )
@@ -159,7 +160,7 @@ func (f *follower) Refuse(_, _ uint64) {}
 func (f *follower) BeginDump(int64) {}
 
 // EndDump see BeginDump.
-func (f *follower) EndDump(int64, bool) model.DumpResult { return model.DumpResult{} }
+func (f *follower) EndDump(int64, bool) table.DumpResult { return table.DumpResult{} }
 
 // resync reads the table after each loss and tells what it holds, so that who follows the events knows where he stands.
 // It runs until ctx ends.

@@ -113,7 +113,7 @@ func (p *parser) optionalWord() (string, bool) {
 // tableNames in the order in which a prefix is looked for.
 var tableNames = []struct {
 	name  string
-	table table
+	table tab
 }{{"expect", tableExpect}, {"conntrack", tableConntrack}, {"dying", tableDying}, {"unconfirmed", tableUnconfirmed}}
 
 // command takes a command letter and its table.

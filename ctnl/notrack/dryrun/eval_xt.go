@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // An xtEvaluator does for the legacy tables what evaluator does for nftables.
@@ -173,7 +174,7 @@ func matchLegacy(r *ruleset.XTRule, p *packet) (t Tri, target string, jump bool)
 }
 
 func prefixTri(have netip.Prefix, s string) Tri {
-	want, err := model.ParsePrefix(s)
+	want, err := filter.ParsePrefix(s)
 	switch {
 	case err != nil:
 		return Maybe

@@ -8,13 +8,14 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // FuzzSave reads what iptables-save may print and takes a packet through it.
 func FuzzSave(f *testing.F) {
 	f.Add("*filter\n:FORWARD DROP [0:0]\n[3:180] -A FORWARD ! -i lo -p tcp -m conntrack --ctstate ESTABLISHED -m comment --comment \"a \\\"b\" -j ACCEPT\nCOMMIT\n")
 	f.Add("*raw\n:x - [0:0]\n-A PREROUTING -s 10.0.0.0/8 -j x\n-A x -j x\n-A x -p udp --dports 1,5:9 -g y\n")
-	r, err := model.ParseRule("tcp 10.1.0.2:4000 > 10.2.0.2:5000")
+	r, err := filter.ParseRule("tcp 10.1.0.2:4000 > 10.2.0.2:5000")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func FuzzRuleset(f *testing.F) {
 	for _, b := range rulesetSeeds(f) {
 		f.Add(b)
 	}
-	r, err := model.ParseRule("tcp 10.1.0.2:4000 > 10.2.0.2:5000")
+	r, err := filter.ParseRule("tcp 10.1.0.2:4000 > 10.2.0.2:5000")
 	if err != nil {
 		f.Fatal(err)
 	}

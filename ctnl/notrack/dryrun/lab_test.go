@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
@@ -48,7 +49,7 @@ func nftRules(t testing.TB, ns *lab.NS, text string) {
 
 func rule(t *testing.T, text string) model.Rule {
 	t.Helper()
-	r, err := model.ParseRule(text)
+	r, err := filter.ParseRule(text)
 	must(t, err)
 	return r
 }

@@ -1,0 +1,86 @@
+package filter
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"ctview/model"
+)
+
+// A Error says what is wrong with a filter text, where, and what would cure it.
+type Error struct {
+	Text        string   // the whole filter
+	Pos, End    int      // byte offsets of the offending part; End > Pos except at the end of the text
+	Msg         string   // e.g. `unknown state "estabilshed"`
+	Cure        string   // e.g. `did you mean established?`
+	Suggestions []string // texts that were perhaps meant in place of Text[Pos:End], best first
+	Whole       bool     // Suggestions are whole filters, in place of Text
+	Mixed       bool     // "and" and "or" without parentheses; Suggestions holds both readings
+}
+
+// Error returns the message and the cure, in one line. What it quotes of the text is escaped.
+func (e *Error) Error() string {
+	if e.Cure == "" {
+		return model.Escape(e.Msg)
+	}
+	return model.Escape(e.Msg + ": " + e.Cure)
+}
+
+// Fixed returns the filter text with suggestion i in place, and the cursor's byte offset behind it.
+func (e *Error) Fixed(i int) (text string, cursor int) {
+	s := e.Suggestions[i]
+	if e.Whole {
+		return s, len(s)
+	}
+	return e.Text[:e.Pos] + s + e.Text[e.End:], e.Pos + len(s)
+}
+
+// Caret returns two lines: the text, and a caret with tildes under the offending part. Both begin with indent; the
+// last line has no newline. The text is escaped.
+func (e *Error) Caret(indent string) string {
+	pos := min(max(e.Pos, 0), len(e.Text))
+	end := min(max(e.End, pos), len(e.Text))
+	var b strings.Builder
+	b.WriteString(indent)
+	b.WriteString(model.Escape(e.Text))
+	b.WriteByte('\n')
+	b.WriteString(indent)
+	b.WriteString(strings.Repeat(" ", cells(model.Escape(e.Text[:pos]))))
+	b.WriteByte('^')
+	if n := cells(model.Escape(e.Text[pos:end])); n > 1 {
+		b.WriteString(strings.Repeat("~", n-1))
+	}
+	return b.String()
+}
+
+// Column returns the place of the offending part as people count: characters from 1.
+func (e *Error) Column() int {
+	return utf8.RuneCountInString(e.Text[:min(max(e.Pos, 0), len(e.Text))]) + 1
+}
+
+// cells returns about how many columns a terminal uses for s: two for the wide scripts of East Asia, none for
+// combining marks.
+func cells(s string) int {
+	n := 0
+	for _, r := range s {
+		switch {
+		case r >= 0x300 && r < 0x370, r >= 0x200b && r <= 0x200d, r >= 0xfe00 && r <= 0xfe0f:
+		case r >= 0x1100 && r < 0x1160, r >= 0x2e80 && r < 0xa4d0, r >= 0xac00 && r < 0xd7a4, r >= 0xf900 && r < 0xfb00,
+			r >= 0xfe30 && r < 0xfe70, r >= 0xff00 && r < 0xff61, r >= 0x1f300 && r < 0x1f650, r >= 0x20000 && r < 0x40000:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// quote returns s for an error text: in double quotes, escaped, shortened when long.
+func quote(s string) string {
+	const most = 40
+	if utf8.RuneCountInString(s) > most {
+		r := []rune(s)
+		s = string(r[:most-1]) + "…"
+	}
+	return `"` + model.Escape(s) + `"`
+}

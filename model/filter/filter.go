@@ -1,0 +1,135 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+
+	"ctview/model"
+)
+
+// A Filter is a compiled filter expression. nil matches every flow. It is immutable and safe for concurrent use.
+type Filter struct {
+	text  string
+	root  *node
+	ops   []op
+	entry int32
+	extra bool
+}
+
+// Options are the names that a filter may use besides the language's own. The zero value knows none.
+type Options struct {
+	// Saved holds the filters behind @name: name without the @ → text.
+	Saved map[string]string
+	// Labels gives the bit of a connection label's name (connlabel.conf); nil: bit numbers only.
+	Labels func(name string) (bit int, ok bool)
+	// LabelName is the inverse of Labels. It lets ~ and text searches see label names.
+	LabelName func(bit int) (name string, ok bool)
+	// Services gives the port of a service that the built-in list does not have (/etc/services).
+	Services func(name string) (port uint16, ok bool)
+}
+
+// Parse compiles text. A text without words gives nil, nil: everything. The error is always a *Error.
+func Parse(text string, opt Options) (*Filter, error) {
+	root, err := parseText(text, &opt)
+	if err != nil {
+		return nil, err
+	}
+	if root == nil {
+		return nil, nil
+	}
+	f := &Filter{text: text, root: root}
+	c := compiler{opt: &opt}
+	f.entry = c.gen(root, false, opAccept, opReject)
+	f.ops = c.ops
+	f.extra = c.extra
+	return f, nil
+}
+
+// Match reports whether the flow matches. x may be nil: no labels, no security context. now is Unix nanoseconds. A
+// comparison with a value that the kernel did not tell is never true, and neither is its negation. Match does not
+// allocate.
+func (f *Filter) Match(fl *model.Flow, x *model.Extra, now int64) bool {
+	if f == nil {
+		return true
+	}
+	match, _ := f.run(fl, x, now, false)
+	return match
+}
+
+// MatchKnown is Match that also tells why a flow does not match: unknown is true when the answer hangs on a value that
+// the kernel did not tell (bytes without accounting, age without timestamps). A flow that matches is never unknown.
+func (f *Filter) MatchKnown(fl *model.Flow, x *model.Extra, now int64) (match, unknown bool) {
+	if f == nil {
+		return true, false
+	}
+	match, seen := f.run(fl, x, now, false)
+	if match || !seen {
+		return match, false
+	}
+	// Negations stand at the leaves only, so the whole is monotone in them: it could be true just if it is true with
+	// every unknown leaf taken for true.
+	unknown, _ = f.run(fl, x, now, true)
+	return false, unknown
+}
+
+// Text returns the text that f was parsed from, "" for nil.
+func (f *Filter) Text() string {
+	if f == nil {
+		return ""
+	}
+	return f.text
+}
+
+// String returns f in the one form that equal filters share: fully parenthesised, saved filters written out, services
+// and labels as numbers. Parsing it gives an equal filter with the same String. "" for nil.
+func (f *Filter) String() string {
+	if f == nil {
+		return ""
+	}
+	return string(f.root.append(nil))
+}
+
+// NeedsExtra reports whether Match looks at the Extra: labels, security context.
+func (f *Filter) NeedsExtra() bool { return f != nil && f.extra }
+
+// Names returns the words of the language that f compares ("zone", "state", "src", "tcp" …), each once, in the order
+// of the text.
+func (f *Filter) Names() []string {
+	if f == nil {
+		return nil
+	}
+	var names []string
+	f.root.each(func(p *pred) {
+		if n := p.word(); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	})
+	return names
+}
+
+// RefersTo reports whether f compares the field called name, e.g. "zone", in either direction.
+func (f *Filter) RefersTo(name string) bool {
+	return slices.ContainsFunc(f.Names(), func(n string) bool {
+		return n == name || strings.HasSuffix(n, " "+name)
+	})
+}
+
+// UnknownNoun names what the kernel must tell for f to be decided, for texts like "3 flows have no byte count"; "" when
+// f asks for nothing that can be missing.
+func (f *Filter) UnknownNoun() string {
+	if f == nil {
+		return ""
+	}
+	var nouns []string
+	f.root.each(func(p *pred) {
+		if n := fieldInfos[p.field].noun; n != "" && !slices.Contains(nouns, n) {
+			nouns = append(nouns, n)
+		}
+	})
+	return strings.Join(nouns, " or ")
+}
+
+// Timed reports whether the answer changes with nothing but the time: an age or a timeout is compared.
+func (f *Filter) Timed() bool {
+	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout })
+}

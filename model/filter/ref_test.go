@@ -1,0 +1,368 @@
+package filter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ctview/model"
+)
+
+// The slow and obvious evaluator that Match is held against: it walks the tree, compares texts and netip values, and
+// knows three truth values.
+
+type truth int8
+
+const (
+	isFalse truth = iota
+	isUnknown
+	isTrue
+)
+
+func truthOf(b bool) truth {
+	if b {
+		return isTrue
+	}
+	return isFalse
+}
+
+func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
+	switch n.kind {
+	case nodeNot:
+		return isTrue - slowEval(n.kids[0], f, x, now)
+	case nodeAnd:
+		r := isTrue
+		for _, k := range n.kids {
+			r = min(r, slowEval(k, f, x, now))
+		}
+		return r
+	case nodeOr:
+		r := isFalse
+		for _, k := range n.kids {
+			r = max(r, slowEval(k, f, x, now))
+		}
+		return r
+	}
+	p := &n.pred
+	switch p.field {
+	case fieldFlag:
+		return truthOf(slowFlag(flagNames[p.flag], f))
+	case fieldText:
+		return truthOf(slowSearch(f, x, p.text))
+	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout:
+		return slowAmount(p, f, now)
+	}
+	hit := false
+	for _, v := range p.vals {
+		hit = hit || slowValue(p, &v, f, x)
+	}
+	if p.rel == relHas {
+		switch p.field {
+		case fieldHelper:
+			hit = slowContains(f.Helper.String(), p.text)
+		case fieldSecctx:
+			hit = x != nil && slowContains(x.Secctx, p.text)
+		}
+	}
+	return truthOf(hit != (p.rel == relNe))
+}
+
+func slowFlag(name string, f *model.Flow) bool {
+	status := strings.Split(f.Status.String(), "|")
+	has := func(bit string) bool {
+		for _, s := range status {
+			if s == bit {
+				return true
+			}
+		}
+		return false
+	}
+	switch name {
+	case "assured":
+		return has("ASSURED")
+	case "replied":
+		return has("SEEN_REPLY")
+	case "unreplied":
+		return !has("SEEN_REPLY")
+	case "snat":
+		return f.SNAT()
+	case "dnat":
+		return f.DNAT()
+	case "nat":
+		return f.SNAT() || f.DNAT()
+	case "offload":
+		return has("OFFLOAD") || has("HW_OFFLOAD")
+	case "expected":
+		return has("EXPECTED")
+	case "dying":
+		return has("DYING")
+	case "fixed":
+		return has("FIXED_TIMEOUT")
+	}
+	panic(name)
+}
+
+func slowFold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
+
+func slowContains(s, sub string) bool {
+	lower := func(s string) string { // ASCII only, as the language folds
+		b := []byte(s)
+		for i, c := range b {
+			if c >= 'A' && c <= 'Z' {
+				b[i] += 'a' - 'A'
+			}
+		}
+		return strings.ReplaceAll(string(b), "-", "_")
+	}
+	return strings.Contains(lower(s), lower(sub))
+}
+
+func slowSearch(f *model.Flow, x *model.Extra, text string) bool {
+	fields := []string{f.Proto.String(), f.StateText(), f.Helper.String()}
+	for _, t := range []model.Tuple{f.Orig(), f.Reply()} {
+		src, dst := t.SrcAddr().String(), t.DstAddr().String()
+		if t.Proto.HasPorts() {
+			src, dst = fmt.Sprintf("%s:%d", src, t.Sport), fmt.Sprintf("%s:%d", dst, t.Dport)
+		} else if t.Proto.IsICMP() {
+			src = fmt.Sprintf("%s id %d", src, t.Sport)
+		}
+		fields = append(fields, src, dst)
+	}
+	if x != nil {
+		fields = append(fields, x.Secctx)
+		for i := range model.LabelBits {
+			if n, ok := testOptions.LabelName(i); ok && x.Labels.Bit(i) {
+				fields = append(fields, n)
+			}
+		}
+	}
+	for _, s := range fields {
+		if slowContains(s, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func slowCompare(r rel, a, b uint64) bool {
+	switch r {
+	case relEq:
+		return a == b
+	case relNe:
+		return a != b
+	case relLt:
+		return a < b
+	case relLe:
+		return a <= b
+	case relGt:
+		return a > b
+	}
+	return a >= b
+}
+
+func slowAmount(p *pred, f *model.Flow, now int64) truth {
+	side := func(o, r float64) float64 {
+		switch p.side {
+		case sideOrig:
+			return o
+		case sideReply:
+			return r
+		}
+		return o + r
+	}
+	bytes := uint64(side(float64(f.Bytes[0]), float64(f.Bytes[1])))
+	packets := uint64(side(float64(f.Packets[0]), float64(f.Packets[1])))
+	var v uint64
+	known := f.Known&model.KnownCounters != 0
+	switch p.field {
+	case fieldBytes:
+		v = bytes
+	case fieldPackets:
+		v = packets
+	case fieldAvgPkt:
+		if packets > 0 {
+			v = bytes / packets
+		}
+	case fieldRate:
+		v, known = uint64(8*side(float64(f.Rate[0]), float64(f.Rate[1]))), f.Known&model.KnownRate != 0
+	case fieldPPS:
+		v, known = uint64(side(float64(f.PacketRate[0]), float64(f.PacketRate[1]))), f.Known&model.KnownRate != 0
+	case fieldAge:
+		v, known = uint64(max(0, now-f.First)/int64(time.Second)), f.Known&model.KnownStart != 0
+		if !known && f.First != 0 {
+			return slowAge(p, v)
+		}
+	case fieldTimeout:
+		left := time.Duration(max(0, f.Expires-now))
+		v, known = uint64((left+time.Second-1)/time.Second), f.Known&model.KnownTimeout != 0
+	}
+	if !known {
+		return isUnknown
+	}
+	return truthOf(slowCompare(p.rel, v, p.vals[0].lo))
+}
+
+// slowAge decides a comparison with an age of at least v: it is known if all ages from v on, up to far beyond the
+// limit, say the same.
+func slowAge(p *pred, v uint64) truth {
+	limit := p.vals[0].lo
+	first := slowCompare(p.rel, v, limit)
+	for _, later := range []uint64{limit - 1, limit, limit + 1, 1 << 62} {
+		if later > v && later < 1<<63 && slowCompare(p.rel, later, limit) != first {
+			return isUnknown
+		}
+	}
+	return truthOf(first)
+}
+
+func slowValue(p *pred, v *val, f *model.Flow, x *model.Extra) bool {
+	number := func(n uint64) bool {
+		switch {
+		case p.rel != relEq && p.rel != relNe && p.rel != relHas:
+			return slowCompare(p.rel, n, v.lo)
+		case v.masked:
+			return n&v.mask == v.lo
+		}
+		return n >= v.lo && n <= v.hi
+	}
+	o, r := f.Orig(), f.Reply()
+	t := o
+	if p.side == sideReply {
+		t = r
+	}
+	switch p.field {
+	case fieldAddr:
+		for i, a := range []netip.Addr{o.SrcAddr(), o.DstAddr(), r.SrcAddr(), r.DstAddr()} {
+			if p.ends>>i&1 != 0 && v.addr.Contains(a) {
+				return true
+			}
+		}
+		return false
+	case fieldPort:
+		for i, port := range []uint16{o.Sport, o.Dport, r.Sport, r.Dport} {
+			if p.ends>>i&1 != 0 && f.Proto.HasPorts() && number(uint64(port)) {
+				return true
+			}
+		}
+		return false
+	case fieldZone:
+		zone := f.Zone
+		if p.side == sideOrig && f.ZoneDir == model.ZoneReply || p.side == sideReply && f.ZoneDir == model.ZoneOrig {
+			zone = 0
+		}
+		return number(uint64(zone))
+	case fieldMark:
+		return number(uint64(f.Mark))
+	case fieldID:
+		return number(uint64(f.ID))
+	case fieldICMPType:
+		typ, _, _ := t.ICMP()
+		return f.Proto.IsICMP() && number(uint64(typ))
+	case fieldICMPCode:
+		_, code, _ := t.ICMP()
+		return f.Proto.IsICMP() && number(uint64(code))
+	case fieldICMPID:
+		_, _, id := t.ICMP()
+		return f.Proto.IsICMP() && number(uint64(id))
+	case fieldSrcKey:
+		return f.Proto == model.ProtoGRE && number(uint64(t.Sport))
+	case fieldDstKey:
+		return f.Proto == model.ProtoGRE && number(uint64(t.Dport))
+	case fieldState:
+		return slowFold(f.StateText()) == v.name
+	case fieldCtState:
+		return f.CtState() == model.CtState(v.lo)
+	case fieldPhase:
+		return f.Phase() == model.Phase(v.lo)
+	case fieldProto:
+		return f.Proto == model.Proto(v.lo)
+	case fieldFamily:
+		return f.Family == model.Family(v.lo)
+	case fieldStatus:
+		return f.Status.Has(1 << v.lo)
+	case fieldHelper:
+		return slowFold(f.Helper.String()) == slowFold(v.name)
+	case fieldLabel:
+		if v.lo == labelNone {
+			return x == nil || x.Labels == (model.Labels{})
+		}
+		return x != nil && x.Labels.Bit(int(v.lo))
+	case fieldSecctx:
+		return (x == nil && v.name == "") || x != nil && x.Secctx == v.name
+	}
+	panic(fmt.Sprint("field ", p.field))
+}
+
+// testOptions know the names that tests use.
+var testOptions = Options{
+	Saved: map[string]string{"noisy": "host 203.0.113.7 or port 53", "web": "tcp dport {80, 443}", "both": "@web or @noisy",
+		"me": "tcp and @myself", "myself": "udp or @me", "empty": " ", "broken": "tcp and foo 5", "mixed": "tcp or udp and nat"},
+	Labels: func(name string) (int, bool) {
+		bit, ok := map[string]int{"voip": 3, "bulk": 77, "ends-up": 127}[name]
+		return bit, ok
+	},
+	LabelName: func(bit int) (string, bool) {
+		n, ok := map[int]string{3: "voip", 77: "bulk", 127: "ends-up"}[bit]
+		return n, ok
+	},
+	Services: func(name string) (uint16, bool) { return 8765, name == "ours" },
+}
+
+const testNow = int64(1_800_000_000_000_000_000)
+
+func pickOf[T any](r *rand.Rand, xs ...T) T { return xs[r.IntN(len(xs))] }
+
+// randomFlow makes a flow of values that filters in tests ask for often.
+func randomFlow(r *rand.Rand) (*model.Flow, *model.Extra) {
+	f := &model.Flow{}
+	f.Family = pickOf(r, model.IPv4, model.IPv4, model.IPv6)
+	f.Proto = pickOf(r, model.ProtoTCP, model.ProtoTCP, model.ProtoUDP, model.ProtoICMP, model.ProtoICMPv6, model.ProtoSCTP, model.ProtoDCCP, model.ProtoGRE, model.ProtoUDPLite, 50)
+	addr := func() [16]byte {
+		if f.Family == model.IPv4 {
+			return model.AddrBytes(netip.MustParseAddr(pickOf(r, "10.0.0.1", "10.1.2.3", "192.168.1.77", "192.168.2.5",
+				"203.0.113.7", "198.51.100.2", "0.0.0.0", "255.255.255.255")))
+		}
+		return model.AddrBytes(netip.MustParseAddr(pickOf(r, "2001:db8::1", "2001:db8:4::17", "fe80::1", "::", "::ffff:10.0.0.1",
+			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")))
+	}
+	port := func() uint16 { return pickOf[uint16](r, 0, 22, 53, 80, 443, 8000, 8500, 8999, 9000, 65535, 8<<8, 4711) }
+	f.Src, f.Dst, f.Sport, f.Dport = addr(), addr(), port(), port()
+	inv := f.Orig().Invert()
+	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = inv.Src, inv.Dst, inv.Sport, inv.Dport
+	if r.IntN(3) == 0 {
+		f.ReplyDst, f.ReplyDport = addr(), port()
+	}
+	if r.IntN(4) == 0 {
+		f.ReplySrc, f.ReplySport = addr(), port()
+	}
+	f.Zone, f.ZoneDir = pickOf[uint16](r, 0, 0, 5, 7, 9), pickOf(r, model.ZoneBoth, model.ZoneBoth, model.ZoneOrig, model.ZoneReply)
+	f.Known = model.Known(r.UintN(64))
+	f.State = model.State(r.UintN(12))
+	f.ID, f.Mark = r.Uint32N(8), pickOf[uint32](r, 0, 1, 0x10, 0x11, 0x1f, 0xf0, 1<<32-1)
+	f.Status = model.Status(r.Uint32N(1 << 16))
+	if r.IntN(2) == 0 {
+		f.Status &^= model.StatusOffload | model.StatusHWOffload
+	}
+	f.Helper = model.HelperFor([]byte(pickOf(r, "", "", "ftp", "sip", "netbios-ns", "Q.931", "none")))
+	for i := range 2 {
+		f.Bytes[i] = pickOf[uint64](r, 0, 999, 1000, 1_000_000, 10_000_001, 5e9)
+		f.Packets[i] = pickOf[uint64](r, 0, 1, 10, 1000)
+		f.Rate[i] = pickOf[float32](r, 0, 100, 625_000, 625_001, 1e7)
+		f.PacketRate[i] = pickOf[float32](r, 0, 0.5, 10, 1000)
+	}
+	ago := pickOf[time.Duration](r, 0, 5*time.Second, 30*time.Second, 31*time.Second, time.Hour, -time.Minute, 1500*time.Millisecond)
+	f.First, f.Expires = testNow-int64(ago), testNow+int64(ago)
+	if r.IntN(5) == 0 {
+		f.First = 0
+	}
+	if r.IntN(3) == 0 {
+		return f, nil
+	}
+	x := &model.Extra{Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
+	for range r.IntN(3) {
+		x.Labels.Set(pickOf(r, 0, 3, 77, 127))
+	}
+	return f, x
+}

@@ -1,0 +1,50 @@
+package table
+
+import (
+	"ctview/model"
+)
+
+// minReading is how far apart two readings of counters must be to make a rate: the rows of a dump and the answer to a
+// GET can come within a millisecond.
+const minReading = second / 5
+
+// readCounters takes a reading of the flow's counters and makes rates of the difference to the last one. Counters that
+// went back were zeroed by somebody (conntrack -z): no rate until the reading after.
+func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
+	if e.Flow.Known&model.KnownCounters == 0 {
+		return
+	}
+	f := t.flows.at(slot)
+	at := e.Flow.CountersAt
+	if at == 0 {
+		at = now
+	}
+	if f.Known&model.KnownCounters != 0 {
+		dt := at - f.CountersAt
+		switch {
+		case wentBack(f, &e.Flow):
+			f.Known &^= model.KnownRate
+			f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
+		case dt < 0: // the clock was set back: measure again from here
+		case dt < minReading:
+			if e.Kind != model.Destroy {
+				return
+			}
+		default:
+			per := float64(second) / float64(dt)
+			for i := range 2 {
+				f.Rate[i] = float32(float64(e.Flow.Bytes[i]-f.Bytes[i]) * per)
+				f.PacketRate[i] = float32(float64(e.Flow.Packets[i]-f.Packets[i]) * per)
+			}
+			f.Known |= model.KnownRate
+		}
+	}
+	f.Bytes, f.Packets, f.CountersAt = e.Flow.Bytes, e.Flow.Packets, at
+	f.Known |= model.KnownCounters
+	t.watches.sample(slot, f)
+}
+
+func wentBack(old, now *model.Flow) bool {
+	return now.Bytes[0] < old.Bytes[0] || now.Bytes[1] < old.Bytes[1] ||
+		now.Packets[0] < old.Packets[0] || now.Packets[1] < old.Packets[1]
+}

@@ -1,0 +1,180 @@
+package table
+
+import (
+	"ctview/model"
+)
+
+// keepChanges is how many changes the log keeps; a change is 256 bytes.
+const (
+	keepChanges = 20000
+	logChunk    = 500
+)
+
+// A Note says what an entry of the log is.
+type Note uint8
+
+// The notes.
+const (
+	NoteEvent  Note = iota // an event of a flow
+	NoteExpect             // an event of an expectation: Flow holds its tuple, zone, helper and ID
+	NoteGone               // a flow ended silently: the kernel, asked for it, had none (Kind Destroy)
+	NoteLost               // events were lost: Lost
+	NoteResync             // a dump changed the table: Added, Removed, Took
+)
+
+// Changed is the set of things of a flow that an event changed.
+type Changed uint8
+
+// The things.
+const (
+	ChangedState Changed = 1 << iota // what StateText says, or State
+	ChangedStatus
+	ChangedMark
+	ChangedHelper
+	ChangedReply  // the reply tuple
+	ChangedLabels // the event carried labels
+)
+
+// A Change is one entry of the log. It holds no pointers.
+type Change struct {
+	Seq     uint64     // from 1, without gaps
+	Time    int64      // Unix nanoseconds: the kernel's time where it gave one
+	Kind    model.Kind // New, Update, Destroy; 0 for NoteLost and NoteResync
+	Note    Note
+	Changed Changed // of an Update
+	PortID  uint32  // netlink port of the process that caused it; 0 the kernel
+
+	// Flow is as the change left it; of a Destroy, as it was last. For Known values see there: a Destroy's counters are
+	// the totals.
+	Flow      model.Flow
+	OldState  model.State
+	OldKnown  model.Known
+	OldHelper model.HelperID
+	OldStatus model.Status
+	OldMark   uint32
+	Life      int64 // of a Destroy: nanoseconds from First to the end
+
+	Lost           uint64 // NoteLost: how many events; 0 unknown
+	Added, Removed int    // NoteResync
+	Took           int64  // NoteResync: nanoseconds
+	Repaired       bool   // NoteResync: after a loss
+}
+
+// OldStateText returns what StateText said before an Update.
+func (c *Change) OldStateText() string {
+	f := model.Flow{Key: c.Flow.Key, Known: c.OldKnown, State: c.OldState, Status: c.OldStatus}
+	return f.StateText()
+}
+
+// changeLog is a ring that gets its memory as it fills.
+type changeLog struct {
+	chunks []*[logChunk]Change
+	next   uint64 // sequence number of the next change, less one
+}
+
+// add returns the entry for the next change, to be filled whole.
+func (l *changeLog) add() *Change {
+	at := int(l.next % keepChanges)
+	if at/logChunk == len(l.chunks) {
+		l.chunks = append(l.chunks, new([logChunk]Change))
+	}
+	l.next++
+	return &l.chunks[at/logChunk][at%logChunk]
+}
+
+// get returns a change that is kept.
+func (l *changeLog) get(seq uint64) *Change {
+	at := int((seq - 1) % keepChanges)
+	return &l.chunks[at/logChunk][at%logChunk]
+}
+
+// first returns the oldest sequence number that is kept; next+1 if none is.
+func (l *changeLog) first() uint64 {
+	if l.next > keepChanges {
+		return l.next - keepChanges + 1
+	}
+	return 1
+}
+
+// note logs an event that made a flow f of what it was; was is zero where the flow is new to the table.
+func (t *Table) note(now int64, e *model.Event, was, f *model.Flow) {
+	c := t.log.add()
+	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, PortID: e.PortID, Flow: *f}
+	if e.Time != 0 {
+		c.Time = e.Time
+	}
+	switch e.Kind {
+	case model.Update:
+		c.compare(was, e)
+	case model.Destroy:
+		c.Life = life(e, c)
+	}
+	t.watches.note(c)
+}
+
+// compare works out what an UPDATE changed.
+func (c *Change) compare(was *model.Flow, e *model.Event) {
+	f := &c.Flow
+	c.OldState, c.OldKnown, c.OldHelper = was.State, was.Known, was.Helper
+	c.OldStatus, c.OldMark = was.Status, was.Mark
+	if was.Family == 0 {
+		return
+	}
+	for _, d := range [...]struct {
+		differs bool
+		what    Changed
+	}{
+		{classOf(was).state != classOf(f).state, ChangedState},
+		{was.Status != f.Status, ChangedStatus},
+		{was.Mark != f.Mark, ChangedMark},
+		{was.Helper != f.Helper, ChangedHelper},
+		{was.Reply() != f.Reply(), ChangedReply},
+		{e.Has&model.HasLabels != 0, ChangedLabels},
+	} {
+		if d.differs {
+			c.Changed |= d.what
+		}
+	}
+}
+
+// life returns how long a flow lived: by the kernel's own times, or from when it was first seen.
+func life(e *model.Event, c *Change) int64 {
+	end := c.Time
+	if e.Has&model.HasStop != 0 && e.Stop != 0 {
+		end = e.Stop
+	}
+	if c.Flow.First == 0 || end < c.Flow.First {
+		return 0
+	}
+	return end - c.Flow.First
+}
+
+func (t *Table) noteGone(now int64, f *model.Flow) {
+	c := t.log.add()
+	*c = Change{Seq: t.log.next, Time: now, Kind: model.Destroy, Note: NoteGone, Flow: *f, Life: max(now-f.First, 0)}
+	t.watches.note(c)
+}
+
+func (t *Table) noteLost(now int64, n uint64) {
+	c := t.log.add()
+	*c = Change{Seq: t.log.next, Time: now, Note: NoteLost, Lost: n}
+}
+
+func (t *Table) noteResync(now int64, r DumpResult, repaired bool) {
+	c := t.log.add()
+	*c = Change{Seq: t.log.next, Time: now, Note: NoteResync, Added: r.Added, Removed: r.Removed,
+		Took: r.Ended - r.Began, Repaired: repaired}
+}
+
+// ApplyExpect logs an event of an expectation.
+func (t *Table) ApplyExpect(now int64, e *model.Expect) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.log.add()
+	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, Note: NoteExpect, PortID: e.PortID}
+	f, x := &c.Flow, &e.Tuple
+	f.Key = model.Key{Src: x.Src, Dst: x.Dst, Sport: x.Sport, Dport: x.Dport, Zone: e.Zone, Proto: x.Proto, Family: x.Family}
+	f.ID = e.ID
+	f.Helper = model.HelperFor([]byte(e.Helper))
+	t.version++
+}

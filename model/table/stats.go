@@ -1,0 +1,199 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+
+	"ctview/model"
+)
+
+// What the STATE column can say of a protocol's flows, as small numbers: the protocol's own states first.
+const (
+	stateOffload = 10 + iota
+	stateReplied
+	stateUnreplied
+	numStates
+)
+
+// A class is what the totals count a flow under, beside its protocol and zone, which never change.
+type class struct {
+	state  uint8
+	nat    uint8 // 1 source, 2 destination, 3 both
+	helper model.HelperID
+}
+
+func classOf(f *model.Flow) class { return class{stateClass(f), natClass(f), f.Helper} }
+
+func stateClass(f *model.Flow) uint8 {
+	switch {
+	case f.Offloaded():
+		return stateOffload
+	case f.Known&model.KnownState != 0:
+		if int(f.State) < len(model.StateNames(f.Proto)) {
+			return uint8(f.State)
+		}
+		return 0
+	case f.Status&model.StatusSeenReply != 0:
+		return stateReplied
+	}
+	return stateUnreplied
+}
+
+func natClass(f *model.Flow) (c uint8) {
+	if f.SNAT() {
+		c = 1
+	}
+	if f.DNAT() {
+		c |= 2
+	}
+	return c
+}
+
+// totals are kept with every change, so that the Stats screen costs nothing at a million flows. The zones are 256 KiB
+// of address space; only what is used is memory.
+type totals struct {
+	states  [256][numStates]int32
+	helpers [256]int32
+	nat     [4]int32
+	zones   [1 << 16]int32
+}
+
+func (t *totals) add(p model.Proto, zone uint16, c class, n int32) {
+	t.states[p][c.state] += n
+	t.helpers[c.helper] += n
+	t.nat[c.nat] += n
+	t.zones[zone] += n
+}
+
+func (t *totals) move(p model.Proto, zone uint16, from, to class) {
+	if from != to {
+		t.add(p, zone, from, -1)
+		t.add(p, zone, to, 1)
+	}
+}
+
+// A Breakdown counts the flows of a table by kind, each list with the most flows first. One that is passed in again
+// keeps its memory.
+type Breakdown struct {
+	Flows   int
+	States  []StateFlows
+	Zones   []ZoneFlows
+	Helpers []HelperFlows // those without a helper too
+	SNAT    int           // source translated, perhaps destination too
+	DNAT    int           // destination translated, perhaps source too
+	NoNAT   int
+}
+
+// A StateFlows counts the flows of one protocol and state.
+type StateFlows struct {
+	Proto model.Proto
+	State string // as StateText says it
+	Flows int
+}
+
+// A ZoneFlows counts the flows of one zone.
+type ZoneFlows struct {
+	Zone  uint16
+	Flows int
+}
+
+// A HelperFlows counts the flows that one helper watches.
+type HelperFlows struct {
+	Helper model.HelperID
+	Flows  int
+}
+
+// Breakdown fills b. It costs the time to look through 70,000 counters, whatever the number of flows.
+func (t *Table) Breakdown(b *Breakdown) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &t.totals
+	*b = Breakdown{
+		Flows: t.stats.Flows, States: b.States[:0], Zones: b.Zones[:0], Helpers: b.Helpers[:0],
+		SNAT: int(c.nat[1] + c.nat[3]), DNAT: int(c.nat[2] + c.nat[3]), NoNAT: int(c.nat[0]),
+	}
+	for p := range c.states {
+		for s, n := range c.states[p] {
+			if n > 0 {
+				b.States = append(b.States, StateFlows{model.Proto(p), stateText(model.Proto(p), s), int(n)})
+			}
+		}
+	}
+	for z, n := range c.zones {
+		if n > 0 {
+			b.Zones = append(b.Zones, ZoneFlows{uint16(z), int(n)})
+		}
+	}
+	for h, n := range c.helpers {
+		if n > 0 {
+			b.Helpers = append(b.Helpers, HelperFlows{model.HelperID(h), int(n)})
+		}
+	}
+	slices.SortStableFunc(b.States, func(x, y StateFlows) int { return cmp.Compare(y.Flows, x.Flows) })
+	slices.SortStableFunc(b.Zones, func(x, y ZoneFlows) int { return cmp.Compare(y.Flows, x.Flows) })
+	slices.SortStableFunc(b.Helpers, func(x, y HelperFlows) int { return cmp.Compare(y.Flows, x.Flows) })
+}
+
+func stateText(p model.Proto, s int) string {
+	switch s {
+	case stateOffload:
+		return "offload"
+	case stateReplied:
+		return "replied"
+	case stateUnreplied:
+		return "unreplied"
+	}
+	return model.StateName(p, model.State(s))
+}
+
+// keepSeconds is how long the counters per second go back.
+const keepSeconds = 600
+
+// A Second counts what one second brought.
+type Second struct {
+	At                   int64 // its begin, Unix nanoseconds
+	New, Update, Destroy uint32
+	Lost                 uint64
+	Flows                int // in the table at its end
+}
+
+// history holds the last ten minutes by the second.
+type history struct {
+	ring     [keepSeconds]Second
+	sec      int64 // the present one, seconds since 1970; 0 none yet
+	first    int64
+	loadedAt int64 // end of the first complete dump
+}
+
+// now returns the counters of the second of the last tick.
+func (h *history) now() *Second { return &h.ring[h.sec%keepSeconds] }
+
+// tick moves on to the second of now. A clock that was set back stays where it was, or, if that is far, begins anew.
+func (h *history) tick(now int64, flows int) {
+	sec := now / second
+	switch {
+	case sec == h.sec:
+	case h.sec == 0 || sec <= h.sec-keepSeconds:
+		*h = history{sec: sec, first: sec, loadedAt: h.loadedAt}
+		h.now().At = sec * second
+	case sec > h.sec:
+		h.now().Flows = flows
+		for s := max(h.sec+1, sec-keepSeconds+1); s <= sec; s++ {
+			h.ring[s%keepSeconds] = Second{At: s * second, Flows: flows}
+		}
+		h.sec = sec
+	}
+	h.now().Flows = flows
+}
+
+// Seconds appends to dst what each of the last ten minutes' seconds brought, the oldest first and the one of now last.
+func (t *Table) Seconds(now int64, dst []Second) []Second {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &t.history
+	h.tick(now, t.stats.Flows)
+	for s := max(h.first, h.sec-keepSeconds+1); s <= h.sec; s++ {
+		dst = append(dst, h.ring[s%keepSeconds])
+	}
+	return dst
+}
