@@ -44,12 +44,12 @@ func (c *Installer) listAll(ctx context.Context) (rules []model.NotrackRule, err
 		if err != nil {
 			return nil, err
 		}
-		rules = append(have.rules, rawRules(rs)...)
+		rules = append(have.rules, c.rawRules(ctx, rs)...)
 	} else {
 		if rules, err = c.be.list(ctx); err != nil {
 			return nil, err
 		}
-		more, err := c.listNft(c.be.name())
+		more, err := c.listNft(ctx, c.be.name())
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +69,7 @@ func (c *Installer) listAll(ctx context.Context) (rules []model.NotrackRule, err
 }
 
 // listNft lists what the nftables ruleset has of the backends other than own, an iptables: no program is run for it.
-func (c *Installer) listNft(own string) ([]model.NotrackRule, error) {
+func (c *Installer) listNft(ctx context.Context, own string) ([]model.NotrackRule, error) {
 	rd, err := ruleset.Dial(c.ns)
 	if err != nil {
 		return nil, err
@@ -84,9 +84,9 @@ func (c *Installer) listNft(own string) ([]model.NotrackRule, error) {
 	}
 	var rules []model.NotrackRule
 	if own != "iptables-nft" {
-		rules = rawRules(rs)
+		rules = c.rawRules(ctx, rs)
 	}
-	if own != "nftables" && slices.ContainsFunc(rs.Tables, func(t ruleset.Table) bool { return ruleset.Ours(&t) }) {
+	if own != "nftables" && slices.ContainsFunc(rs.Tables, func(t ruleset.Table) bool { return t.Named() }) {
 		in, err := (&nft{ns: c.ns, rd: rd}).installed(rs)
 		if err != nil {
 			return nil, err
@@ -96,8 +96,26 @@ func (c *Installer) listNft(own string) ([]model.NotrackRule, error) {
 	return rules, nil
 }
 
-// rawRules reads ctview's rules out of the tables that iptables-nft keeps.
-func rawRules(rs *ruleset.Ruleset) []model.NotrackRule {
+// rawRules returns ctview's rules in the tables that iptables-nft keeps. Where something there bears ctview's mark, its
+// own program is asked what the rules say: a comment alone does not make them ctview's.
+func (c *Installer) rawRules(ctx context.Context, rs *ruleset.Ruleset) []model.NotrackRule {
+	marked := rawMarked(rs)
+	if len(marked) == 0 {
+		return nil
+	}
+	b, err := c.backendOf(&model.NotrackRule{Backend: "iptables-nft"})
+	if err != nil {
+		return marked // no program to look closer with, nor one to change them by
+	}
+	rules, err := b.list(ctx)
+	if err != nil {
+		return marked
+	}
+	return rules
+}
+
+// rawMarked reads ctview's rules out of the tables that iptables-nft keeps.
+func rawMarked(rs *ruleset.Ruleset) []model.NotrackRule {
 	at := map[string]int{}
 	var rules []model.NotrackRule
 	for i := range rs.Chains {
@@ -157,4 +175,14 @@ func (c *Installer) byBackend(ctx context.Context, ids []string) (map[backend][]
 }
 
 // Others returns the NOTRACK rules of the namespace that no ctview made. It changes and creates nothing.
-func (c *Installer) Others(context.Context) ([]model.ForeignRule, error) { return ruleset.Others(c.ns) }
+func (c *Installer) Others(ctx context.Context) ([]model.ForeignRule, error) {
+	rules, err := c.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours := map[string]bool{}
+	for i := range rules {
+		ours[rules[i].ID] = true
+	}
+	return ruleset.Others(c.ns, ours)
+}

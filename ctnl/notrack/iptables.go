@@ -215,7 +215,7 @@ func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
 
 func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, r ruleset.XTRule) {
 	t, ok := ruleset.ParseTag(r.Option("--comment"))
-	if !ok || !r.Notrack() {
+	if !ok || !b.wrote(f, r, t) {
 		return
 	}
 	var left time.Duration
@@ -243,6 +243,41 @@ func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, 
 	if m, err := filter.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
 		x.Rules = append(x.Rules, m)
 	}
+}
+
+// wrote reports whether a line is as ctview writes it for its tag. A comment alone anybody can write.
+func (b *iptables) wrote(f model.Family, r ruleset.XTRule, t ruleset.Tag) bool {
+	m, err := filter.ParseRule(t.Rule)
+	if err != nil {
+		return false
+	}
+	got := plain(r.Chain, r.Args)
+	for _, l := range b.lines(&group{id: t.ID, rules: []model.Rule{m}}, f, 0) {
+		if w := ruleset.ShellWords(l); plain(w[1], w[2:]) == got {
+			return true
+		}
+	}
+	return false
+}
+
+// plain writes what a line says in one order, whichever program printed it, without comment and end.
+func plain(chain string, args []string) string {
+	words := []string{chain}
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "-m" && i+3 < len(args) && (args[i+1] == "comment" || args[i+1] == "time" && args[i+2] == "--datestop"):
+			i += 3
+		case a == "-j" && i+1 < len(args) && args[i+1] == "NOTRACK":
+			words = append(words, "-j", "CT", "--notrack")
+			i++
+		case a == "udplite":
+			words = append(words, "136")
+		default:
+			words = append(words, a)
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
 
 func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {

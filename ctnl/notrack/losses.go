@@ -92,10 +92,10 @@ func (w *lossWatch) message(ctx context.Context, m *netlink.Message) error {
 		// The first attribute of each is the table's name.
 		name := ruleset.CString(ruleset.Attr(m.Data[4:], 1))
 		t := ruleset.Table{Family: m.Data[0], Name: name}
-		w.touched = w.touched || ruleset.Ours(&t) || name == "raw"
+		w.touched = w.touched || t.Named() || name == "raw"
 	case unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_NEWRULE, unix.NFT_MSG_NEWSET:
 		t := ruleset.Table{Family: m.Data[0], Name: ruleset.CString(ruleset.Attr(m.Data[4:], 1))}
-		w.touched = w.touched || ruleset.Ours(&t) || t.Name == "raw" // ours or another's: what stands has changed
+		w.touched = w.touched || t.Named() || t.Name == "raw" // ours or another's: what stands has changed
 	case unix.NFT_MSG_NEWGEN:
 		if w.touched {
 			w.touched = false

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
@@ -25,8 +24,7 @@ type nft struct {
 
 // A session is the table that belongs to this process, through the netlink socket that made it.
 type session struct {
-	c     *nftables.Conn
-	raw   *netlink.Conn
+	c     *txn
 	table string
 	owned bool // NFT_TABLE_F_OWNER was accepted; otherwise rules live from one extension to the next
 }
@@ -40,30 +38,22 @@ func (n *nft) close() error {
 	}
 	s := n.s
 	n.s = nil
+	var err error
 	if !s.owned {
-		s.c.DelTable(&nftables.Table{Name: s.table, Family: nftables.TableFamilyINet})
-		_ = s.c.Flush()
-	}
-	return s.c.CloseLasting() // an owned table goes with the socket
-}
-
-// dial opens a socket of google/nftables and returns the netlink socket below it too: that one can set table flags,
-// which the library (v0.3.0) always writes as 0. Ownership of a table is by socket.
-func (n *nft) dial() (c *nftables.Conn, raw *netlink.Conn, err error) {
-	err = n.ns.Do(func() (err error) {
-		c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(nl *netlink.Conn) error {
-			raw = nl
+		err = retry("close", func() error {
+			rs, err := n.rd.Read()
+			if err != nil {
+				return err
+			}
+			for i := range rs.Tables {
+				if own, _ := rs.Own(&rs.Tables[i]); own && rs.Tables[i].Name == s.table {
+					return deleteTable(target{s.c, s.table, rs, func() {}}, &rs.Tables[i])
+				}
+			}
 			return nil
-		}))
-		return err
-	})
-	if err != nil {
-		return nil, nil, ruleset.Wrap("open nftables", err)
+		})
 	}
-	// A thousand elements are 150 kB in one send, and every message of a batch is acknowledged. Best effort.
-	_ = raw.SetWriteBuffer(16 << 20)
-	_ = raw.SetReadBuffer(4 << 20)
-	return c, raw, nil
+	return errors.Join(err, s.c.close()) // an owned table goes with the socket
 }
 
 // openSession makes the socket and the table of this process's session.
@@ -71,181 +61,147 @@ func (n *nft) openSession() error {
 	if n.s != nil {
 		return nil
 	}
-	c, raw, err := n.dial()
+	c, err := n.dial()
 	if err != nil {
 		return err
 	}
-	s := &session{c: c, raw: raw, table: fmt.Sprint(ruleset.SessionPrefix, os.Getpid()), owned: true}
-	err = newTable(raw, s.table, ruleset.TableFOwner)
+	s := &session{c: c, table: fmt.Sprint(ruleset.SessionPrefix, os.Getpid()), owned: true}
+	err = newTable(c.raw, s.table, ruleset.TableFOwner)
 	for i := 2; errors.Is(err, unix.EPERM) && i < 100 || errors.Is(err, unix.EEXIST); i++ {
 		// A second Installer of this process, or the same PID in another PID namespace, has that name.
 		s.table = fmt.Sprintf("%s%d.%d", ruleset.SessionPrefix, os.Getpid(), i)
-		err = newTable(raw, s.table, ruleset.TableFOwner)
+		err = newTable(c.raw, s.table, ruleset.TableFOwner)
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // before 5.12
 		s.owned = false
-		err = newTable(raw, s.table, 0)
+		err = newTable(c.raw, s.table, 0)
 	}
 	if err != nil {
-		_ = c.CloseLasting()
+		_ = c.close()
 		return ruleset.Wrap("make the session's table", err)
 	}
 	n.s = s
 	return nil
 }
 
-// newTable sends NFT_MSG_NEWTABLE with flags in a batch of its own.
-func newTable(raw *netlink.Conn, name string, flags uint32) error {
-	return batch(raw, unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, nil, ruleset.StringAttr(unix.NFTA_TABLE_NAME, name),
-		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: beBytes(flags)})
-}
-
-// nfnlBatchGenID is NFNL_BATCH_GENID: the kernel refuses the batch (ERESTART) where the ruleset has another generation.
-const nfnlBatchGenID = 1
-
-// batch sends one message about a table of family inet as a transaction of its own, and waits for the answer.
-func batch(raw *netlink.Conn, msg int, flags netlink.HeaderFlags, gen *uint32, attrs ...netlink.Attribute) error {
-	body, err := netlink.MarshalAttributes(attrs)
-	if err != nil {
-		return err
-	}
-	edge := func(typ int) netlink.Message {
-		return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(typ), Flags: netlink.Request},
-			Data: ruleset.NFGen(0, unix.NFNL_SUBSYS_NFTABLES)}
-	}
-	begin := edge(unix.NFNL_MSG_BATCH_BEGIN)
-	if gen != nil {
-		b, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: nfnlBatchGenID, Data: beBytes(*gen)}})
-		if err != nil {
-			return err
-		}
-		begin.Data = append(begin.Data, b...)
-	}
-	_, err = raw.SendMessages([]netlink.Message{begin, {
-		Header: netlink.Header{Type: ruleset.MsgType(msg), Flags: netlink.Request | netlink.Acknowledge | flags},
-		Data:   append(ruleset.NFGen(unix.NFPROTO_INET, 0), body...)}, edge(unix.NFNL_MSG_BATCH_END)})
-	if err != nil {
-		return err
-	}
-	_ = raw.SetReadDeadline(time.Now().Add(ruleset.RequestTimeout))
-	defer func() { _ = raw.SetReadDeadline(time.Time{}) }()
-	_, err = raw.Receive()
-	return err
-}
-
-func beBytes(v uint32) []byte { return []byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)} }
-
-// A target is the table that a change goes to and the socket to reach it by.
+// A target is the table that a change goes to, the transaction for it, and the ruleset that it was decided on.
 type target struct {
-	c     *nftables.Conn
+	c     *txn
 	table string
+	rs    *ruleset.Ruleset
 	done  func()
 }
 
-func (n *nft) target(session bool) (target, error) {
-	if session {
-		if err := n.openSession(); err != nil {
-			return target{}, err
-		}
-		return target{n.s.c, n.s.table, func() {}}, nil
+// commit sends what was collected; it fails with ERESTART where the ruleset is no longer rs.
+func (t target) commit() error { return t.c.commit(t.rs.Gen) }
+
+func (n *nft) target(rs *ruleset.Ruleset, table string) (target, error) {
+	if n.s != nil && table == n.s.table {
+		return target{n.s.c, table, rs, func() {}}, nil
 	}
-	c, _, err := n.dial()
+	c, err := n.dial()
 	if err != nil {
 		return target{}, err
 	}
-	return target{c, ruleset.TableName, func() { _ = c.CloseLasting() }}, nil
+	return target{c, table, rs, func() { _ = c.close() }}, nil
 }
 
 // reach returns the target for changing an existing table.
-func (n *nft) reach(table string) (target, error) {
-	switch {
-	case n.s != nil && table == n.s.table:
-		return n.target(true)
-	case table == ruleset.TableName:
-		return n.target(false)
+func (n *nft) reach(rs *ruleset.Ruleset, table string) (target, error) {
+	if table == ruleset.TableName || n.s != nil && table == n.s.table {
+		return n.target(rs, table)
 	}
 	return target{}, fmt.Errorf("notrack: table inet %s belongs to another ctview (pid %s): %w", table,
 		strings.TrimPrefix(table, ruleset.SessionPrefix), ErrNotOurs)
 }
 
-// attempts bounds how often a change is tried again after somebody else changed the same table in between.
-const attempts = 30
+// attempts bounds how often a change is tried again after somebody else changed the ruleset in between.
+const attempts = 100
 
-func (n *nft) add(ctx context.Context, g *group) error {
+// retry calls fn again while the ruleset has changed since fn read it: another ctview, or an element that expired.
+func retry(what string, fn func() error) error {
 	for range attempts {
-		err := n.addOnce(g)
-		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
-			continue // the skeleton came or went while we were looking
+		err := fn()
+		if errors.Is(err, unix.ERESTART) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
+			continue
 		}
-		return err
+		if errors.Is(err, ErrExists) || errors.Is(err, ErrNoRule) || errors.Is(err, ErrNotOurs) {
+			return err
+		}
+		return ruleset.Wrap(what, err)
 	}
-	return fmt.Errorf("notrack: add: the table changes faster than it can be read")
+	return fmt.Errorf("notrack: %s: the ruleset changes faster than it can be read", what)
+}
+
+func (n *nft) add(_ context.Context, g *group) error {
+	return retry("add", func() error { return n.addOnce(g) })
 }
 
 func (n *nft) addOnce(g *group) error {
-	rs, err := n.rd.Read()
-	if err != nil {
-		return err
+	table := ruleset.TableName
+	if g.Keep == model.KeepSession {
+		if err := n.openSession(); err != nil {
+			return err
+		}
+		table = n.s.table
 	}
-	have, err := n.installed(rs)
+	rs, have, err := n.readInstalled()
 	if err != nil {
 		return err
 	}
 	if r := have.find(g.id); r != nil {
 		return fmt.Errorf("notrack: rule %s (%s): %w", g.id, r.Text(), ErrExists)
 	}
-	tgt, err := n.target(g.Keep == model.KeepSession)
+	tgt, err := n.target(rs, table)
 	if err != nil {
 		return err
 	}
 	defer tgt.done()
-	b := newBuilder(tgt, rs)
-	if err := b.skeleton(ruleset.Tracking(rs, n.ns)); err != nil {
+	return n.build(tgt, g, have)
+}
+
+// build adds g, and what its table lacks, in one transaction.
+func (n *nft) build(tgt target, g *group, have *installed) error {
+	b := newBuilder(tgt)
+	if err := b.skeleton(ruleset.Tracking(tgt.rs, n.ns), have); err != nil {
 		return err
 	}
 	if err := b.group(g, have.keys[tgt.table]); err != nil {
 		return err
 	}
-	return ruleset.Wrap("add", b.flush())
+	return tgt.commit()
 }
 
 func (n *nft) extend(_ context.Context, id string, life time.Duration) error {
-	for range attempts {
-		err := n.extendOnce(id, life)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		return err
-	}
-	return fmt.Errorf("notrack: rule %s expired: %w", id, ErrNoRule)
+	return retry("extend", func() error { return n.extendOnce(id, life) })
 }
 
 // extendOnce adds the elements again with the new time-out, which moves it since Linux 6.12; where it did not, they are
 // deleted and added in one transaction, at the price of their counters.
 func (n *nft) extendOnce(id string, life time.Duration) error {
-	_, have, err := n.readInstalled()
-	if err != nil {
-		return err
+	for _, replace := range [...]bool{false, true} {
+		rs, have, err := n.readInstalled()
+		if err != nil {
+			return err
+		}
+		table, es := have.elements(id)
+		if len(es) == 0 {
+			return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
+		}
+		if replace && extended(es, life) {
+			return nil
+		}
+		tgt, err := n.reach(rs, table)
+		if err != nil {
+			return err
+		}
+		err = putElements(tgt, es, life, replace)
+		tgt.done()
+		if err != nil {
+			return err
+		}
 	}
-	table, es := have.elements(id)
-	if len(es) == 0 {
-		return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
-	}
-	tgt, err := n.reach(table)
-	if err != nil {
-		return err
-	}
-	defer tgt.done()
-	if err := putElements(tgt, es, life, false); err != nil {
-		return ruleset.Wrap("extend", err)
-	}
-	if _, have, err = n.readInstalled(); err != nil {
-		return err
-	}
-	if _, now := have.elements(id); extended(now, life) {
-		return nil
-	}
-	return ruleset.Wrap("extend", putElements(tgt, es, life, true))
+	return nil
 }
 
 // jitter is by how much a time-out read back can differ from what was written: the kernel keeps jiffies.
@@ -263,78 +219,61 @@ func extended(es []elemAt, life time.Duration) bool {
 
 // share installs the rule in the shared table and then takes it out of the session's: in between it is in both.
 func (n *nft) share(_ context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error {
-	for range attempts {
-		err := n.shareOnce(r, keep, life)
-		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		return err
-	}
-	return fmt.Errorf("notrack: keep %s: the table changes faster than it can be read", r.ID)
-}
-
-func (n *nft) shareOnce(r *model.NotrackRule, keep model.Keep, life time.Duration) error {
-	rs, have, err := n.readInstalled()
-	if err != nil {
-		return err
-	}
-	tgt, err := n.target(false)
-	if err != nil {
-		return err
-	}
-	defer tgt.done()
-	b := newBuilder(tgt, rs)
-	if err := b.skeleton(ruleset.Tracking(rs, n.ns)); err != nil {
-		return err
-	}
 	g := &group{id: r.ID, rules: r.Rules, life: life, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Keep: keep}}
-	if err := b.group(g, have.keys[tgt.table]); err != nil {
-		return err
-	}
-	if err := b.flush(); err != nil {
-		return ruleset.Wrap("keep", err)
-	}
-	own, err := n.target(true)
+	err := retry("keep", func() error {
+		rs, have, err := n.readInstalled()
+		if err != nil {
+			return err
+		}
+		if n.s == nil || have.in(n.s.table, r.ID) == nil {
+			return fmt.Errorf("notrack: %s: %w", r.ID, ErrNoRule)
+		}
+		if have.in(ruleset.TableName, r.ID) != nil {
+			return nil
+		}
+		tgt, err := n.target(rs, ruleset.TableName)
+		if err != nil {
+			return err
+		}
+		defer tgt.done()
+		return n.build(tgt, g, have)
+	})
 	if err != nil {
 		return err
 	}
-	return ruleset.Wrap("keep", removeFrom(own, rs, have, []string{r.ID}))
+	return retry("keep", func() error { return n.removeOnce([]string{r.ID}, n.s.table) })
 }
 
 func (n *nft) remove(_ context.Context, ids []string) error {
-	for range attempts {
-		err := n.removeOnce(ids)
-		if errors.Is(err, unix.ENOENT) {
-			continue // something expired or was removed meanwhile: look again
-		}
-		return err
-	}
-	return fmt.Errorf("notrack: remove: the table changes faster than it can be read")
+	return retry("remove", func() error { return n.removeOnce(ids, "") })
 }
 
-func (n *nft) removeOnce(ids []string) error {
+// removeOnce takes rules out of every table that has them, or only out of one.
+func (n *nft) removeOnce(ids []string, only string) error {
 	rs, have, err := n.readInstalled()
 	if err != nil {
 		return err
 	}
 	byTable := map[string][]string{}
 	for _, id := range ids {
-		r := have.find(id)
-		if r == nil {
+		if have.find(id) == nil {
 			return fmt.Errorf("notrack: %s: %w", id, ErrNoRule)
 		}
-		t := strings.TrimPrefix(r.Table, "inet ")
-		byTable[t] = append(byTable[t], id)
+		for _, r := range have.rules {
+			if t := strings.TrimPrefix(r.Table, "inet "); r.ID == id && (only == "" || only == t) {
+				byTable[t] = append(byTable[t], id)
+			}
+		}
 	}
 	for table, ids := range byTable {
-		tgt, err := n.reach(table)
+		tgt, err := n.reach(rs, table)
 		if err != nil {
 			return err
 		}
-		err = removeFrom(tgt, rs, have, ids)
+		err = removeFrom(tgt, have, ids)
 		tgt.done()
 		if err != nil {
-			return ruleset.Wrap("remove", err)
+			return err
 		}
 	}
 	return nil

@@ -14,13 +14,6 @@ import (
 	"ctview/model"
 )
 
-// Priorities of our chains (enum nf_ip_hook_priorities): before the raw table (-300) and so before conntrack (-200),
-// and the leak counters right behind conntrack.
-const (
-	prioNotrack = -310
-	prioVerify  = -190
-)
-
 // ctviewChain is one of the four chains of a table of ours.
 type ctviewChain struct {
 	name   string
@@ -31,10 +24,10 @@ type ctviewChain struct {
 }
 
 var ctviewChains = [...]ctviewChain{
-	{"pre", nftables.ChainHookPrerouting, prioNotrack, true, false},
-	{"out", nftables.ChainHookOutput, prioNotrack, false, false},
-	{"pre_verify", nftables.ChainHookPrerouting, prioVerify, true, true},
-	{"out_verify", nftables.ChainHookOutput, prioVerify, false, true},
+	{"pre", nftables.ChainHookPrerouting, ruleset.PrioNotrack, true, false},
+	{"out", nftables.ChainHookOutput, ruleset.PrioNotrack, false, false},
+	{"pre_verify", nftables.ChainHookPrerouting, ruleset.PrioVerify, true, true},
+	{"out_verify", nftables.ChainHookOutput, ruleset.PrioVerify, false, true},
 }
 
 var (
@@ -48,33 +41,40 @@ var (
 type builder struct {
 	target
 	t      *nftables.Table
-	rs     *ruleset.Ruleset
 	verify bool // the leak counters are there, or being made
 	made   bool // the skeleton was there
 }
 
-func newBuilder(tgt target, rs *ruleset.Ruleset) *builder {
-	return &builder{target: tgt, rs: rs, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
+func newBuilder(tgt target) *builder {
+	return &builder{target: tgt, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
 }
 
-func (b *builder) flush() error { return b.c.Flush() }
-
-// skeleton adds what the table lacks: everything, or the leak counters where tracking has become active since.
-func (b *builder) skeleton(active bool) error {
-	have := map[string]bool{}
+// skeleton adds what the table lacks: everything, or the leak counters where tracking has become active since. A table of
+// that name that somebody else has made, or put something into, is refused.
+func (b *builder) skeleton(active bool, in *installed) error {
 	exists := false
 	for i := range b.rs.Tables {
-		exists = exists || ruleset.Ours(&b.rs.Tables[i]) && b.rs.Tables[i].Name == b.table
-	}
-	for i := range b.rs.Chains {
-		c := &b.rs.Chains[i]
-		if c.Family != unix.NFPROTO_INET || c.Table != b.table {
+		t := &b.rs.Tables[i]
+		if t.Family != unix.NFPROTO_INET || t.Name != b.table {
 			continue
 		}
-		have[c.Name] = true
-		if c.Name == "pre" && (len(c.Rules) == 0 || c.Rules[0].Comment != ruleset.Version) {
-			return fmt.Errorf("notrack: table inet %s was not made by this version of ctview: remove it with \"nft delete table inet %s\"",
-				b.table, b.table)
+		exists = true
+		own, foreign := b.rs.Own(t)
+		if foreign == "" {
+			foreign = in.foreign[t.Name]
+		}
+		switch {
+		case foreign != "":
+			return fmt.Errorf("notrack: table inet %s has something in it that this ctview did not make (%s): %w; nothing was changed",
+				t.Name, model.Escape(foreign), ErrNotOurs)
+		case !own && t.Flags&ruleset.TableFOwner == 0:
+			return fmt.Errorf("notrack: there is a table inet %s that no ctview made: %w; nothing was changed", t.Name, ErrNotOurs)
+		}
+	}
+	have := map[string]bool{}
+	for i := range b.rs.Chains {
+		if c := &b.rs.Chains[i]; c.Family == unix.NFPROTO_INET && c.Table == b.table {
+			have[c.Name] = true
 		}
 	}
 	if !exists {
@@ -236,7 +236,7 @@ func (b *builder) group(g *group, have map[string]string) error {
 }
 
 // latchName is the set whose elements keep the wide rules of an id alive.
-func latchName(id string) string { return "live_" + id }
+func latchName(id string) string { return ruleset.LatchPrefix + id }
 
 // latch is a set of families: rules have no time-out in nftables, elements do, so every wide rule asks first whether
 // its family is still in here. When the elements expire, the rules match nothing.

@@ -49,16 +49,16 @@ func putElements(tgt target, es []elemAt, life time.Duration, replace bool) erro
 			}
 		}
 	}
-	return tgt.c.Flush()
+	return tgt.commit()
 }
 
 // removeFrom takes rules out of one table, in one transaction. The table stays: another ctview may be adding to it at
 // this moment. sweep removes empty ones.
-func removeFrom(tgt target, rs *ruleset.Ruleset, have *installed, ids []string) error {
+func removeFrom(tgt target, have *installed, ids []string) error {
 	bySet := map[ruleset.SetName][]nftables.SetElement{}
 	for _, id := range ids {
 		for _, e := range have.elems[id] {
-			if !strings.HasPrefix(e.set.Name, "live_") {
+			if e.set.Table == tgt.table && !strings.HasPrefix(e.set.Name, ruleset.LatchPrefix) {
 				bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.Key})
 			}
 		}
@@ -70,14 +70,15 @@ func removeFrom(tgt target, rs *ruleset.Ruleset, have *installed, ids []string) 
 			}
 		}
 	}
-	if err := removeWide(tgt, rs, ids); err != nil {
+	if err := removeWide(tgt, ids); err != nil {
 		return err
 	}
-	return tgt.c.Flush()
+	return tgt.commit()
 }
 
 // removeWide deletes the rules of ids and then their latches.
-func removeWide(tgt target, rs *ruleset.Ruleset, ids []string) error {
+func removeWide(tgt target, ids []string) error {
+	rs := tgt.rs
 	t := &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}
 	for i := range rs.Chains {
 		c := &rs.Chains[i]
@@ -104,94 +105,99 @@ func removeWide(tgt target, rs *ruleset.Ruleset, ids []string) error {
 
 // sweep removes what expired rules leave behind: wide rules without a live latch, tables without a rule, tables of
 // sessions whose process is gone (only where the kernel has no table owners), and leak counters that alone keep
-// connection tracking switched on. It never touches a table that another living ctview owns.
+// connection tracking switched on. It never touches what ctview did not make, nor a table that another living ctview owns.
 func (n *nft) sweep(context.Context) error {
-	rs, have, err := n.readInstalled()
-	if err != nil {
-		return err
-	}
-	trackedByOthers := ruleset.Tracking(rs, n.ns)
-	for i := range rs.Tables {
-		t := &rs.Tables[i]
-		if !ruleset.Ours(t) || t.Flags&ruleset.TableFOwner != 0 && (n.s == nil || n.s.table != t.Name) {
-			continue
-		}
-		if err := n.sweepTable(rs, have, t, trackedByOthers); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (n *nft) sweepTable(rs *ruleset.Ruleset, have *installed, t *ruleset.Table, tracked bool) error {
-	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.Name })
-	session := t.Name != ruleset.TableName
-	if session && (n.s == nil || n.s.table != t.Name) && live {
-		return nil
-	}
-	if !ctviewSkeleton(rs, t) && !session {
-		return nil // somebody else's table of that name
-	}
-	tgt := target{table: t.Name, done: func() {}}
-	if !live && (n.s == nil || n.s.table != t.Name) {
-		return ruleset.Wrap("sweep", n.deleteTable(t.Name, rs.Gen))
-	}
-	if n.s != nil && n.s.table == t.Name {
-		tgt.c = n.s.c
-	} else {
-		c, _, err := n.dial()
+	done := map[string]bool{}
+	return retry("sweep", func() error {
+		rs, have, err := n.readInstalled()
 		if err != nil {
 			return err
 		}
-		tgt.c = c
-		defer func() { _ = c.CloseLasting() }()
+		tracked := ruleset.Tracking(rs, n.ns)
+		for i := range rs.Tables {
+			t := &rs.Tables[i]
+			own, _ := rs.Own(t)
+			mine := n.s != nil && n.s.table == t.Name
+			if done[t.Name] || !own || !mine && t.Flags&ruleset.TableFOwner != 0 {
+				continue
+			}
+			tgt, err := n.target(rs, t.Name)
+			if err != nil {
+				return err
+			}
+			sent := tgt.c.sent
+			err = sweepTable(tgt, have, t, sweeping{tracked: tracked, mine: mine})
+			tgt.done()
+			if err != nil {
+				return err
+			}
+			if done[t.Name] = true; tgt.c.sent > sent {
+				return unix.ERESTART // the next table is decided on what stands now
+			}
+		}
+		return nil
+	})
+}
+
+// sweeping says under what conditions a table is swept.
+type sweeping struct {
+	tracked bool // others make the namespace track connections
+	mine    bool // the table is this session's
+}
+
+// sweepTable sends nothing where nothing is left over.
+func sweepTable(tgt target, have *installed, t *ruleset.Table, as sweeping) error {
+	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.Name })
+	if t.Name != ruleset.TableName && !as.mine && live {
+		return nil // of a session that a kernel without owners does not tie to its program
 	}
-	nt := &nftables.Table{Name: t.Name, Family: nftables.TableFamilyINet}
+	if _, foreign := tgt.rs.Own(t); !live && !as.mine && foreign == "" && have.foreign[t.Name] == "" {
+		return deleteTable(tgt, t)
+	}
 	var dead []string
-	for name := range rs.Sets {
-		id, ok := strings.CutPrefix(name.Name, "live_")
-		if ok && name.Table == t.Name && name.Family == t.Family && len(have.elems[id]) == 0 {
+	for name, s := range tgt.rs.Sets {
+		id, ok := strings.CutPrefix(name.Name, ruleset.LatchPrefix)
+		if ok && name.Table == t.Name && name.Family == t.Family && have.in(t.Name, id) == nil && s.Own() {
 			dead = append(dead, id)
 		}
 	}
-	if err := removeWide(tgt, rs, dead); err != nil {
+	if err := removeWide(tgt, dead); err != nil {
 		return err
 	}
-	if !tracked {
-		for i := range rs.Chains {
-			c := &rs.Chains[i]
-			if c.Family == t.Family && c.Table == t.Name && strings.HasSuffix(c.Name, "_verify") {
-				ch := &nftables.Chain{Name: c.Name, Table: nt}
-				tgt.c.FlushChain(ch)
-				tgt.c.DelChain(ch)
+	if !as.tracked {
+		dropChains(tgt, t, func(c *ruleset.Chain) bool { return strings.HasSuffix(c.Name, "_verify") })
+	}
+	return tgt.commit()
+}
+
+// dropChains deletes the chains of a table that ctview made and that which names.
+func dropChains(tgt target, t *ruleset.Table, which func(*ruleset.Chain) bool) {
+	for i := range tgt.rs.Chains {
+		c := &tgt.rs.Chains[i]
+		if c.Family == t.Family && c.Table == t.Name && which(c) && tgt.rs.OwnChain(c) {
+			ch := &nftables.Chain{Name: c.Name, Table: &nftables.Table{Name: t.Name, Family: nftables.TableFamilyINet}}
+			tgt.c.FlushChain(ch)
+			tgt.c.DelChain(ch)
+		}
+	}
+}
+
+// deleteTable deletes what ctview made in a table of its own, and the table if nothing is left in it. Named objects are not
+// read, so the kernel is the one to say so (NLM_F_NONREC).
+func deleteTable(tgt target, t *ruleset.Table) (err error) {
+	for _, whole := range [...]bool{true, false} {
+		dropChains(tgt, t, func(*ruleset.Chain) bool { return true })
+		for name := range tgt.rs.Sets {
+			if name.Family == t.Family && name.Table == t.Name {
+				tgt.c.DelSet(setOf(t.Name, name))
 			}
 		}
-	}
-	return ruleset.Wrap("sweep", tgt.c.Flush())
-}
-
-// deleteTable deletes a table if the ruleset is still that of generation gen: a rule that another ctview has added since
-// stays. The library cannot say the generation.
-func (n *nft) deleteTable(name string, gen uint32) error {
-	c, raw, err := n.dial()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.CloseLasting() }()
-	err = batch(raw, unix.NFT_MSG_DELTABLE, 0, &gen, ruleset.StringAttr(unix.NFTA_TABLE_NAME, name))
-	if errors.Is(err, unix.ERESTART) || errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	return err
-}
-
-// ctviewSkeleton reports whether a table has the mark of ours.
-func ctviewSkeleton(rs *ruleset.Ruleset, t *ruleset.Table) bool {
-	for i := range rs.Chains {
-		c := &rs.Chains[i]
-		if c.Family == t.Family && c.Table == t.Name && c.Name == "pre" && len(c.Rules) > 0 && c.Rules[0].Comment == ruleset.Version {
-			return true
+		if whole {
+			tgt.c.DelTable(&nftables.Table{Name: t.Name, Family: nftables.TableFamilyINet})
+		}
+		if err = tgt.commit(); !errors.Is(err, unix.EBUSY) {
+			return err
 		}
 	}
-	return false
+	return err
 }

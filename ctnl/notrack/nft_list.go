@@ -16,6 +16,8 @@ type installed struct {
 	rules []model.NotrackRule
 	elems map[string][]elemAt          // by id
 	keys  map[string]map[string]string // table → element key → id
+	// foreign names, by table, an element that somebody else put into one of ctview's sets.
+	foreign map[string]string
 }
 
 // An elemAt is an element of ours with its set.
@@ -34,11 +36,22 @@ func (in *installed) find(id string) *model.NotrackRule {
 	return nil
 }
 
-// elements returns the table and the elements of a rule.
+// in returns the rule of a table.
+func (in *installed) in(table, id string) *model.NotrackRule {
+	for i := range in.rules {
+		if in.rules[i].ID == id && in.rules[i].Table == "inet "+table {
+			return &in.rules[i]
+		}
+	}
+	return nil
+}
+
+// elements returns the table and the elements of a rule; of the first table, where it is being moved to another.
 func (in *installed) elements(id string) (table string, es []elemAt) {
-	es = in.elems[id]
-	if len(es) > 0 {
-		table = es[0].set.Table
+	for _, e := range in.elems[id] {
+		if table = in.elems[id][0].set.Table; e.set.Table == table {
+			es = append(es, e)
+		}
 	}
 	return table, es
 }
@@ -46,10 +59,11 @@ func (in *installed) elements(id string) (table string, es []elemAt) {
 // installed reads the elements of ctview's sets and puts the rules together. A rule without a live element has expired
 // and is not listed.
 func (n *nft) installed(rs *ruleset.Ruleset) (*installed, error) {
-	in := &installed{elems: map[string][]elemAt{}, keys: map[string]map[string]string{}}
+	in := &installed{elems: map[string][]elemAt{}, keys: map[string]map[string]string{},
+		foreign: map[string]string{}}
 	for i := range rs.Tables {
 		t := &rs.Tables[i]
-		if !ruleset.Ours(t) {
+		if own, _ := rs.Own(t); !own {
 			continue
 		}
 		in.keys[t.Name] = map[string]string{}
@@ -94,8 +108,12 @@ type tableReader struct {
 // elem adds one element of a set.
 func (p *tableReader) elem(set ruleset.SetName, e *ruleset.Elem) {
 	tg, ok := ruleset.ParseTag(e.Comment)
-	if !ok || e.HasTimeout && e.Timeout > 0 && e.Left == 0 {
-		return // not ours, or about to be collected
+	if !ok {
+		p.in.foreign[p.t.Name] = "an element of set " + set.Name
+		return
+	}
+	if e.HasTimeout && e.Timeout > 0 && e.Left == 0 {
+		return // about to be collected
 	}
 	i, ok := p.at[tg.ID]
 	if !ok {

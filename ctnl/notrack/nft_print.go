@@ -138,7 +138,7 @@ func nftChains(rules []model.Rule, indent, prefix string) string {
 		if ch.pre {
 			hook = "prerouting"
 		}
-		fmt.Fprintf(&b, "%schain %s%s {\n%s\ttype filter hook %s priority %d; policy accept;\n", indent, prefix, ch.name, indent, hook, prioNotrack)
+		fmt.Fprintf(&b, "%schain %s%s {\n%s\ttype filter hook %s priority %d; policy accept;\n", indent, prefix, ch.name, indent, hook, ruleset.PrioNotrack)
 		for i := range rules {
 			for _, d := range rules[i].Directions() {
 				if d.Iface == "" || ch.pre {

@@ -220,10 +220,10 @@ func TestNftOldKernel(t *testing.T) {
 	rules := []model.Rule{rule(t, "tcp 127.0.0.1:1 > 127.0.0.1:2"), rule(t, "udp any > any:9")}
 	r, err := c.Add(ctx(t), &Request{Rules: rules, Keep: model.KeepSession})
 	must(t, err)
-	_, have, err := n.readInstalled()
+	rs, have, err := n.readInstalled()
 	must(t, err)
 	table, es := have.elements(r.ID)
-	tgt, err := n.reach(table)
+	tgt, err := n.reach(rs, table)
 	must(t, err)
 	must(t, putElements(tgt, es, 10*time.Minute, true))
 	now, err := c.find(ctx(t), r.ID)

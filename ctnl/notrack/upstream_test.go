@@ -20,8 +20,15 @@ func TestUpstream(t *testing.T) {
 		if text != "" {
 			nftRules(t, ns, text)
 		}
-		c, raw, err := (&nft{ns: ns}).dial()
-		must(t, err)
+		var c *nftables.Conn
+		var raw *netlink.Conn
+		must(t, ns.Do(func() (err error) {
+			c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(nl *netlink.Conn) error {
+				raw = nl
+				return nil
+			}))
+			return err
+		}))
 		t.Cleanup(func() { _ = c.CloseLasting() })
 		return c, raw
 	}

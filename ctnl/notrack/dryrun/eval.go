@@ -38,7 +38,7 @@ func (e *evaluator) hook(h uint32, p *packet, kinds ...string) outcome {
 	for i := range e.rs.Chains {
 		c := &e.rs.Chains[i]
 		if c.Base && c.Hook == h && (c.Family == unix.NFPROTO_INET || c.Family == p.family) && slices.Contains(kinds, c.Type) &&
-			!ruleset.Ours(&ruleset.Table{Family: c.Family, Name: c.Table}) {
+			!e.rs.OwnChain(c) {
 			chains = append(chains, c)
 		}
 	}

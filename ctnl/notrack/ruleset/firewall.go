@@ -68,7 +68,7 @@ func (fw *Firewall) readNft(rs *Ruleset) {
 		for j := range c.Rules {
 			r := &c.Rules[j]
 			at := FamilyName(c.Family) + " " + c.Table + " " + c.Name + ": "
-			if fw.Tracks == "" && c.tracks(*r) {
+			if fw.Tracks == "" && rs.tracks(c, r) {
 				fw.Tracks = at + RuleText(rs, r)
 			}
 			if slices.ContainsFunc(r.Exprs, helperExpr) {

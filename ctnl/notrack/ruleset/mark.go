@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"ctview/model"
 )
 
@@ -103,15 +101,6 @@ type Meta struct {
 	Trial int64 // seconds that it lives unconfirmed
 	Owner int   // PID of the session, 0 for none
 }
-
-// Ours reports whether a table's name is one of ctview's.
-func Ours(t *Table) bool {
-	return t.Family == unix.NFPROTO_INET && (t.Name == TableName || strings.HasPrefix(t.Name, SessionPrefix) &&
-		strings.Trim(t.Name[len(SessionPrefix):], "0123456789.") == "")
-}
-
-// watchPrefix begins the name of the tables of package states.
-const watchPrefix = "ctview_watch_"
 
 // Names of ctview's tables, all of family inet.
 const (

@@ -9,7 +9,7 @@ import (
 // Others returns the NOTRACK rules of the namespace that no ctview made: nftables rules with a notrack statement in any
 // table, which is also what iptables-nft makes of "-j CT --notrack", and the legacy raw tables where they exist. It
 // changes and creates nothing.
-func Others(ns Namespace) ([]model.ForeignRule, error) {
+func Others(ns Namespace, ours map[string]bool) ([]model.ForeignRule, error) {
 	var out []model.ForeignRule
 	rd, err := Dial(ns)
 	if err != nil {
@@ -21,10 +21,10 @@ func Others(ns Namespace) ([]model.ForeignRule, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = othersNft(rs)
+		out = othersNft(rs, ours)
 	}
 	for _, r := range legacyRules(ns) {
-		if _, mine := ParseTag(r.Option("--comment")); mine || !r.Notrack() {
+		if t, ok := ParseTag(r.Option("--comment")); ok && ours[t.ID] || !r.Notrack() {
 			continue
 		}
 		prog := "iptables-legacy "
@@ -38,19 +38,17 @@ func Others(ns Namespace) ([]model.ForeignRule, error) {
 	return out, nil
 }
 
-func othersNft(rs *Ruleset) []model.ForeignRule {
+func othersNft(rs *Ruleset, ours map[string]bool) []model.ForeignRule {
 	var out []model.ForeignRule
 	for i := range rs.Chains {
 		c := &rs.Chains[i]
-		if Ours(&Table{Family: c.Family, Name: c.Table}) {
-			continue
-		}
+		own := rs.OwnChain(c)
 		for j := range c.Rules {
 			r := &c.Rules[j]
-			if !r.Untracks() {
+			if own || !r.Untracks() {
 				continue
 			}
-			if _, ok := ParseTag(r.Said()); ok {
+			if t, ok := ParseTag(r.Said()); ok && ours[t.ID] {
 				continue // ctview's own, through iptables-nft
 			}
 			f := model.ForeignRule{Place: r.Place(), Match: RuleText(rs, r)}

@@ -3,7 +3,6 @@ package ruleset
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +24,7 @@ var trackingXT = map[string]bool{"conntrack": true, "state": true, "connmark": t
 // conntrack, a legacy NAT or mangle table that may, or entries in the table.
 func Tracking(rs *Ruleset, ns Namespace) bool {
 	for i := range rs.Chains {
-		if slices.ContainsFunc(rs.Chains[i].Rules, rs.Chains[i].tracks) {
+		if slices.ContainsFunc(rs.Chains[i].Rules, func(r Rule) bool { return rs.tracks(&rs.Chains[i], &r) }) {
 			return true
 		}
 	}
@@ -37,11 +36,12 @@ func Tracking(rs *Ruleset, ns Namespace) bool {
 	return false
 }
 
-// tracks reports whether the chain is not ctview's and rule r makes the namespace track connections.
-func (c *Chain) tracks(r Rule) bool {
-	if Ours(&Table{Family: c.Family, Name: c.Table}) || strings.HasPrefix(c.Table, watchPrefix) {
-		return false
-	}
+// tracks reports whether rule r makes the namespace track connections and its chain c is not ctview's.
+func (rs *Ruleset) tracks(c *Chain, r *Rule) bool {
+	return r.usesConntrack() && !rs.OwnChain(c) && !rs.watching(c)
+}
+
+func (r *Rule) usesConntrack() bool {
 	return slices.ContainsFunc(r.Exprs, func(x Expr) bool {
 		xt := (x.Name == "match" || x.Name == "target") && trackingXT[XTName(x)]
 		return trackingExprs[x.Name] || x.Name == "objref" && x.U32(unix.NFTA_OBJREF_IMM_TYPE) == objectHelper ||

@@ -97,7 +97,7 @@ func ParseSave(text string, v6 bool) (rules []XTRule, chains []XTChain) {
 				_, _ = fmt.Sscanf(line[:end+1], "[%d:%d]", &r.Packets, &r.Bytes)
 				r.Line = line[end+2:]
 			}
-			w := shellWords(r.Line)
+			w := ShellWords(r.Line)
 			if len(w) < 2 || w[0] != "-A" {
 				continue
 			}
@@ -108,8 +108,8 @@ func ParseSave(text string, v6 bool) (rules []XTRule, chains []XTChain) {
 	return rules, chains
 }
 
-// shellWords splits a line of iptables-save: words in double quotes may hold blanks and escaped quotes.
-func shellWords(s string) []string {
+// ShellWords splits a line of iptables-save: words in double quotes may hold blanks and escaped quotes.
+func ShellWords(s string) []string {
 	var ws []string
 	var b []byte
 	in, quoted := false, false
