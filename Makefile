@@ -28,8 +28,9 @@ test-arch: ## the tests without a kernel of their own on mips (big endian, 32 bi
 deps: ## the tools that the tests compare with; installs them where it can, and says so
 	@sh .ci/deps $(PACKAGES)
 
-race: deps ## the tests under the race detector (needs a C compiler)
-	$(GO) test -race ./model/... ./ctnl ./tui
+race: ## every test under the race detector, which needs a C compiler
+	@sh .ci/deps $(PACKAGES) 'gcc:gcc libc6-dev'
+	$(GO) test -race ./...
 
 fuzz: ## every fuzz target for FUZZTIME
 	@sh .ci/fuzz $(FUZZTIME)

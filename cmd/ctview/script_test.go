@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(func() { ns.Close() })
 			env.Setenv("NS", ns.Path())
+			env.Setenv(asMain, "1") // for /proc/self/exe too, which doctor starts
 			return ns.EnableTracking()
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
