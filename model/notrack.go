@@ -98,6 +98,7 @@ const (
 	WarnNAT NotrackWarningKind = iota + 1
 	WarnSession
 	WarnFirewall
+	WarnBack
 	WarnZone
 	WarnHelper
 	WarnOffload
@@ -116,6 +117,8 @@ func (k NotrackWarningKind) String() string {
 		return "session"
 	case WarnFirewall:
 		return "firewall"
+	case WarnBack:
+		return "the end"
 	case WarnZone:
 		return "zone"
 	case WarnHelper:
@@ -166,6 +169,7 @@ type NotrackResult struct {
 	Existed  bool // the rule was there already: nothing was made twice
 	Deleted  int  // entries deleted from the table
 	Gone     int  // entries that had ended by themselves
+	Restored int  // entries that were deleted and are there again, because the rule was taken back
 	Packets  uint64
 	Verified bool // packets were seen, all of them untracked
 	// TakenBack says why the rule was removed again: its packets were tracked all the same.

@@ -122,7 +122,9 @@ func (g *globals) showStates(ctx context.Context, ns *ctnl.Netns, o *statesOptio
 
 // eachFlow walks the kernel's table.
 func eachFlow(ctx context.Context, ns *ctnl.Netns) func(func(*model.Flow) bool) error {
-	return func(fn func(*model.Flow) bool) error { return notrack.KernelFlows(ns).Each(ctx, fn) }
+	return func(fn func(*model.Flow) bool) error {
+		return notrack.KernelFlows(ns).Each(ctx, func(e *model.Event) bool { return fn(&e.Flow) })
+	}
 }
 
 func (g *globals) watchStates(ctx context.Context, ns *ctnl.Netns, o *statesOptions) error {

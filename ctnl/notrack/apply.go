@@ -25,11 +25,16 @@ const DefaultVerify = 2 * time.Second
 // settle is how long after the deletion a packet may still be on its way that was matched before the rule was there.
 const settle = 100 * time.Millisecond
 
-// Apply installs the rules of a request, then deletes the covered entries, then looks whether their packets are
-// untracked: by the leak counters behind conntrack and by events of new flows. Where they are not, the rule is taken
-// back and the result says why. The order matters: an entry deleted first would be made again by the next packet.
+// Apply installs the rules of a request, looks whether packets get past them, deletes the covered entries, and looks
+// again: by the leak counters behind conntrack and by events of new flows. Where packets are tracked all the same, the rule
+// is taken back and the result says why. The order matters: an entry deleted before the rule stood would be made again by
+// the next packet; and one that is still there when a leak is found keeps its connection alive. Entries that were deleted
+// by then are put back before the rule goes.
 func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOptions) (res model.NotrackResult, err error) {
 	cov := newCoverer(q.Rules)
+	if opt.Verify == 0 {
+		opt.Verify = DefaultVerify
+	}
 	a := &attempt{c: c, q: q, flows: flows, opt: opt, seen: &newFlows{cov: cov}, res: &res}
 	stop, err := flows.Watch(ctx, a.seen.add)
 	if err != nil {
@@ -48,20 +53,23 @@ func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt Appl
 	if err != nil {
 		return res, err
 	}
-	if opt.Delete {
-		d, err := deleteCovered(ctx, flows, cov)
-		res.Deleted, res.Gone = d.Deleted, d.Gone
-		if err != nil {
+	// Where nothing is tracked there is nothing to verify.
+	look := opt.Verify > 0 && (res.Rule.HasLeak || c.tracking())
+	if look && opt.Delete {
+		// A rule that has packets shows within some of them whether it holds; one that has none cannot be told yet.
+		if err := a.verify(ctx, opt.Verify/2); err != nil || res.TakenBack != "" {
 			return res, err
 		}
 	}
-	if opt.Verify < 0 || !res.Rule.HasLeak && (c.be.name() == "nftables" || !c.tracking()) {
-		return res, nil // where nothing is tracked there is nothing to verify
+	if opt.Delete {
+		if err := a.delete(ctx); err != nil {
+			return res, err
+		}
 	}
-	if opt.Verify == 0 {
-		a.opt.Verify = DefaultVerify
+	if look {
+		err = a.verify(ctx, opt.Verify)
 	}
-	return res, a.verify(ctx)
+	return res, err
 }
 
 // An attempt is one Apply under way.
@@ -72,18 +80,49 @@ type attempt struct {
 	opt   ApplyOptions
 	seen  *newFlows
 	res   *model.NotrackResult
+	// deleted are entries as they were, to be put back; at most maxCopies.
+	deleted []model.Event
+}
+
+// maxCopies bounds what is kept of deleted entries: some 400 bytes each.
+const maxCopies = 20_000
+
+// delete deletes the covered entries and keeps what they were.
+func (a *attempt) delete(ctx context.Context) error {
+	var copies []model.Event
+	d, err := deleteCovered(ctx, a.flows, a.seen.cov, func(e *model.Event) {
+		if len(copies) < maxCopies {
+			copies = append(copies, *e)
+		}
+	})
+	a.res.Deleted, a.res.Gone = d.Deleted, d.Gone
+	gone := map[int]bool{}
+	for _, i := range d.GoneAt {
+		gone[i] = true
+	}
+	for _, f := range d.Failed {
+		gone[f.Index] = true
+	}
+	for i := range copies {
+		if !gone[i] {
+			a.deleted = append(a.deleted, copies[i])
+		}
+	}
+	return err
 }
 
 // DeleteCovered deletes the entries of the flows that rules cover, as Apply does.
 func DeleteCovered(ctx context.Context, flows Flows, rules []model.Rule) (ctnl.DeleteResult, error) {
-	return deleteCovered(ctx, flows, newCoverer(rules))
+	return deleteCovered(ctx, flows, newCoverer(rules), func(*model.Event) {})
 }
 
-func deleteCovered(ctx context.Context, flows Flows, cov *coverer) (ctnl.DeleteResult, error) {
+// deleteCovered shows each entry to saw, in the order in which the result counts them.
+func deleteCovered(ctx context.Context, flows Flows, cov *coverer, saw func(*model.Event)) (ctnl.DeleteResult, error) {
 	var targets []ctnl.Target
-	err := flows.Each(ctx, func(f *model.Flow) bool {
-		if cov.deletable(f) {
-			targets = append(targets, ctnl.Target{Key: f.Key, ID: f.ID})
+	err := flows.Each(ctx, func(e *model.Event) bool {
+		if cov.deletable(&e.Flow) {
+			targets = append(targets, ctnl.Target{Key: e.Flow.Key, ID: e.Flow.ID})
+			saw(e)
 		}
 		return true
 	})
@@ -118,9 +157,9 @@ func (n *newFlows) take() []ctnl.Target {
 	return t
 }
 
-// verify waits for packets and looks for leaks. Flows made by packets that were past our hook when the rule came are
-// deleted again and do not count.
-func (a *attempt) verify(ctx context.Context) error {
+// verify waits for packets, at most for so long, and looks for leaks. Flows made by packets that were past our hook when
+// the rule came, or the entries went, are deleted again and do not count.
+func (a *attempt) verify(ctx context.Context, long time.Duration) error {
 	if err := pause(ctx, settle); err != nil {
 		return err
 	}
@@ -133,7 +172,7 @@ func (a *attempt) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(a.opt.Verify); ; {
+	for end := time.Now().Add(long); ; {
 		r, err := a.c.find(ctx, a.res.Rule.ID)
 		if err != nil {
 			return err
@@ -179,18 +218,27 @@ func (a *attempt) blame(ctx context.Context, r *model.NotrackRule) bool {
 	}
 	tracked := alone
 	if !alone {
-		_ = a.flows.Each(ctx, func(f *model.Flow) bool {
-			tracked = a.seen.cov.covers(f)
+		_ = a.flows.Each(ctx, func(e *model.Event) bool {
+			tracked = a.seen.cov.covers(&e.Flow)
 			return !tracked
 		})
 	}
 	return tracked
 }
 
-// takeBack removes a rule that does not work and says why it does not.
+// takeBack removes a rule that does not work and says why it does not. Entries that were deleted are put back first: while
+// the rule stands, most packets do not make new ones.
 func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error {
 	c := a.c
 	a.res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(a.q))
+	if len(a.deleted) > 0 {
+		n, err := a.flows.Restore(ctx, a.deleted)
+		a.res.Restored = n
+		a.res.TakenBack += fmt.Sprintf("; %d deleted entr%s put back as before", n, map[bool]string{true: "y was", false: "ies were"}[n == 1])
+		if err != nil || n < len(a.deleted) {
+			a.res.TakenBack += fmt.Sprintf("; %d of %d entries could not be put back", len(a.deleted)-n, len(a.deleted))
+		}
+	}
 	c.mu.Lock()
 	before := len(c.undo)
 	c.mu.Unlock()

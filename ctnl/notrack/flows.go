@@ -14,10 +14,12 @@ import (
 
 // Flows are the tracked connections that a preview counts and Apply deletes and watches.
 type Flows interface {
-	// Each calls fn for every flow until it returns false.
-	Each(ctx context.Context, fn func(*model.Flow) bool) error
+	// Each calls fn for every flow, as a dump tells it, until fn returns false. The event is reused.
+	Each(ctx context.Context, fn func(*model.Event) bool) error
 	// Delete deletes entries.
 	Delete(ctx context.Context, targets []ctnl.Target) (ctnl.DeleteResult, error)
+	// Restore makes entries as they were; one that stands in the way is replaced. It returns how many there are again.
+	Restore(ctx context.Context, was []model.Event) (restored int, err error)
 	// Watch calls fn for new flows from now on, on a goroutine of its own, until stop is called; stop
 	// tells why the watch ended before that, if it did. The event is reused.
 	Watch(ctx context.Context, fn func(*model.Event)) (stop func() error, err error)
@@ -30,10 +32,10 @@ type kernelFlows struct{ ns *ctnl.Netns }
 
 var errEnough = errors.New("enough")
 
-func (k kernelFlows) Each(ctx context.Context, fn func(*model.Flow) bool) error {
+func (k kernelFlows) Each(ctx context.Context, fn func(*model.Event) bool) error {
 	err := ctnl.DumpTo(ctx, k.ns, model.KernelFilter{}, func(evs []model.Event) error {
 		for i := range evs {
-			if !fn(&evs[i].Flow) {
+			if !fn(&evs[i]) {
 				return errEnough
 			}
 		}
@@ -49,6 +51,31 @@ func (k kernelFlows) Delete(ctx context.Context, targets []ctnl.Target) (ctnl.De
 	kern := ctnl.NewKernel(k.ns)
 	defer func() { _ = kern.Close() }()
 	return kern.DeleteMany(ctx, targets, nil)
+}
+
+func (k kernelFlows) Restore(ctx context.Context, was []model.Event) (int, error) {
+	kern := ctnl.NewKernel(k.ns)
+	defer func() { _ = kern.Close() }()
+	left := was
+	for range 3 { // a packet that leaks can make the entry again between the deletion and the creation
+		failed, err := kern.CreateMany(ctx, len(left), func(i int, s *ctnl.Spec) { *s = ctnl.Spec{Event: left[i]} })
+		if err != nil {
+			return len(was) - len(left), err
+		}
+		var again []model.Event
+		var targets []ctnl.Target
+		for _, f := range failed {
+			again = append(again, left[f.Index])
+			targets = append(targets, ctnl.Target{Key: left[f.Index].Flow.Key})
+		}
+		if left = again; len(left) == 0 {
+			break
+		}
+		if _, err := kern.DeleteMany(ctx, targets, nil); err != nil {
+			return len(was) - len(left), err
+		}
+	}
+	return len(was) - len(left), nil
 }
 
 func (k kernelFlows) Watch(ctx context.Context, fn func(*model.Event)) (func() error, error) {

@@ -17,7 +17,8 @@ const sampleSize = 20
 // A tally counts what a preview tells of the covered flows.
 type tally struct {
 	nat, helper, expected, offload int
-	plain                          int // not translated
+	running                        []model.Rule // the first maxProbes flows that a firewall could cut off
+	plain                          int          // not translated
 	helpers                        map[string]bool
 }
 
@@ -26,6 +27,9 @@ func (t *tally) add(f *model.Flow) {
 		t.nat++
 	} else {
 		t.plain++
+	}
+	if len(t.running) < maxProbes && f.Proto.HasPorts() && (f.Proto != model.ProtoTCP || f.State == model.TCPEstablished) {
+		t.running = append(t.running, model.RuleFromFlow(f))
 	}
 	if f.Helper != 0 {
 		t.helper++
@@ -49,7 +53,8 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 	b := &previewer{p: &model.NotrackPreview{ID: g.id, Rules: q.Rules, Why: c.why, Backend: c.be.name(), Commands: c.be.commands(g)},
 		tally: tally{helpers: map[string]bool{}}}
 	cov := newCoverer(q.Rules)
-	err = flows.Each(ctx, func(f *model.Flow) bool {
+	err = flows.Each(ctx, func(e *model.Event) bool {
+		f := &e.Flow
 		if cov.covers(f) {
 			b.tally.add(f)
 			if b.p.Covered++; len(b.p.Sample) < sampleSize {
@@ -70,6 +75,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 	b.session(cov, session)
 	b.natRules()
 	b.firewall()
+	b.back()
 	b.zones()
 	b.pmtu()
 	b.wide()
@@ -219,6 +225,49 @@ func (b *previewer) firewall() {
 	}
 }
 
+// back walks the flows through the filter rules as they will be when the rule ends.
+func (b *previewer) back() {
+	if !b.s.Tracking {
+		return
+	}
+	n := map[dryrun.Tri]int{}
+	where := map[dryrun.Tri]map[string]bool{dryrun.Maybe: {}, dryrun.Yes: {}}
+	strict := false
+	for i := range b.running {
+		r := b.s.Back(&b.running[i])
+		n[r.Cut]++
+		strict = strict || r.Strict
+		for _, w := range r.Where {
+			if r.Cut != dryrun.No {
+				where[r.Cut][w] = true
+			}
+		}
+	}
+	as := "new, but in mid-stream"
+	if strict {
+		as = "INVALID, because nf_conntrack_tcp_loose is 0"
+	}
+	of := ""
+	if b.p.Covered > len(b.running) && len(b.running) == maxProbes {
+		of = fmt.Sprintf(" of the first %d", maxProbes)
+	}
+	if c := n[dryrun.Yes]; c > 0 {
+		b.warn(model.WarnBack, c, "%s%s will be cut when the rule ends: the first packets that are tracked again are %s, and dropped (%s)",
+			these(c), of, as, list(where[dryrun.Yes]))
+	}
+	if c := n[dryrun.Maybe]; c > 0 {
+		b.warn(model.WarnBack, c, "%s%s may be cut when the rule ends, or stand still until the client sends: the first packets that are tracked again are %s, "+
+			"and may be dropped (%s)", these(c), of, as, list(where[dryrun.Maybe]))
+	}
+}
+
+func these(n int) string {
+	if n == 1 {
+		return "this connection"
+	}
+	return fmt.Sprintf("these %d connections", n)
+}
+
 func (b *previewer) zones() {
 	sure, perhaps := map[string]bool{}, map[string]bool{}
 	for i := range b.probes() {
@@ -231,8 +280,7 @@ func (b *previewer) zones() {
 		}
 	}
 	if len(sure) > 0 {
-		b.warn(model.WarnZone, 0, "a rule puts this traffic in a zone (%s): that overrides NOTRACK, whatever the order. "+
-			"The check after installation will find it tracked and take the rule back", list(sure))
+		b.refuse(model.WarnZone, 0, "a rule puts this traffic in a zone (%s): that overrides NOTRACK, whatever the order", list(sure))
 	} else if len(perhaps) > 0 {
 		b.warn(model.WarnZone, 0, "a rule may put some of this traffic in a zone (%s): that overrides NOTRACK", list(perhaps))
 	}

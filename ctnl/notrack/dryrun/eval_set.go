@@ -196,6 +196,9 @@ func matchXT(x *ruleset.Expr, p *packet) Tri {
 			return Maybe
 		}
 		t := min(portTri(p.sport, info), portTri(p.dport, info[4:]))
+		if ruleset.XTName(*x) == "tcp" && len(info) >= 12 && info[8] == 0 && info[11]&^xtTCPInvFlags == 0 {
+			return min(t, p.flagsTri(info[9], info[10], info[11]&xtTCPInvFlags != 0)) // option, flg_mask, flg_cmp, invflags
+		}
 		rest := slices.ContainsFunc(info[8:], func(c byte) bool { return c != 0 })
 		if rest && t == Yes || rest && ruleset.XTName(*x) == "udp" {
 			return Maybe
@@ -203,6 +206,24 @@ func matchXT(x *ruleset.Expr, p *packet) Tri {
 		return t
 	}
 	return Maybe
+}
+
+// xtTCPInvFlags is XT_TCP_INV_FLAGS.
+const xtTCPInvFlags = 0x04
+
+// flagsTri says whether the TCP flags under a mask are those wanted.
+func (p *packet) flagsTri(mask, want byte, inv bool) Tri {
+	if mask == 0 {
+		return Yes
+	}
+	if !p.th.known[13] {
+		return Maybe
+	}
+	t := triOf(p.th.b[13]&mask == want)
+	if inv {
+		return t.not()
+	}
+	return t
 }
 
 func portTri(r model.PortRange, b []byte) Tri {

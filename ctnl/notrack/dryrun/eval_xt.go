@@ -155,6 +155,17 @@ func matchLegacy(r *ruleset.XTRule, p *packet) (t Tri, target string, jump bool)
 			o = stateTri(p.state, arg)
 		case "--comment":
 			o = Yes
+		case "--tcp-flags":
+			mask, ok := tcpFlags(arg)
+			if i++; !ok || i+1 >= len(r.Args) {
+				return Maybe, "", false
+			}
+			want, ok := tcpFlags(r.Args[i+1])
+			if o = p.flagsTri(mask, want, false); !ok {
+				o = Maybe
+			}
+		case "--syn":
+			o, arg = p.flagsTri(0x17, 0x02, false), "" // FIN, SYN, RST and ACK
 		default:
 			o = Maybe
 			if strings.HasPrefix(arg, "-") || arg == "!" {
@@ -171,6 +182,19 @@ func matchLegacy(r *ruleset.XTRule, p *packet) (t Tri, target string, jump bool)
 		}
 	}
 	return t, "", false
+}
+
+// tcpFlags reads a list of flags as iptables-save writes it.
+func tcpFlags(s string) (b byte, ok bool) {
+	bits := map[string]byte{"FIN": 0x01, "SYN": 0x02, "RST": 0x04, "PSH": 0x08, "ACK": 0x10, "URG": 0x20, "ALL": 0x3f, "NONE": 0}
+	for w := range strings.SplitSeq(s, ",") {
+		v, known := bits[w]
+		if !known {
+			return 0, false
+		}
+		b |= v
+	}
+	return b, true
 }
 
 func prefixTri(have netip.Prefix, s string) Tri {

@@ -87,10 +87,16 @@ func packetOf(r *model.Rule, f model.Family, state uint32) *packet {
 		p.th.set(0, r.ICMP.Type)
 	}
 	if r.HasProto && r.Proto == model.ProtoTCP && state == expr.CtStateBitESTABLISHED {
-		p.th.set(13, 0x10) // ACK
+		p.flags(tcpACK)
 	}
 	return p
 }
+
+// tcpACK is the flag of every packet of a connection but the first.
+const tcpACK = 0x10
+
+// flags makes the flags of a TCP header known.
+func (p *packet) flags(f byte) { p.th.set(13, f) }
 
 // address makes the whole bytes of a prefix known.
 func (p *packet) address(off int, a netip.Prefix) {

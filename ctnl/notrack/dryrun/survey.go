@@ -24,6 +24,7 @@ type Survey struct {
 	xt       []ruleset.XTRule
 	xtc      []ruleset.XTChain
 	local    []netip.Addr
+	loose    bool // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
 	Tracking bool // something but ctview makes the namespace track connections
 }
 
@@ -47,6 +48,7 @@ func Open(ns ruleset.Namespace) (*Survey, error) {
 	}
 	s.xt, s.xtc = ruleset.LegacyRead(ns)
 	s.Tracking = ruleset.Tracking(s.rs, ns)
+	s.loose = ruleset.ReadIn(ns, "/proc/sys/net/netfilter/nf_conntrack_tcp_loose") != "0"
 	_ = ns.Do(func() error {
 		as, err := net.InterfaceAddrs()
 		for _, a := range as {

@@ -1,0 +1,174 @@
+package notrack
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+)
+
+// firewalls of the router, and what becomes of a connection that they let through when a rule ends.
+var ends = []struct {
+	name, rules string
+	legacy      []string // iptables-legacy
+	loose       string   // nf_conntrack_tcp_loose
+	want        string   // of the preview, "" for no warning
+	lives       bool
+}{
+	{"nothing in the way", "", nil, "1", "", true},
+	{"invalid dropped, picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "1", "", true},
+	{"invalid dropped, not picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "0",
+		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c: ct state invalid drop)", false},
+	{"not picked up, policy", "table inet f { chain c { type filter hook forward priority 0; policy drop; ct state established,related,untracked accept; ct state new accept; }; }", nil, "0",
+		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c (policy drop))", false},
+	{"not picked up, nothing drops", "", nil, "0", "", true},
+	{"new without SYN", "table inet f { chain c { type filter hook forward priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }", nil, "1",
+		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (inet f/c:", false},
+	{"new without SYN, iptables", "", []string{"-A", "FORWARD", "-p", "tcp", "!", "--syn", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"}, "1",
+		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (iptables filter:", false},
+	{"new from one side", `table inet f { chain c { type filter hook forward priority 0; policy drop; ct state established,untracked accept; iifname "lan" ct state new accept; }; }`, nil, "1",
+		"this connection may be cut when the rule ends, or stand still until the client sends", true},
+}
+
+// TestTheEnd untracks a connection, lets the rule end, and compares what becomes of it with what the preview said.
+func TestTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range ends {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newTriple(t)
+			nftRules(t, n.router, ctState)
+			p := traffic(t, n.client, n.server, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+			p.exchange(3)
+			nftRules(t, n.router, tt.rules+"\n")
+			if tt.legacy != nil {
+				tool(t, n.router, append([]string{"iptables-legacy"}, tt.legacy...)...)
+			}
+			must(t, n.router.Sysctl("net/netfilter/nf_conntrack_tcp_loose", tt.loose))
+			c := open(t, n.router, "nftables")
+			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}}
+			pre, err := c.Preview(ctx(t), q, flowsOf(t, n.router), nil)
+			must(t, err)
+			if w := warning(pre, model.WarnBack); !strings.HasPrefix(w, tt.want) || (tt.want == "") != (w == "") || pre.Covered != 1 {
+				t.Errorf("preview of %d flows: %q, want %q", pre.Covered, w, tt.want)
+			}
+			stop := p.keepTalking()
+			res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: true})
+			must(t, err)
+			stop()
+			if !res.Verified {
+				t.Errorf("%+v", res)
+			}
+			must(t, c.Remove(ctx(t), res.Rule.ID))
+			if lives := p.try(); lives != tt.lives {
+				t.Errorf("lives: %v", lives)
+			}
+		})
+	}
+}
+
+// TestTakenBack has a zone rule defeat NOTRACK on a router that lets no connection begin in mid-stream. Whether the leak is
+// found before the entry was deleted or after, the connection lives, and its entry is as it was.
+func TestTakenBack(t *testing.T) {
+	t.Parallel()
+	for _, idle := range []bool{false, true} {
+		t.Run(map[bool]string{false: "before the deletion", true: "after it"}[idle], func(t *testing.T) {
+			t.Parallel()
+			n := newTriple(t)
+			nftRules(t, n.router, `table inet zones { chain z { type filter hook prerouting priority -300; tcp dport 5000 ct zone set 5; tcp sport 5000 ct zone set 5; }; }
+			table inet marks { chain m { type filter hook forward priority 0; ct mark set 77; }; }
+			`+ctState)
+			p := traffic(t, n.client, n.server, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+			p.exchange(3)
+			nftRules(t, n.router, `table inet f { ct helper h { type "ftp" protocol tcp; }
+				chain c { type filter hook forward priority 0; ct state invalid drop; ct state new tcp flags & (syn|ack) != syn drop; }; }
+			`)
+			must(t, n.router.Sysctl("net/netfilter/nf_conntrack_tcp_loose", "0"))
+			tool(t, n.router, "nft", "delete", "table", "inet", "marks")
+			before := entries(t, n.router, "ipv4", "5000")
+			if len(before) != 1 || !strings.Contains(before[0], "zone=5") || !strings.Contains(before[0], "mark=77") {
+				t.Fatalf("before: %q", before)
+			}
+			c := open(t, n.router, "nftables")
+			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}}
+			done := make(chan struct{})
+			var stop func()
+			if !idle {
+				stop = p.keepTalking()
+			} else {
+				go func() {
+					defer close(done)
+					for len(entries(t, n.router, "ipv4", "5000")) != 0 { // until it was deleted
+						time.Sleep(5 * time.Millisecond)
+					}
+					p.try()
+				}()
+			}
+			res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: true, Verify: 3 * time.Second})
+			must(t, err)
+			if !idle {
+				stop()
+			} else {
+				<-done
+			}
+			if res.TakenBack == "" || (res.Deleted == 1) != idle || (res.Restored == 1) != idle {
+				t.Errorf("%+v", res)
+			}
+			p.exchange(3)
+			after := entries(t, n.router, "ipv4", "5000")
+			if len(after) != 1 || !strings.Contains(after[0], "ESTABLISHED") || !strings.Contains(after[0], "mark=77") ||
+				!strings.Contains(after[0], "[ASSURED]") || !strings.Contains(after[0], "zone=5") {
+				t.Errorf("before %q, after %q", before, after)
+			}
+			if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {
+				t.Errorf("left: %+v %v", rs, err)
+			}
+		})
+	}
+}
+
+// TestRestore deletes an entry with everything that one can have, and puts it back, also where another has taken its place.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	ns := testNS(t)
+	nftRules(t, ns, ctState)
+	flows := flowsOf(t, ns)
+	kern := ctnl.NewKernel(flows.(kernelFlows).ns)
+	t.Cleanup(func() { _ = kern.Close() })
+	make := func(mark uint32, helper string) {
+		tup := model.TupleOf(model.ProtoTCP, netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), 1000, 21)
+		s := &ctnl.Spec{HelperName: helper, Event: model.Event{Timeout: 5000, Flow: model.Flow{Mark: mark, State: model.TCPEstablished,
+			Status: model.StatusSeenReply | model.StatusAssured, Key: model.Key{Src: tup.Src, Dst: tup.Dst, Sport: tup.Sport, Dport: tup.Dport,
+				Proto: tup.Proto, Family: tup.Family}}, Has: model.HasTimeout | model.HasMark | model.HasStatus | model.HasProtoinfo}}
+		if helper != "" {
+			s.Has |= model.HasHelper
+		}
+		must(t, kern.Create(ctx(t), s))
+	}
+	read := func() (es []model.Event) {
+		must(t, flows.Each(ctx(t), func(e *model.Event) bool { es = append(es, *e); return true }))
+		return es
+	}
+	make(77, "ftp")
+	was := read()
+	for _, taken := range []bool{false, true} {
+		tool(t, ns, "conntrack", "-F")
+		if taken {
+			make(1, "")
+		}
+		n, err := flows.Restore(ctx(t), was)
+		must(t, err)
+		now := read()
+		if n != 1 || len(was) != 1 || len(now) != 1 {
+			t.Fatalf("restored %d: %+v, was %+v", n, now, was)
+		}
+		a, b := &was[0], &now[0]
+		if a.Flow.Key != b.Flow.Key || a.Flow.State != b.Flow.State || a.Flow.Mark != 77 || b.Flow.Mark != 77 || b.Flow.Helper == 0 ||
+			a.Flow.Helper != b.Flow.Helper || a.Flow.Status != b.Flow.Status || b.Timeout+10 < a.Timeout {
+			t.Errorf("taken %v: was %+v\nis %+v", taken, a, b)
+		}
+	}
+}
