@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -40,6 +41,7 @@ func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool
 		return err
 	}
 	defer n.close()
+	n.tidy(ctx)
 	rules, err := n.conn.List(ctx)
 	if err != nil {
 		return err
@@ -199,22 +201,14 @@ func notrackRemove(g *globals, backend *string) *cobra.Command {
 				return usageError{"notrack remove: say which rules", `"ctview notrack list" shows their IDs; --all takes every rule of ctview's`}
 			}
 			return g.withNotrack(*backend, "notrack remove", func(n *notracker) error {
-				ids := args
 				if all {
-					rules, err := n.conn.List(cmd.Context())
-					if err != nil {
-						return err
+					removed, err := n.conn.RemoveAll(cmd.Context())
+					if err == nil {
+						g.summary("%d rule%s removed; nothing of ctview's is left but what running sessions have", removed, plural(removed))
 					}
-					for i := range rules {
-						if rules[i].Owner == 0 {
-							ids = append(ids, rules[i].ID)
-						}
-					}
+					return err
 				}
-				if len(ids) == 0 {
-					g.summary("there is no rule to remove")
-					return nil
-				}
+				ids := args
 				if err := n.conn.Remove(cmd.Context(), ids...); err != nil {
 					return err
 				}
@@ -238,7 +232,19 @@ func (g *globals) withNotrack(backend, what string, fn func(*notracker) error) e
 		return err
 	}
 	defer n.close()
-	return known(fn(n))
+	err = known(fn(n))
+	n.tidy(context.Background())
+	return err
+}
+
+// tidy takes away what expired rules have left, where changes are allowed. It is nobody's wish, so it fails nothing.
+func (n *notracker) tidy(ctx context.Context) {
+	if n.g.allowed("notrack") != nil {
+		return
+	}
+	if err := n.conn.Tidy(ctx); err != nil && !errors.Is(err, notrack.ErrPermission) {
+		n.g.summary("what expired rules left behind could not be removed: %v", err)
+	}
 }
 
 func notrackConfirm(g *globals, backend *string) *cobra.Command {

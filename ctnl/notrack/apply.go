@@ -201,7 +201,7 @@ func (c *Installer) tracking() bool {
 		return false
 	}
 	defer s.Close()
-	return s.Tracking
+	return s.Tracking.Any()
 }
 
 // blame reports whether a leak is rule r's. Exact rules of one table share their leak counters; with another one beside,

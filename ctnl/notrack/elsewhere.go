@@ -19,20 +19,24 @@ import (
 
 // backendOf returns the backend that a listed rule stands in.
 func (c *Installer) backendOf(r *model.NotrackRule) (backend, error) {
-	if r.Backend == c.be.name() {
+	return c.named(r.Backend)
+}
+
+func (c *Installer) named(name string) (backend, error) {
+	if name == c.be.name() {
 		return c.be, nil
 	}
-	if b, ok := c.others[r.Backend]; ok {
+	if b, ok := c.others[name]; ok {
 		return b, nil
 	}
-	b, _, err := pick(c.ns, r.Backend)
+	b, _, err := pick(c.ns, name)
 	if err != nil {
 		return nil, err
 	}
 	if c.others == nil {
 		c.others = map[string]backend{}
 	}
-	c.others[r.Backend] = b
+	c.others[name] = b
 	return b, nil
 }
 

@@ -66,15 +66,15 @@ func (n *nft) openSession() error {
 		return err
 	}
 	s := &session{c: c, table: fmt.Sprint(ruleset.SessionPrefix, os.Getpid()), owned: true}
-	err = newTable(c.raw, s.table, ruleset.TableFOwner)
+	err = newTable(c.raw, unix.NFPROTO_INET, s.table, ruleset.TableFOwner)
 	for i := 2; errors.Is(err, unix.EPERM) && i < 100 || errors.Is(err, unix.EEXIST); i++ {
 		// A second Installer of this process, or the same PID in another PID namespace, has that name.
 		s.table = fmt.Sprintf("%s%d.%d", ruleset.SessionPrefix, os.Getpid(), i)
-		err = newTable(c.raw, s.table, ruleset.TableFOwner)
+		err = newTable(c.raw, unix.NFPROTO_INET, s.table, ruleset.TableFOwner)
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // before 5.12
 		s.owned = false
-		err = newTable(c.raw, s.table, 0)
+		err = newTable(c.raw, unix.NFPROTO_INET, s.table, 0)
 	}
 	if err != nil {
 		_ = c.close()
@@ -296,10 +296,10 @@ func (n *nft) readInstalled() (*ruleset.Ruleset, *installed, error) {
 	return rs, have, err
 }
 
-// OwnTable makes a table of family inet that belongs to the netlink socket raw and goes with it (NFT_TABLE_F_OWNER,
+// OwnTable makes a table of a family (NFPROTO_*) that belongs to the netlink socket raw and goes with it (NFT_TABLE_F_OWNER,
 // Linux 5.12).
-func OwnTable(raw *netlink.Conn, name string) error {
-	err := newTable(raw, name, ruleset.TableFOwner)
+func OwnTable(raw *netlink.Conn, family uint8, name string) error {
+	err := newTable(raw, family, name, ruleset.TableFOwner)
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("notrack: table %s: %w", name, ErrExists)

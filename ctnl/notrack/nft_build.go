@@ -42,16 +42,16 @@ type builder struct {
 	target
 	t      *nftables.Table
 	verify bool // the leak counters are there, or being made
-	made   bool // the skeleton was there
 }
 
 func newBuilder(tgt target) *builder {
 	return &builder{target: tgt, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
 }
 
-// skeleton adds what the table lacks: everything, or the leak counters where tracking has become active since. A table of
+// skeleton adds what the table lacks: everything, or the leak counters where both families are tracked by now: a rule that
+// uses conntrack in a table of family inet would switch on the one that is not. A table of
 // that name that somebody else has made, or put something into, is refused.
-func (b *builder) skeleton(active bool, in *installed) error {
+func (b *builder) skeleton(tracked ruleset.Tracked, in *installed) error {
 	exists := false
 	for i := range b.rs.Tables {
 		t := &b.rs.Tables[i]
@@ -67,28 +67,27 @@ func (b *builder) skeleton(active bool, in *installed) error {
 		case foreign != "":
 			return fmt.Errorf("notrack: table inet %s has something in it that this ctview did not make (%s): %w; nothing was changed",
 				t.Name, model.Escape(foreign), ErrNotOurs)
-		case !own && t.Flags&ruleset.TableFOwner == 0:
+		case !own && t.Name == ruleset.TableName:
 			return fmt.Errorf("notrack: there is a table inet %s that no ctview made: %w; nothing was changed", t.Name, ErrNotOurs)
 		}
 	}
 	have := map[string]bool{}
 	for i := range b.rs.Chains {
 		if c := &b.rs.Chains[i]; c.Family == unix.NFPROTO_INET && c.Table == b.table {
-			have[c.Name] = true
+			have[c.Name] = len(c.Rules) > 0 // emptied by somebody, it is filled again
 		}
 	}
 	if !exists {
 		b.c.CreateTable(b.t) // NLM_F_EXCL: whoever else is making it now wins, and we look again
 	}
-	b.made = have["pre"]
-	if !b.made {
-		for _, s := range [...]*nftables.Set{b.flowSet(model.IPv4), b.flowSet(model.IPv6)} {
+	for _, s := range [...]*nftables.Set{b.flowSet(model.IPv4), b.flowSet(model.IPv6)} {
+		if b.rs.Sets[ruleset.SetName{Family: unix.NFPROTO_INET, Table: b.table, Name: s.Name}] == nil {
 			if err := b.c.AddSet(s, nil); err != nil {
 				return fmt.Errorf("notrack: %w", err)
 			}
 		}
 	}
-	b.verify = active || have["pre_verify"]
+	b.verify = tracked.All() || have["pre_verify"]
 	for _, ch := range ctviewChains {
 		if !have[ch.name] && (!ch.verify || b.verify) {
 			b.chain(ch)

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack/ruleset"
-	"ctview/model"
 )
 
 // setOf describes an existing set of ours to google/nftables.
@@ -126,7 +125,14 @@ func (n *nft) sweep(context.Context) error {
 				return err
 			}
 			sent := tgt.c.sent
-			err = sweepTable(tgt, have, t, sweeping{tracked: tracked, mine: mine})
+			if mine && !have.live(t.Name) {
+				if err := deleteTable(tgt, t); err != nil {
+					return err
+				}
+				n.s = nil // the next rule of the session makes another
+				return errors.Join(tgt.c.close(), unix.ERESTART)
+			}
+			err = sweepTable(tgt, have, t, sweeping{tracked: tracked.All(), mine: mine})
 			tgt.done()
 			if err != nil {
 				return err
@@ -141,13 +147,13 @@ func (n *nft) sweep(context.Context) error {
 
 // sweeping says under what conditions a table is swept.
 type sweeping struct {
-	tracked bool // others make the namespace track connections
+	tracked bool // others make the namespace track connections of both families
 	mine    bool // the table is this session's
 }
 
 // sweepTable sends nothing where nothing is left over.
 func sweepTable(tgt target, have *installed, t *ruleset.Table, as sweeping) error {
-	live := slices.ContainsFunc(have.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+t.Name })
+	live := have.live(t.Name)
 	if t.Name != ruleset.TableName && !as.mine && live {
 		return nil // of a session that a kernel without owners does not tie to its program
 	}

@@ -36,6 +36,11 @@ func (in *installed) find(id string) *model.NotrackRule {
 	return nil
 }
 
+// live reports whether a table has a rule.
+func (in *installed) live(table string) bool {
+	return slices.ContainsFunc(in.rules, func(r model.NotrackRule) bool { return r.Table == "inet "+table })
+}
+
 // in returns the rule of a table.
 func (in *installed) in(table, id string) *model.NotrackRule {
 	for i := range in.rules {

@@ -108,13 +108,13 @@ func send(raw *netlink.Conn, gen *uint32, ms ...netlink.Message) error {
 
 func beBytes(v uint32) []byte { return []byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)} }
 
-// newTable makes a table of family inet with flags, in a transaction of its own.
-func newTable(raw *netlink.Conn, name string, flags uint32) error {
+// newTable makes a table with flags, in a transaction of its own.
+func newTable(raw *netlink.Conn, family uint8, name string, flags uint32) error {
 	body, err := netlink.MarshalAttributes([]netlink.Attribute{ruleset.StringAttr(unix.NFTA_TABLE_NAME, name),
 		{Type: unix.NFTA_TABLE_FLAGS, Data: beBytes(flags)}})
 	if err != nil {
 		return err
 	}
 	return send(raw, nil, netlink.Message{Header: netlink.Header{Type: ruleset.MsgType(unix.NFT_MSG_NEWTABLE),
-		Flags: netlink.Request | netlink.Create | netlink.Excl}, Data: append(ruleset.NFGen(unix.NFPROTO_INET, 0), body...)})
+		Flags: netlink.Request | netlink.Create | netlink.Excl}, Data: append(ruleset.NFGen(family, 0), body...)})
 }

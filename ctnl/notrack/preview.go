@@ -70,7 +70,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 		return nil, err
 	}
 	defer b.s.Close()
-	b.p.Active = b.s.Tracking
+	b.p.Active = b.s.Tracking.Any()
 	b.flows()
 	b.session(cov, session)
 	b.natRules()
@@ -79,7 +79,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 	b.zones()
 	b.pmtu()
 	b.wide()
-	if !b.s.Tracking {
+	if !b.s.Tracking.Any() {
 		b.warn(model.WarnInactive, 0, "connection tracking is not active in this namespace, so there is nothing to take out of it. "+
 			"The rule gets no leak counter: that would switch tracking on")
 	}
@@ -227,7 +227,7 @@ func (b *previewer) firewall() {
 
 // back walks the flows through the filter rules as they will be when the rule ends.
 func (b *previewer) back() {
-	if !b.s.Tracking {
+	if !b.s.Tracking.Any() {
 		return
 	}
 	n := map[dryrun.Tri]int{}

@@ -56,7 +56,7 @@ func (c *Installer) Add(ctx context.Context, q *Request) (model.NotrackRule, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.be.sweep(ctx) // what is left of expired rules does no harm; the next one tries again
+	_ = c.tidy(ctx) // what is left of expired rules does no harm; the next one tries again
 	rules, err := c.listAll(ctx)
 	if err != nil {
 		return model.NotrackRule{}, err

@@ -7,6 +7,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack/ruleset"
 )
@@ -44,7 +45,7 @@ func TestUpstream(t *testing.T) {
 	})
 	t.Run("table-flags-byte-order", func(t *testing.T) {
 		c, raw := lib(t, "")
-		must(t, newTable(raw, "x", ruleset.TableFOwner))
+		must(t, newTable(raw, unix.NFPROTO_INET, "x", ruleset.TableFOwner))
 		ts, err := c.ListTables()
 		must(t, err)
 		if len(ts) != 1 || ts[0].Flags != ruleset.TableFOwner<<24 {

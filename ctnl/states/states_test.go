@@ -269,3 +269,53 @@ func TestMain(m *testing.M) {
 	_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 	select {}
 }
+
+// TestWatchOneFamily watches where only IPv4 is tracked: IPv6 stays untracked, and the watch ends when nothing else tracks.
+func TestWatchOneFamily(t *testing.T) {
+	ns, err := lab.NewNS()
+	must(t, err)
+	t.Cleanup(func() { _ = ns.Close() })
+	nft := func(text string) string {
+		c := ns.Command("nft", "-f", "-")
+		c.Stdin = strings.NewReader(text + "\n")
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("nft: %v %s", err, out)
+		}
+		return string(out)
+	}
+	nft(`table ip user {
+		chain c { type filter hook prerouting priority 0; ct state new counter; }
+		chain o { type filter hook output priority 0; ct state new counter; }
+	}`)
+	must(t, ns.Command("ip", "link", "set", "lo", "up").Run())
+	w, err := Open(ns, Options{})
+	must(t, err)
+	defer func() { _ = w.Close() }()
+	for _, to := range []string{"127.0.0.1:9", "[::1]:9"} {
+		c, err := ns.Dial(testCtx(t), "udp", "", to)
+		must(t, err)
+		_, err = c.Write([]byte("x"))
+		must(t, err)
+		must(t, c.Close())
+	}
+	for fam, want := range map[string]bool{"ipv4": true, "ipv6": false} {
+		out, err := ns.Command("conntrack", "-L", "-f", fam).Output()
+		must(t, err)
+		if got := len(out) > 0; got != want {
+			t.Errorf("%s tracked: %v, want %v", fam, got, want)
+		}
+	}
+	c, err := w.Counts(testCtx(t))
+	must(t, err)
+	if c.Of[0].Packets == 0 {
+		t.Errorf("counts: %+v", c)
+	}
+	nft("delete table ip user")
+	if _, err := w.Counts(testCtx(t)); !errors.Is(err, ErrInactive) {
+		t.Errorf("the firewall is gone: %v", err)
+	}
+	if out := nft("list ruleset"); out != "" {
+		t.Errorf("left: %s", out)
+	}
+}

@@ -33,13 +33,15 @@ type Options struct {
 // A Watch is the watch table and, with samples, the socket that they come by. It is safe for concurrent use; Close ends
 // it and takes the table away.
 type Watch struct {
-	ns    ruleset.Namespace
-	c     *nftables.Conn
-	table *nftables.Table
-	log   *nflog // nil without samples
+	ns     ruleset.Namespace
+	family uint8 // of the table: ip or ip6 where the other is not tracked, so that it is not switched on
+	c      *nftables.Conn
+	table  *nftables.Table
+	log    *nflog // nil without samples
 
 	mu   sync.Mutex
 	last model.StateCounts
+	gen  uint32 // of the ruleset, when it was last seen that others track
 }
 
 // bits of nft's ct state, in the order of model.CtState.
@@ -57,14 +59,14 @@ const (
 
 // Open makes the watch table. The error wraps ErrInactive where nothing else makes the namespace track connections.
 func Open(ns ruleset.Namespace, opt Options) (*Watch, error) {
-	ok, err := ruleset.Active(ns)
+	tracked, err := ruleset.Active(ns)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	if !tracked.Any() {
 		return nil, fmt.Errorf("states: %w", ErrInactive)
 	}
-	w := &Watch{ns: ns}
+	w := &Watch{ns: ns, family: tracked.Family()}
 	if opt.Samples {
 		if w.log, err = openSamples(ns); err != nil {
 			return nil, err
@@ -102,15 +104,15 @@ func (w *Watch) build(opt *Options) error {
 		return fmt.Errorf("states: %w", err)
 	}
 	name := fmt.Sprintf("ctview_watch_%d", os.Getpid())
-	err = notrack.OwnTable(raw, name)
+	err = notrack.OwnTable(raw, w.family, name)
 	for i := 2; errors.Is(err, notrack.ErrExists) && i < 100; i++ {
 		name = fmt.Sprintf("ctview_watch_%d.%d", os.Getpid(), i)
-		err = notrack.OwnTable(raw, name)
+		err = notrack.OwnTable(raw, w.family, name)
 	}
 	if err != nil {
 		return fmt.Errorf("states: %w", err)
 	}
-	w.table = &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
+	w.table = &nftables.Table{Name: name, Family: nftables.TableFamily(w.family)}
 	w.chain("pre", nftables.ChainHookPrerouting, opt)
 	w.chain("out", nftables.ChainHookOutput, opt)
 	if err := w.c.Flush(); err != nil {
@@ -166,6 +168,9 @@ func isState(bit uint32) []expr.Any {
 func (w *Watch) Counts(context.Context) (model.StateCounts, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.stillTracked(); err != nil {
+		return model.StateCounts{}, err
+	}
 	now := model.StateCounts{At: time.Now().UnixNano(), Source: "watch table"}
 	for _, chain := range [...]string{"pre", "out"} {
 		rules, err := w.c.GetRules(w.table, &nftables.Chain{Name: chain, Table: w.table})
@@ -191,6 +196,30 @@ func (w *Watch) Counts(context.Context) (model.StateCounts, error) {
 	rates(&now, &w.last)
 	w.last = now
 	return now, nil
+}
+
+// stillTracked ends the watch where nobody else tracks connections any more: its own rules would keep that on. The ruleset is
+// read only when it has changed.
+func (w *Watch) stillTracked() error {
+	rd, err := ruleset.Dial(w.ns)
+	if err != nil {
+		return err
+	}
+	gen, err := rd.Generation()
+	rd.Close()
+	if err != nil || gen == w.gen {
+		return err
+	}
+	tracked, err := ruleset.Active(w.ns)
+	if err != nil {
+		return err
+	}
+	if w.family == unix.NFPROTO_INET && !tracked.All() || w.family == unix.NFPROTO_IPV4 && !tracked.IPv4 ||
+		w.family == unix.NFPROTO_IPV6 && !tracked.IPv6 {
+		return errors.Join(fmt.Errorf("states: the rules that tracked connections have gone: %w", ErrInactive), w.Close())
+	}
+	w.gen = gen
+	return nil
 }
 
 // rates sets the rates between two readings.

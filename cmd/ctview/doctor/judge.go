@@ -85,6 +85,10 @@ func (x *Exam) tracking() Finding {
 	switch {
 	case x.firewallErr == nil && x.firewall.Tracks != "":
 		f.Value = "active, because of " + x.firewall.Tracks
+	case x.firewallErr == nil && x.firewall.Own != "":
+		f.Mark = Note
+		f.Value = "active, because of ctview itself (table " + x.firewall.Own + ") and of nothing else"
+		f.Cure = "it ends with the ctview that counts there; what outlived its ctview goes with: ctview notrack remove --all"
 	case x.entries.OK && x.entries.Value > 0:
 		f.Value = fmt.Sprintf("%d entries are there", x.entries.Value)
 		if x.firewallErr == nil {

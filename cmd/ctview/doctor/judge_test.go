@@ -48,6 +48,8 @@ func TestJudge(t *testing.T) {
 			x.firewall = ruleset.Firewall{NFTables: true, Legacy: []string{"filter"}, Unread: true}
 			x.entries = set(0)
 		}, []string{"? tracking: no entries; the rules of the legacy tables cannot"}, nil},
+		{"tracking because of ctview", func(x *Exam) { x.firewall.Tracks, x.firewall.Own = "", "inet ctview" },
+			[]string{"! tracking: active, because of ctview itself (table inet ctview)"}, nil},
 		{"tracking without a rule", func(x *Exam) { x.firewall.Tracks = "" }, nil, nil},
 		{"nearly full", func(x *Exam) { x.entries = set(80) }, []string{"! table: 80 of 100 entries (80.0 %)"}, nil},
 		{"full", func(x *Exam) { x.entries = set(100) }, []string{"! table: 100 of 100 entries (100.0 %), 100 buckets: full"}, nil},

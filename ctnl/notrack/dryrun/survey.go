@@ -25,7 +25,7 @@ type Survey struct {
 	xtc      []ruleset.XTChain
 	local    []netip.Addr
 	loose    bool // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
-	Tracking bool // something but ctview makes the namespace track connections
+	Tracking ruleset.Tracked
 }
 
 // Open reads what stands in ns now: one consistent ruleset, the legacy tables, the addresses. It changes and creates

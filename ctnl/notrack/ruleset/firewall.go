@@ -15,6 +15,7 @@ type Firewall struct {
 	Legacy   []string // legacy xtables that exist, such as "nat" and "filter (ipv6)"
 	Unread   bool     // the rules in Legacy could not be read: iptables-legacy-save is missing
 	Tracks   string   // where the first rule stands that makes the namespace track connections, "" for none
+	Own      string   // the table of ctview's whose rules do, "" for none
 	Helpers  []string // where rules stand that give flows a helper
 }
 
@@ -68,6 +69,9 @@ func (fw *Firewall) readNft(rs *Ruleset) {
 		for j := range c.Rules {
 			r := &c.Rules[j]
 			at := FamilyName(c.Family) + " " + c.Table + " " + c.Name + ": "
+			if r.usesConntrack() && (rs.OwnChain(c) || rs.watching(c)) {
+				fw.Own = FamilyName(c.Family) + " " + c.Table
+			}
 			if fw.Tracks == "" && rs.tracks(c, r) {
 				fw.Tracks = at + RuleText(rs, r)
 			}

@@ -27,8 +27,8 @@ func (t *Table) Named() bool {
 		strings.Trim(t.Name[len(SessionPrefix):], "0123456789.") == "")
 }
 
-// Own reports whether ctview made table t, which its name alone does not tell: it has the chain that ctview begins with,
-// in its shape. foreign is the first thing in t that ctview did not make, "" where there is none. Elements are not looked
+// Own reports whether ctview made table t, which its name alone does not tell: it has a chain that begins with ctview's
+// mark, or, emptied by somebody, all the chains and sets of ctview's, in their shape. foreign is the first thing in t that ctview did not make, "" where there is none. Elements are not looked
 // at, and objects are not read.
 func (rs *Ruleset) Own(t *Table) (own bool, foreign string) {
 	note := func(format string, args ...any) {
@@ -39,6 +39,7 @@ func (rs *Ruleset) Own(t *Table) (own bool, foreign string) {
 	if !t.Named() {
 		return false, ""
 	}
+	parts := 0
 	if rest := t.Flags &^ TableFOwner; rest != 0 {
 		note("flags %#x", rest)
 	}
@@ -51,7 +52,8 @@ func (rs *Ruleset) Own(t *Table) (own bool, foreign string) {
 			note("chain %s", c.Name)
 			continue
 		}
-		own = own || c.Name == "pre" && c.begun()
+		own = own || c.begun()
+		parts++
 		for j := range c.Rules {
 			if !c.Rules[j].ownShape(c) {
 				note("a rule in chain %s: %s", c.Name, RuleText(rs, &c.Rules[j]))
@@ -59,11 +61,15 @@ func (rs *Ruleset) Own(t *Table) (own bool, foreign string) {
 		}
 	}
 	for n, s := range rs.Sets {
-		if n.Family == t.Family && n.Table == t.Name && !s.Own() {
+		switch {
+		case n.Family != t.Family || n.Table != t.Name:
+		case !s.Own():
 			note("set %s", n.Name)
+		case s.KeyLen > 1:
+			parts++
 		}
 	}
-	return own, foreign
+	return own || parts >= 4 && foreign == "", foreign
 }
 
 // OwnChain reports whether c is a chain of ctview's: of a table that ctview made, with rules of ctview's only.

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"errors"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -19,21 +20,53 @@ var trackingXT = map[string]bool{"conntrack": true, "state": true, "connmark": t
 	"connlabel": true, "connlimit": true, "helper": true, "MASQUERADE": true, "SNAT": true, "DNAT": true,
 	"REDIRECT": true, "NETMAP": true, "CT": true, "CONNSECMARK": true, "cluster": true}
 
-// Tracking reports whether anything but ctview makes the namespace track connections. The hooks themselves cannot be
-// asked for on every kernel (CONFIG_NETFILTER_NETLINK_HOOK); what registers them can be seen: rules that use
-// conntrack, a legacy NAT or mangle table that may, or entries in the table.
-func Tracking(rs *Ruleset, ns Namespace) bool {
+// Tracked says for which families a namespace tracks connections because of somebody but ctview.
+type Tracked struct {
+	IPv4, IPv6 bool
+	no6        bool // the kernel has no IPv6
+}
+
+// Any reports whether connections are tracked at all.
+func (t Tracked) Any() bool { return t.IPv4 || t.IPv6 }
+
+// All reports whether a rule of family inet that uses conntrack would switch nothing on.
+func (t Tracked) All() bool { return t.IPv4 && (t.IPv6 || t.no6) }
+
+// Family returns the nf_tables family (NFPROTO_*) of the table whose rules may use conntrack and switch nothing on. Only
+// with Any.
+func (t Tracked) Family() uint8 {
+	switch {
+	case t.All():
+		return unix.NFPROTO_INET
+	case t.IPv4:
+		return unix.NFPROTO_IPV4
+	}
+	return unix.NFPROTO_IPV6
+}
+
+// Tracking tells what makes the namespace track connections beside ctview. The hooks themselves cannot be asked for on
+// every kernel (CONFIG_NETFILTER_NETLINK_HOOK); what registers them can be seen: rules that use conntrack, of a table of
+// one family or of both.
+func Tracking(rs *Ruleset, ns Namespace) (t Tracked) {
 	for i := range rs.Chains {
-		if slices.ContainsFunc(rs.Chains[i].Rules, func(r Rule) bool { return rs.tracks(&rs.Chains[i], &r) }) {
-			return true
+		c := &rs.Chains[i]
+		if slices.ContainsFunc(c.Rules, func(r Rule) bool { return rs.tracks(c, &r) }) {
+			t.IPv4 = t.IPv4 || c.Family != unix.NFPROTO_IPV6
+			t.IPv6 = t.IPv6 || c.Family != unix.NFPROTO_IPV4
 		}
 	}
 	for _, l := range legacyRules(ns) {
 		if l.Tracks() {
-			return true
+			t.IPv4 = t.IPv4 || !l.IPv6
+			t.IPv6 = t.IPv6 || l.IPv6
 		}
 	}
-	return false
+	_ = ns.Do(func() error {
+		_, err := os.Stat("/proc/sys/net/ipv6")
+		t.no6 = errors.Is(err, os.ErrNotExist)
+		return nil
+	})
+	return t
 }
 
 // tracks reports whether rule r makes the namespace track connections and its chain c is not ctview's.
@@ -49,23 +82,23 @@ func (r *Rule) usesConntrack() bool {
 	})
 }
 
-// Active reports whether anything but ctview makes the namespace track connections. It changes and creates nothing.
-func Active(ns Namespace) (bool, error) {
+// Active tells what makes the namespace track connections beside ctview. It changes and creates nothing.
+func Active(ns Namespace) (Tracked, error) {
 	if ns == nil {
 		ns = Here{}
 	}
 	rd, err := Dial(ns)
 	if err != nil {
-		return false, err
+		return Tracked{}, err
 	}
 	defer rd.Close()
 	rs := &Ruleset{}
 	if _, err := rd.Generation(); err == nil {
 		if rs, err = rd.Read(); err != nil {
-			return false, err
+			return Tracked{}, err
 		}
 	} else if err := Wrap("ask for the ruleset", err); errors.Is(err, ctnl.ErrPermission) {
-		return false, err
+		return Tracked{}, err
 	}
 	return Tracking(rs, ns), nil
 }
