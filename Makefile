@@ -32,8 +32,8 @@ race: ## every test under the race detector, which needs a C compiler
 	@sh .ci/deps $(PACKAGES) 'gcc:gcc libc6-dev'
 	$(GO) test -race ./...
 
-fuzz: ## every fuzz target for FUZZTIME
-	@sh .ci/fuzz $(FUZZTIME)
+fuzz: ## every fuzz target for FUZZTIME, with its executions. FUZZ=View: those with that in their name
+	@sh .ci/fuzz $(FUZZTIME) $(FUZZ)
 
 bench: build ## the figures of docs/performance.md, beside the peers that are installed; as root. QUICK=1: one minute, 4M=1: up to 4M flows
 	$(GO) build -o .cache/bench ./cmd/ctview/bench

@@ -45,3 +45,15 @@ func TestThemeFiles(t *testing.T) {
 		})
 	}
 }
+
+// FuzzTheme: a theme file is read or refused with its name as a usage error.
+func FuzzTheme(f *testing.F) {
+	f.Add([]byte("title = \"bold\"\nopen = \"bright-green on 17\"\n"))
+	f.Add([]byte("open = \"#12345\"\n[open]\n"))
+	f.Add([]byte("title = 3\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := parseTheme("mine.toml", b); err != nil && (diagnoseCode(err) != exitUsage || !strings.Contains(err.Error(), "mine.toml")) {
+			t.Fatalf("error %v is not a usage error that names the file", err)
+		}
+	})
+}

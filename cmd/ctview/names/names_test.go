@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,4 +193,30 @@ func TestSlow(t *testing.T) {
 	if _, ok := r.Cached(netip.MustParseAddr("192.0.2.1")); !ok {
 		t.Error("a resolver that does not answer is asked again at once")
 	}
+}
+
+// FuzzAnswer: whatever a resolver answers with (several names, separated by newlines here, and an error), a name is bounded,
+// has no last dot, and is one of them; without one there is ErrNoName, and the question is not asked twice.
+func FuzzAnswer(f *testing.F) {
+	f.Add("host.example.\nother.example.", false)
+	f.Add(".\n\n"+strings.Repeat("x", 300), true)
+	f.Add("\x1b[2J\u202e.", false)
+	addr := netip.MustParseAddr("192.0.2.1")
+	f.Fuzz(func(t *testing.T, text string, fails bool) {
+		told, asked := strings.Split(text, "\n"), 0
+		r := New(Options{LookupAddr: func(context.Context, string) ([]string, error) {
+			asked++
+			if fails {
+				return told, errors.New("a bad record")
+			}
+			return told, nil
+		}})
+		name, err := r.Name(context.Background(), addr)
+		if again, ok := r.Cached(addr); again != name || !ok || asked != 1 {
+			t.Fatalf("Cached: %q, %v after %d questions, want %q", again, ok, asked, name)
+		}
+		if (name == "") != errors.Is(err, ErrNoName) || len(name) > maxName || name != "" && !slices.Contains(told, name) && !slices.Contains(told, name+".") {
+			t.Fatalf("%q, %v of %q", name, err, told)
+		}
+	})
 }
