@@ -101,15 +101,15 @@ func ParseColumn(s string) (Column, error) {
 	if c, ok := columnAliases[w]; ok {
 		return c, nil
 	}
-	if n := nearestName(w, columnNames[1:]); n != "" {
+	if n := Nearest(w, columnNames[1:]); n != "" {
 		return ColNone, fmt.Errorf("unknown column %q: did you mean %s?", s, n)
 	}
 	return ColNone, fmt.Errorf("unknown column %q: columns are %s", s, strings.Join(columnNames[1:], " "))
 }
 
-// nearestName returns the name that needs the fewest edits to become w, or a longer one that w begins; "" if none is
+// Nearest returns the name that needs the fewest edits to become w, or a longer one that w begins; "" if none is
 // near.
-func nearestName(w string, names []string) string {
+func Nearest(w string, names []string) string {
 	best, cost := "", len(w)/3+2
 	for _, n := range names {
 		d := EditDistance(w, n)

@@ -88,7 +88,7 @@ func (a *App) runCommand(text string) (tea.Cmd, error) {
 			return cmd, err
 		}
 	}
-	if n := nearest(word, a.commandNames()); n != "" {
+	if n := model.Nearest(word, a.commandNames()); n != "" {
 		return nil, fmt.Errorf("unknown command %q: did you mean %s?", word, n)
 	}
 	return nil, fmt.Errorf("unknown command %q; Tab lists them", word)
@@ -410,15 +410,4 @@ func runSet(a *App, arg string) (tea.Cmd, error) {
 		return nil, fmt.Errorf("unknown setting %q: refresh, theme, bits, names or mouse", key)
 	}
 	return nil, nil
-}
-
-// nearest returns the word that begins like s, or needs few changes to become it; "" for none.
-func nearest(s string, words []string) string {
-	best, cost := "", len(s)/3+2
-	for _, w := range words {
-		if d := model.EditDistance(s, w); d < cost {
-			best, cost = w, d
-		}
-	}
-	return best
 }

@@ -59,7 +59,7 @@ func (s *events) draw(a *App, f *frame) {
 		cols[0].min, cols[0].want = 8, 8
 	}
 	ps := layout(columnsOf(cols), f.w, demand{order: eventDrops})
-	f.heads(ps, "", false)
+	writeHeads(f, ps, "", false)
 	first, rows := f.y(), max(s.hasRows(a)-extra, 1)
 	from := max(len(s.view.Rows)-rows, 0)
 	at := s.at()
@@ -121,7 +121,7 @@ func (s *events) row(a *App, f *frame, ps []placed, c *table.Change, current boo
 		return
 	}
 	fl := &c.Flow
-	f.grid(ps, base, lead, func(name string, w int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
 		switch name {
 		case "time":
 			return stamp(c.Time, a.now.Location(), w >= 12), plain

@@ -106,7 +106,7 @@ func (s *expects) lines(a *App, f *frame) []func(*frame, string) {
 	}
 	ps := layout(columnsOf(expectColumns), f.w, demand{order: expectDrops})
 	hasMaster := ps[len(ps)-1].name == "master"
-	out = append(out, func(f *frame, _ string) { f.heads(ps, "", false) })
+	out = append(out, func(f *frame, _ string) { writeHeads(f, ps, "", false) })
 	if len(s.list) == 0 && s.err == nil {
 		text(plain, "no helper expects a connection now")
 	}
@@ -141,7 +141,7 @@ func expectAbout(x *model.Expect) string {
 }
 
 func (s *expects) expectRow(f *frame, ps []placed, base role, lead string, x *model.Expect) {
-	f.grid(ps, base, lead, func(name string, w int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
 		switch name {
 		case "helper":
 			return dash(model.Escape(x.Helper)), helped

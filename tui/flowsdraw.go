@@ -24,7 +24,7 @@ func (s *flows) draw(a *App, f *frame) {
 	s.settle()
 	ps := s.place(f.w)
 	s.ageHead(a, ps)
-	f.heads(ps, s.sort, s.desc)
+	writeHeads(f, ps, s.sort, s.desc)
 	rows := s.rowsOn(a)
 	first := f.y()
 	s.prepare(a)
@@ -37,7 +37,7 @@ func (s *flows) draw(a *App, f *frame) {
 		}
 		it := &s.items[i]
 		_, m := s.marks[it.row.Flow.Key]
-		f.row(ps, it.row, &s.c, rowState{current: i == s.at && a.cursorShown(), marked: m, ended: it.ended})
+		writeRow(f, ps, it.row, &s.c, rowState{current: i == s.at && a.cursorShown(), marked: m, ended: it.ended})
 	}
 	f.blanks(first + rows)
 	s.footer(a, f)

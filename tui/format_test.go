@@ -16,16 +16,16 @@ func TestAppendEnd(t *testing.T) {
 		room  int
 		want  string
 	}{
-		{model.ProtoTCP, "192.168.101.100", 54321, endWidth, "192.168.101.100:54321"},
+		{model.ProtoTCP, "192.168.101.100", 54321, 21, "192.168.101.100:54321"},
 		{model.ProtoTCP, "192.168.1.10", 51022, 13, "~8.1.10:51022"},
 		{model.ProtoTCP, "203.0.113.7", 443, 13, "~.0.113.7:443"},
 		{model.ProtoTCP, "2001:db8:1::10", 443, 18, "2001:db8:1::10:443"},
 		{model.ProtoTCP, "2001:db8:1:2:3:4:5:6", 443, 18, "2001:db8:~:5:6:443"},
-		{model.ProtoICMP, "192.168.1.14", 10029, endWidth, "192.168.1.14 id 10029"},
-		{model.ProtoICMP, "192.168.101.100", 10029, endWidth, "192.168.101.100 id 1~"},
+		{model.ProtoICMP, "192.168.1.14", 10029, 21, "192.168.1.14 id 10029"},
+		{model.ProtoICMP, "192.168.101.100", 10029, 21, "192.168.101.100 id 1~"},
 		{model.ProtoICMP, "192.168.101.100", 10029, 18, "192.168.101.100"},
 		{model.ProtoICMP, "192.168.101.100", 10029, 13, "~.168.101.100"},
-		{model.ProtoICMPv6, "2001:db8:1::14", 10063, endWidth, "2001:db8:1::14 id 10~"},
+		{model.ProtoICMPv6, "2001:db8:1::14", 10063, 21, "2001:db8:1::14 id 10~"},
 		{model.ProtoICMPv6, "2001:db8:1::14", 10063, 0, "2001:db8:1::14 id 10063"},
 	} {
 		k := model.Key{Src: model.AddrBytes(netip.MustParseAddr(tt.addr)), Sport: tt.port, Proto: tt.proto, Family: model.IPv6}

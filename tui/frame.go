@@ -188,3 +188,42 @@ func clip(s string, n int, more string) string {
 	}
 	return ansi.Truncate(s, n, more)
 }
+
+// turn changes to the style of r within a line.
+func (f *frame) turn(r role) { f.buf = append(f.buf, f.th[r]...) }
+
+// put writes f.cell into the w cells from column x on, cut to them; right aligns it to their end.
+func (f *frame) put(x, w int, right bool, look role) {
+	n := 0
+	ascii := true
+	for _, b := range f.cell {
+		if b >= 0x80 {
+			ascii = false
+			break
+		}
+	}
+	if n = len(f.cell); !ascii {
+		n = width(string(f.cell))
+	}
+	if n > w {
+		t := clip(string(f.cell), w, f.mk.ellipsis)
+		f.cell = append(f.cell[:0], t...)
+		n = width(t)
+	}
+	f.pad(x)
+	if right {
+		f.pad(x + w - n)
+	}
+	if f.x+n > f.w {
+		return
+	}
+	if look != plain && f.th[look] != "" {
+		f.buf = append(f.buf, f.th[look]...)
+		f.buf = append(f.buf, f.cell...)
+		f.buf = append(f.buf, sgrReset...)
+		f.buf = append(f.buf, f.th[f.base]...)
+	} else {
+		f.buf = append(f.buf, f.cell...)
+	}
+	f.x += n
+}

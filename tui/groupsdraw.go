@@ -36,7 +36,7 @@ func (s *groups) draw(a *App, f *frame) {
 	}
 	s.keysLine(a, f)
 	ps := s.placed(f.w)
-	f.heads(ps, s.sort.String(), s.desc)
+	writeHeads(f, ps, s.sort.String(), s.desc)
 	rows, y := max(s.rowsOn(a)-extra, 1), f.y()
 	v := s.view
 	if len(v.Rows) == 0 {
@@ -134,7 +134,7 @@ func (s *groups) row(a *App, f *frame, ps []placed, r *table.GroupRow, current b
 		base, lead = selected, f.mk.cursor+" "
 	}
 	whole := float64(max(s.view.Matched, 1))
-	f.grid(ps, base, lead, func(name string, w int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
 		switch name {
 		case "key":
 			return a.groupText(r, "  "), plain

@@ -21,3 +21,11 @@ var asciiMarks = marks{
 	spark: []string{".", ":", "|"},
 	h:     "-", v: "|", tl: "+", tr: "+", bl: "+", br: "+", arrow: "->",
 }
+
+// order returns the mark of a sort direction.
+func (m *marks) order(desc bool) string {
+	if desc {
+		return m.desc
+	}
+	return m.asc
+}

@@ -37,7 +37,7 @@ func (s *notrack) draw(a *App, f *frame) {
 		f.line(plain, "  reading "+f.mk.ellipsis)
 	default:
 		f.line(strong, "  RULES CTVIEW INSTALLED")
-		f.heads(ps, "", false)
+		writeHeads(f, ps, "", false)
 		if len(s.rules) == 0 {
 			f.line(plain, "  none. a adds one for what a filter matches, N on a flow one for it.")
 		}
@@ -80,7 +80,7 @@ func (s *notrack) ruleRow(a *App, f *frame, ps []placed, r *model.NotrackRule, c
 	if current {
 		base, lead = selected, f.mk.cursor+" "
 	}
-	f.grid(ps, base, lead, func(name string, _ int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, _ int) (string, role) {
 		switch name {
 		case "id":
 			return model.Escape(r.ID), plain
@@ -134,7 +134,7 @@ func (s *notrack) otherRows(f *frame, ps []placed, room int) {
 			return
 		}
 		o := &s.others[i]
-		f.grid(ps, plain, "  ", func(name string, _ int) (string, role) {
+		writeGrid(f, ps, plain, "  ", func(name string, _ int) (string, role) {
 			switch name {
 			case "id":
 				return "-", plain

@@ -36,7 +36,7 @@ func (s *packetStates) draw(a *App, f *frame) {
 	room := f.h - 2
 	s.statusLine(a, f)
 	ps := layout(columnsOf(stateColumns), f.w, demand{order: stateDrops})
-	f.heads(ps, "", false)
+	writeHeads(f, ps, "", false)
 	for i, st := range model.CtStates {
 		s.stateRow(f, ps, st, &s.counts.Of[i])
 	}
@@ -82,7 +82,7 @@ func (s *packetStates) statusLine(a *App, f *frame) {
 }
 
 func (s *packetStates) stateRow(f *frame, ps []placed, st model.CtState, n *model.StateCount) {
-	f.grid(ps, plain, "  ", func(name string, _ int) (string, role) {
+	writeGrid(f, ps, plain, "  ", func(name string, _ int) (string, role) {
 		switch name {
 		case "state":
 			return upper(st.String()), ctLook(st)
@@ -129,7 +129,7 @@ func ctLook(st model.CtState) role {
 
 func (s *packetStates) sampleRows(a *App, f *frame, room int) {
 	ps := layout(columnsOf(sampleColumns), f.w, demand{order: sampleDrops})
-	f.heads(ps, "", false)
+	writeHeads(f, ps, "", false)
 	rows := room - f.y()
 	if len(s.samples) == 0 {
 		t := "no INVALID or UNTRACKED packet yet"
@@ -156,7 +156,7 @@ func (s *packetStates) sampleRow(a *App, f *frame, ps []placed, x *model.Sample,
 	if current {
 		base, lead = selected, f.mk.cursor+" "
 	}
-	f.grid(ps, base, lead, func(name string, _ int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, _ int) (string, role) {
 		switch name {
 		case "time":
 			return clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), plain

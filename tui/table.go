@@ -9,8 +9,8 @@ type rowState struct {
 	current, marked, ended bool
 }
 
-// heads writes the head of a table, with the mark of the column that it is sorted by.
-func (f *frame) heads(ps []placed, sort string, desc bool) {
+// writeHeads writes the head of a table, with the mark of the column that it is sorted by.
+func writeHeads(f *frame, ps []placed, sort string, desc bool) {
 	f.begin(head)
 	for i := range ps {
 		p := &ps[i]
@@ -31,17 +31,9 @@ func (f *frame) heads(ps []placed, sort string, desc bool) {
 	f.end()
 }
 
-// order returns the mark of a sort direction.
-func (m *marks) order(desc bool) string {
-	if desc {
-		return m.desc
-	}
-	return m.asc
-}
-
-// row writes one flow. A row that stands out as a whole keeps one style from edge to edge; in others the cells that
+// writeRow writes one flow. A row that stands out as a whole keeps one style from edge to edge; in others the cells that
 // mean something have their own.
-func (f *frame) row(ps []placed, r *model.Row, c *cells, st rowState) {
+func writeRow(f *frame, ps []placed, r *model.Row, c *cells, st rowState) {
 	base := plain
 	switch {
 	case st.current:
@@ -55,9 +47,9 @@ func (f *frame) row(ps []placed, r *model.Row, c *cells, st rowState) {
 	}
 	f.begin(base)
 	if st.current && st.ended {
-		f.buf = append(f.buf, f.th[ended]...)
+		f.turn(ended)
 	}
-	f.rowMarks(st)
+	writeMarks(f, st)
 	for i := range ps {
 		p := &ps[i]
 		c.width = p.w
@@ -66,13 +58,13 @@ func (f *frame) row(ps []placed, r *model.Row, c *cells, st rowState) {
 		if p.look != nil && (base == plain || base == marked) {
 			look = p.look(r, c)
 		}
-		f.put(p, look)
+		f.put(p.x, p.w, p.right, look)
 	}
 	f.end()
 }
 
-// rowMarks writes the two cells at the left of a row.
-func (f *frame) rowMarks(st rowState) {
+// writeMarks writes the two cells at the left of a row.
+func writeMarks(f *frame, st rowState) {
 	first, second := " ", " "
 	switch {
 	case st.ended:
@@ -87,44 +79,8 @@ func (f *frame) rowMarks(st rowState) {
 	f.text(second)
 }
 
-// put writes f.cell into the place of p, cut to its width.
-func (f *frame) put(p *placed, look role) {
-	n := 0
-	ascii := true
-	for _, b := range f.cell {
-		if b >= 0x80 {
-			ascii = false
-			break
-		}
-	}
-	if n = len(f.cell); !ascii {
-		n = width(string(f.cell))
-	}
-	if n > p.w {
-		t := clip(string(f.cell), p.w, f.mk.ellipsis)
-		f.cell = append(f.cell[:0], t...)
-		n = width(t)
-	}
-	f.pad(p.x)
-	if p.right {
-		f.pad(p.x + p.w - n)
-	}
-	if f.x+n > f.w {
-		return
-	}
-	if look != plain && f.th[look] != "" {
-		f.buf = append(f.buf, f.th[look]...)
-		f.buf = append(f.buf, f.cell...)
-		f.buf = append(f.buf, sgrReset...)
-		f.buf = append(f.buf, f.th[f.base]...)
-	} else {
-		f.buf = append(f.buf, f.cell...)
-	}
-	f.x += n
-}
-
-// grid writes a row of a table whose cells come from fill: their text, and how it stands out.
-func (f *frame) grid(ps []placed, base role, lead string, fill func(name string, w int) (string, role)) {
+// writeGrid writes a row of a table whose cells come from fill: their text, and how it stands out.
+func writeGrid(f *frame, ps []placed, base role, lead string, fill func(name string, w int) (string, role)) {
 	f.begin(base)
 	f.text(lead)
 	for i := range ps {
@@ -134,7 +90,7 @@ func (f *frame) grid(ps []placed, base role, lead string, fill func(name string,
 		if base == selected {
 			look = plain
 		}
-		f.put(p, look)
+		f.put(p.x, p.w, p.right, look)
 	}
 	f.end()
 }

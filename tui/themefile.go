@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctview/model"
 )
 
 // roleNames are the names that a theme file uses for roles.
@@ -32,7 +34,7 @@ func customTheme(looks map[string]string) (theme, error) {
 	for _, name := range slices.Sorted(maps.Keys(looks)) {
 		r, ok := roleNames[name]
 		if !ok {
-			if n := nearest(name, slices.Sorted(maps.Keys(roleNames))); n != "" {
+			if n := model.Nearest(name, slices.Sorted(maps.Keys(roleNames))); n != "" {
 				return t, fmt.Errorf("unknown role %q: did you mean %s?", name, n)
 			}
 			return t, fmt.Errorf("unknown role %q", name)
