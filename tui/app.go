@@ -12,6 +12,8 @@ import (
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // Sizes. From wideFrom columns on a screen has the wide frame; below minWidth × minHeight it is a notice.
@@ -29,8 +31,8 @@ type App struct {
 	views  []binding
 
 	w, h    int
-	theme   theme
-	marks   marks
+	theme   draw.Theme
+	marks   draw.Marks
 	profile colorprofile.Profile
 	isDark  bool
 
@@ -41,7 +43,7 @@ type App struct {
 	flows *flows
 	narrowing
 
-	frame   frame
+	frame   draw.Frame
 	content string // the frame as last drawn
 	dirty   bool
 
@@ -70,7 +72,7 @@ type App struct {
 	pauseStats table.Stats
 
 	note    string // message line
-	noteLog role
+	noteLog draw.Role
 	waiting []string
 	noticed map[string]bool
 
@@ -99,9 +101,9 @@ func New(o Options) (*App, error) {
 	if a.refresh <= 0 {
 		a.refresh = time.Second
 	}
-	a.marks = unicodeMarks
+	a.marks = draw.Unicode
 	if o.ASCII {
-		a.marks = asciiMarks
+		a.marks = draw.ASCII
 	}
 	if err := a.dress(); err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func New(o Options) (*App, error) {
 	if o.Names && (o.Lookup != nil || o.ServiceName != nil) {
 		a.names.on, fl.c.names = true, a.endName
 	}
-	a.frame.th, a.frame.mk = &a.theme, &a.marks
+	a.frame.Theme, a.frame.Marks = &a.theme, &a.marks
 	return a, nil
 }
 
@@ -130,7 +132,7 @@ func (a *App) dress() error {
 	if a.opt.NoColor {
 		p = colorprofile.ASCII
 	}
-	t, err := themeFor(a.opt.Theme, a.opt.CustomThemes, p, a.isDark)
+	t, err := draw.ThemeFor(a.opt.Theme, a.opt.CustomThemes, p, a.isDark)
 	if err != nil {
 		return err
 	}
@@ -301,8 +303,8 @@ func (a *App) View() tea.View {
 		v.MouseMode = tea.MouseModeCellMotion
 	}
 	v.WindowTitle = "ctview"
-	if a.frame.hasCursor {
-		v.Cursor = tea.NewCursor(a.frame.cursorX, a.frame.cursorY)
+	if a.frame.HasCursor {
+		v.Cursor = tea.NewCursor(a.frame.CursorX, a.frame.CursorY)
 	}
 	return v
 }
@@ -311,13 +313,13 @@ func (a *App) View() tea.View {
 func (a *App) draw() {
 	a.dirty = false
 	f := &a.frame
-	f.reset(a.w, a.h)
+	f.Reset(a.w, a.h)
 	if a.w <= 0 || a.h <= 0 {
 		a.content = ""
 		return
 	}
 	if a.w < minWidth || a.h < minHeight {
-		text := "ctview needs " + count(minWidth) + "x" + count(minHeight) + "; this terminal is " + count(a.w) + "x" + count(a.h) +
+		text := "ctview needs " + draw.Count(minWidth) + "x" + draw.Count(minHeight) + "; this terminal is " + draw.Count(a.w) + "x" + draw.Count(a.h) +
 			". `ctview list` works without a screen."
 		lines := strings.Split(ansi.Wrap(text, a.w, ""), "\n")
 		a.content = strings.Join(lines[:min(len(lines), a.h)], "\n")
@@ -335,9 +337,9 @@ func (a *App) draw() {
 }
 
 // say puts text into the message line until the next one.
-func (a *App) say(text string) { a.note, a.noteLog, a.dirty = text, plain, true }
+func (a *App) say(text string) { a.note, a.noteLog, a.dirty = text, draw.Plain, true }
 
 // fail puts an error into the message line; it stays until a key is pressed.
 func (a *App) fail(text string) {
-	a.note, a.noteLog, a.dirty = strings.ReplaceAll(model.Escape(text), "\n", " "), alarm, true
+	a.note, a.noteLog, a.dirty = strings.ReplaceAll(model.Escape(text), "\n", " "), draw.Alarm, true
 }

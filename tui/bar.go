@@ -9,6 +9,8 @@ import (
 
 	"ctview/model/filter"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // A bar is the filter being typed. Rows follow the text as far as it parses; the filter in force stays until Enter.
@@ -141,7 +143,7 @@ func (b *bar) bindings() []binding { return barBindings }
 
 func (b *bar) do(*App, string) tea.Cmd { return nil } // typed takes every key
 
-func (b *bar) draw(*App, *frame) {} // the screen below leaves room and calls write
+func (b *bar) draw(*App, *draw.Frame) {} // the screen below leaves room and calls write
 
 // typed takes a key.
 func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {

@@ -7,6 +7,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // kindWord is what a change is called: in full, or in three letters.
@@ -38,9 +40,9 @@ func changeState(c *table.Change) string {
 	return c.Flow.StateText()
 }
 
-func changeLook(c *table.Change) role {
+func changeLook(c *table.Change) draw.Role {
 	if c.Kind == 0 || c.Note == table.NoteExpect {
-		return plain
+		return draw.Plain
 	}
 	r := model.Row{Flow: c.Flow}
 	return stateLook(&r, nil)

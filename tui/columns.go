@@ -6,6 +6,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+
+	"ctview/tui/draw"
 )
 
 // A column is one column of the table of flows.
@@ -18,7 +20,7 @@ type column struct {
 	off          bool // not in the default set
 	extra        bool // shown as package format writes it
 	value        func(dst []byte, r *model.Row, c *cells) []byte
-	look         func(r *model.Row, c *cells) role // nil: plain
+	look         func(r *model.Row, c *cells) draw.Role // nil: plain
 }
 
 // A cells is what drawing a cell needs beside the row.
@@ -67,8 +69,8 @@ func init() {
 			continue
 		}
 		head := format.Title(c)
-		flowColumns = append(flowColumns, column{name: c.String(), title: head, short: head, min: max(width(head)+2, 8),
-			want: max(width(head)+2, 12), max: 24, off: true, extra: true,
+		flowColumns = append(flowColumns, column{name: c.String(), title: head, short: head, min: max(draw.Width(head)+2, 8),
+			want: max(draw.Width(head)+2, 12), max: 24, off: true, extra: true,
 			value: func(dst []byte, r *model.Row, x *cells) []byte {
 				return format.AppendCell(dst, c, &r.Flow, &r.Extra, x.now)
 			}})
@@ -116,7 +118,7 @@ func protoCell(dst []byte, r *model.Row, c *cells) []byte {
 		}
 		return append(dst, n...)
 	}
-	return appendInt(dst, uint16(r.Flow.Proto))
+	return draw.AppendInt(dst, uint16(r.Flow.Proto))
 }
 
 // shortStates are names for cells too narrow for the full ones.
@@ -134,21 +136,21 @@ func stateCell(dst []byte, r *model.Row, c *cells) []byte {
 	return append(dst, s...)
 }
 
-func stateLook(r *model.Row, _ *cells) role {
+func stateLook(r *model.Row, _ *cells) draw.Role {
 	if r.Flow.Offloaded() {
-		return offload
+		return draw.Offload
 	}
 	switch r.Flow.Phase() {
 	case model.Opening:
-		return opening
+		return draw.Opening
 	case model.Open:
-		return open
+		return draw.Open
 	case model.Closing:
-		return closing
+		return draw.Closing
 	case model.Closed:
-		return finished
+		return draw.Finished
 	}
-	return plain
+	return draw.Plain
 }
 
 func endCell(dst []byte, t model.Tuple, src bool, c *cells) []byte {
@@ -157,7 +159,7 @@ func endCell(dst []byte, t model.Tuple, src bool, c *cells) []byte {
 			return append(dst, n...)
 		}
 	}
-	return appendEnd(dst, &t, src, c.width, c.more)
+	return draw.AppendEnd(dst, &t, src, c.width, c.more)
 }
 
 func srcCell(dst []byte, r *model.Row, c *cells) []byte { return endCell(dst, r.Flow.Orig(), true, c) }
@@ -171,13 +173,13 @@ func replyDstCell(dst []byte, r *model.Row, c *cells) []byte {
 
 func natCell(dst []byte, r *model.Row, _ *cells) []byte { return model.AppendNAT(dst, &r.Flow) }
 
-func zoneCell(dst []byte, r *model.Row, _ *cells) []byte { return appendZone(dst, &r.Flow.Key) }
+func zoneCell(dst []byte, r *model.Row, _ *cells) []byte { return draw.AppendZone(dst, &r.Flow.Key) }
 
-func zoneLook(r *model.Row, _ *cells) role {
+func zoneLook(r *model.Row, _ *cells) draw.Role {
 	if r.Flow.Zone != 0 {
-		return zoned
+		return draw.Zoned
 	}
-	return plain
+	return draw.Plain
 }
 
 func helperCell(dst []byte, r *model.Row, _ *cells) []byte {
@@ -187,11 +189,11 @@ func helperCell(dst []byte, r *model.Row, _ *cells) []byte {
 	return model.AppendEscaped(dst, r.Flow.Helper.String())
 }
 
-func helperLook(r *model.Row, _ *cells) role {
+func helperLook(r *model.Row, _ *cells) draw.Role {
 	if r.Flow.Helper != 0 {
-		return helped
+		return draw.Helped
 	}
-	return plain
+	return draw.Plain
 }
 
 func flagsCell(dst []byte, r *model.Row, _ *cells) []byte { return model.AppendFlags(dst, &r.Flow) }
@@ -204,16 +206,16 @@ func timeoutCell(dst []byte, r *model.Row, c *cells) []byte {
 }
 
 // timeoutLook makes a timeout stand out that is below a tenth of its limit.
-func timeoutLook(r *model.Row, c *cells) role {
+func timeoutLook(r *model.Row, c *cells) draw.Role {
 	f := &r.Flow
 	if c.sys == nil || f.Known&model.KnownTimeout == 0 || f.Proto != model.ProtoTCP || int(f.State) >= len(c.sys.TCPTimeouts) {
-		return plain
+		return draw.Plain
 	}
 	limit := c.sys.TCPTimeouts[f.State]
 	if limit.OK && f.Expires-c.now < limit.Value*int64(time.Second)/10 {
-		return warn
+		return draw.Warn
 	}
-	return plain
+	return draw.Plain
 }
 
 // rate returns the bytes per second of the directions that c asks for.
@@ -258,11 +260,11 @@ func rateCell(dst []byte, r *model.Row, c *cells) []byte {
 	return c.appendRate(dst, v)
 }
 
-func rateLook(r *model.Row, c *cells) role {
+func rateLook(r *model.Row, c *cells) draw.Role {
 	if r.Flow.Known&model.KnownRate != 0 && c.rate(&r.Flow) >= 1e6 {
-		return strong
+		return draw.Strong
 	}
-	return plain
+	return draw.Plain
 }
 
 func bytesCell(dst []byte, r *model.Row, c *cells) []byte {
@@ -308,7 +310,7 @@ func ctstateCell(dst []byte, r *model.Row, _ *cells) []byte {
 	return append(dst, r.Flow.CtState().String()...)
 }
 
-func idCell(dst []byte, r *model.Row, _ *cells) []byte { return appendInt(dst, r.Flow.ID) }
+func idCell(dst []byte, r *model.Row, _ *cells) []byte { return draw.AppendInt(dst, r.Flow.ID) }
 
 func secctxCell(dst []byte, r *model.Row, _ *cells) []byte {
 	if r.Extra.Secctx == "" {

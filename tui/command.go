@@ -13,6 +13,8 @@ import (
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // A command is a word of the : line. What a key does is a command by the name of its action, too.
@@ -357,7 +359,7 @@ func runNotrack(a *App, arg string) (tea.Cmd, error) {
 
 // settings are the keys of :set and their values.
 var settings = map[string][]string{
-	"refresh": {"500ms", "1s", "2s", "5s", "10s"}, "theme": Themes, "bits": {"on", "off"}, "names": {"on", "off"}, "mouse": {"on", "off"},
+	"refresh": {"500ms", "1s", "2s", "5s", "10s"}, "theme": draw.Themes, "bits": {"on", "off"}, "names": {"on", "off"}, "mouse": {"on", "off"},
 }
 
 func offerSettings(_ *App, arg string) []filter.Completion {

@@ -12,6 +12,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+
+	"ctview/tui/draw"
 )
 
 // A confirm asks before something is changed. What it is about was fixed when it was opened.
@@ -74,10 +76,10 @@ func (c *confirm) pasted(_ *App, text string) tea.Cmd {
 	return nil
 }
 
-func (c *confirm) draw(a *App, f *frame) {
+func (c *confirm) draw(a *App, f *draw.Frame) {
 	var lines []string
 	for _, l := range c.lines {
-		for _, w := range wrap(l, min(f.w-8, 100)) {
+		for _, w := range wrap(l, min(f.W-8, 100)) {
 			lines = append(lines, " "+w)
 		}
 	}
@@ -95,7 +97,7 @@ func (c *confirm) draw(a *App, f *frame) {
 	typed := c.typing.String()
 	shown := ask + typed
 	if c.word != "" {
-		shown += strings.Repeat("_", max(width(c.word)-width(typed), 0)) + "   Esc keeps"
+		shown += strings.Repeat("_", max(draw.Width(c.word)-draw.Width(typed), 0)) + "   Esc keeps"
 	}
 	if c.wrong {
 		shown += "   not " + c.word
@@ -105,12 +107,12 @@ func (c *confirm) draw(a *App, f *frame) {
 	if c.word != "" {
 		inner := 0
 		for _, l := range append(lines, c.head+"    ") {
-			inner = max(inner, width(l)+1)
+			inner = max(inner, draw.Width(l)+1)
 		}
-		inner = min(inner, f.w-4)
-		f.cursorX = (f.w-inner-2)/2 + 1 + width(ask) + width(typed)
-		f.cursorY = popupTop(f.h, len(lines)) + len(lines)
-		f.hasCursor = true
+		inner = min(inner, f.W-4)
+		f.CursorX = (f.W-inner-2)/2 + 1 + draw.Width(ask) + draw.Width(typed)
+		f.CursorY = popupTop(f.H, len(lines)) + len(lines)
+		f.HasCursor = true
 	}
 	a.overHints(f, c.bindings())
 }
@@ -142,13 +144,13 @@ func (s *flows) askDelete(a *App) tea.Cmd {
 }
 
 // ago is how long ago the last refresh was.
-func ago(a *App) string { return duration(a.opt.Now().Sub(a.now)) }
+func ago(a *App) string { return draw.Duration(a.opt.Now().Sub(a.now)) }
 
 // askDeleteOne asks before one flow goes.
 func (a *App) askDeleteOne(r *model.Row) tea.Cmd {
 	targets := []Target{{r.Flow.Key, r.Flow.ID}}
 	reply := r.Flow.Reply()
-	c := &confirm{head: "Delete this flow?", lines: []string{describe(&r.Flow.Key)}, key: "y", verb: "delete",
+	c := &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&r.Flow.Key)}, key: "y", verb: "delete",
 		yes: func(a *App) tea.Cmd { return a.delete(targets) }}
 	if a.mine(&r.Flow.Key, &reply) {
 		c.own(a)
@@ -160,7 +162,7 @@ func (a *App) askDeleteOne(r *model.Row) tea.Cmd {
 // own has the word "mine" typed: the operator's own session would be hit.
 func (c *confirm) own(a *App) {
 	m := a.opt.Session
-	c.lines = append(c.lines, "! this includes your own session ("+string(appendPair(nil, &m))+")")
+	c.lines = append(c.lines, "! this includes your own session ("+string(draw.AppendPair(nil, &m))+")")
 	if c.word != "" {
 		c.lines = append(c.lines, "This deletes "+c.word+" flows.")
 	}
@@ -184,7 +186,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	slices.SortFunc(targets, func(a, b Target) int { return bytes.Compare(keyBytes(&a.Key), keyBytes(&b.Key)) })
 	n := len(targets)
 	if n == 1 {
-		c := &confirm{head: "Delete this flow?", lines: []string{describe(&targets[0].Key)}, key: "y", verb: "delete",
+		c := &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete",
 			yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
 		if own {
 			c.own(a)
@@ -196,14 +198,14 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	if a.text != "" && n == s.view.Matched {
 		what = fmt.Sprintf("Delete %d flows that match %q?", n, model.Escape(a.text))
 	}
-	c := &confirm{head: "Delete " + count(n) + " flows", lines: []string{what}, word: count(n),
+	c := &confirm{head: "Delete " + draw.Count(n) + " flows", lines: []string{what}, word: draw.Count(n),
 		yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
 	for i, t := range targets {
 		if i == 3 {
 			c.lines = append(c.lines, fmt.Sprintf("... and %d more", n-3))
 			break
 		}
-		c.lines = append(c.lines, "  "+describe(&t.Key))
+		c.lines = append(c.lines, "  "+draw.Describe(&t.Key))
 	}
 	if own {
 		c.own(a)
@@ -236,11 +238,11 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 				a.say("no flow matches " + model.Escape(text))
 				return nil
 			}
-			n := count(len(targets))
+			n := draw.Count(len(targets))
 			c := &confirm{head: "Delete " + n + " flows", lines: []string{fmt.Sprintf("Delete %s flows that match %q?", n, model.Escape(text))}, word: n,
 				yes: func(a *App) tea.Cmd { return a.delete(targets) }}
 			if len(targets) == 1 {
-				c = &confirm{head: "Delete this flow?", lines: []string{describe(&targets[0].Key)}, key: "y", verb: "delete", yes: c.yes}
+				c = &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete", yes: c.yes}
 			}
 			if own {
 				c.own(a)
@@ -272,7 +274,7 @@ func (a *App) delete(targets []Target) tea.Cmd {
 		a.fail("nothing here can delete flows")
 		return nil
 	}
-	a.say("deleting " + count(len(targets)) + " " + a.marks.ellipsis)
+	a.say("deleting " + draw.Count(len(targets)) + " " + a.marks.Ellipsis)
 	kernel, ctx := a.opt.Kernel, a.ctx
 	return func() tea.Msg {
 		errs := kernel.Delete(ctx, targets)

@@ -10,6 +10,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+
+	"ctview/tui/draw"
 )
 
 // conntrackArgs are the options with which conntrack(8) names the flow.
@@ -95,7 +97,7 @@ func (a *App) copyChoices(r *model.Row) []valueChoice {
 	format.FillEvent(&e, &r.Flow, &r.Extra, a.now.UnixNano())
 	args := conntrackArgs(k)
 	return []valueChoice{
-		{"t", "tuple", k.Proto.String() + " " + string(appendPair(nil, &t))},
+		{"t", "tuple", k.Proto.String() + " " + string(draw.AppendPair(nil, &t))},
 		{"f", "filter", flowFilter(k)},
 		{"l", "list", "conntrack -L " + args},
 		{"d", "delete", "conntrack -D " + args},
@@ -136,6 +138,6 @@ func (a *App) copy(text string) tea.Cmd {
 		a.fail("too long for the terminal's clipboard: w writes it to a file")
 		return nil
 	}
-	a.say("copied: " + clip(model.Escape(text), max(a.w-12, 20), a.marks.ellipsis))
+	a.say("copied: " + draw.Clip(model.Escape(text), max(a.w-12, 20), a.marks.Ellipsis))
 	return tea.SetClipboard(text)
 }

@@ -53,7 +53,7 @@ type ghost struct {
 func newFlows(a *App) (*flows, error) {
 	o := &a.opt
 	s := &flows{view: &table.View{}, spare: &table.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
-	s.c.more = a.marks.ellipsis
+	s.c.more = a.marks.Ellipsis
 	var err error
 	if s.cols, err = columnsFor(o.Columns); err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // currentKey is the flow that the cursor is on.
@@ -34,7 +36,7 @@ func TestCursorFollowsIdentity(t *testing.T) {
 		}
 		g.tick(2 * time.Second)
 		if got := g.currentKey(); got != want {
-			t.Fatalf("place %d: the cursor is on %s, want %s", r, describe(&got), describe(&want))
+			t.Fatalf("place %d: the cursor is on %s, want %s", r, draw.Describe(&got), draw.Describe(&want))
 		}
 		if g.line(">") == "" {
 			t.Errorf("place %d: no row is marked as current:\n%s", r, g.screen())
@@ -42,7 +44,7 @@ func TestCursorFollowsIdentity(t *testing.T) {
 	}
 	g.keys("S")
 	if got := g.currentKey(); got != want {
-		t.Errorf("after reversing the order the cursor is on %s, want %s", describe(&got), describe(&want))
+		t.Errorf("after reversing the order the cursor is on %s, want %s", draw.Describe(&got), draw.Describe(&want))
 	}
 }
 
@@ -51,7 +53,7 @@ func TestCursorUntouchedStaysAtTheTop(t *testing.T) {
 	g.store.rows[50].Flow.Rate[0] = 1e6
 	g.tick(2 * time.Second)
 	if got, want := g.currentKey(), g.store.rows[50].Flow.Key; got != want {
-		t.Errorf("the cursor is on %s, want the first row %s", describe(&got), describe(&want))
+		t.Errorf("the cursor is on %s, want the first row %s", draw.Describe(&got), draw.Describe(&want))
 	}
 }
 
@@ -132,7 +134,7 @@ func TestDelete(t *testing.T) {
 	g.tick(2 * time.Second)
 	g.keys("y")
 	if len(g.kernel.deleted) != 1 || len(g.kernel.deleted[0]) != 1 || g.kernel.deleted[0][0] != (Target{want, 3409467956}) {
-		t.Errorf("deleted %v, want %s", g.kernel.deleted, describe(&want))
+		t.Errorf("deleted %v, want %s", g.kernel.deleted, draw.Describe(&want))
 	}
 	if g.line("deleted; a new packet of it will make a new entry") == "" {
 		t.Errorf("not told:\n%s", g.screen())

@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // A help is the help screen of a mode. It is made from the bindings themselves.
@@ -128,32 +130,32 @@ func helpNotes(a *App) []string {
 	}
 }
 
-func (h *help) draw(a *App, f *frame) {
-	f.begin(title)
-	f.text(" ctview help: " + h.about)
-	f.right(title, "any key closes, / searches")
-	f.end()
+func (h *help) draw(a *App, f *draw.Frame) {
+	f.Begin(draw.Title)
+	f.Text(" ctview help: " + h.about)
+	f.Right(draw.Title, "any key closes, / searches")
+	f.End()
 	body := h.body(a, f)
-	room := f.h - 2
+	room := f.H - 2
 	h.top = max(min(h.top, len(body)-room), 0)
 	for i := h.top; i < min(len(body), h.top+room); i++ {
-		f.begin(plain)
-		f.text(" ")
+		f.Begin(draw.Plain)
+		f.Text(" ")
 		l := body[i]
 		switch {
 		case l.off:
-			f.styled(faint, l.keys+l.text)
+			f.Styled(draw.Faint, l.keys+l.text)
 		case l.text == "":
-			f.styled(strong, l.keys)
+			f.Styled(draw.Strong, l.keys)
 		default:
-			f.text(l.keys + l.text)
+			f.Text(l.keys + l.text)
 		}
-		f.end()
+		f.End()
 	}
-	f.blanks(f.h - 1)
-	f.begin(hint)
+	f.Blanks(f.H - 1)
+	f.Begin(draw.Hint)
 	foot := " ctview " + a.opt.Version
-	if a.opt.Config != "" && f.w >= wideFrom {
+	if a.opt.Config != "" && f.W >= wideFrom {
 		foot += "   config " + model.Escape(a.opt.Config) + "   man ctview"
 	}
 	if h.typing || h.search.String() != "" {
@@ -161,15 +163,15 @@ func (h *help) draw(a *App, f *frame) {
 	}
 	right := "Esc close"
 	if len(body) > room {
-		right = "j k scroll  " + count(h.top+min(room, len(body)-h.top)) + " of " + count(len(body)) + "  Esc close"
+		right = "j k scroll  " + draw.Count(h.top+min(room, len(body)-h.top)) + " of " + draw.Count(len(body)) + "  Esc close"
 	}
-	f.text(clip(foot, max(f.w-width(right)-3, 0), ""))
-	f.right(hint, right)
-	f.end()
+	f.Text(draw.Clip(foot, max(f.W-draw.Width(right)-3, 0), ""))
+	f.Right(draw.Hint, right)
+	f.End()
 }
 
 // body lays the blocks out in as many columns as fit, or lists what the search finds.
-func (h *help) body(a *App, f *frame) []helpLine {
+func (h *help) body(a *App, f *draw.Frame) []helpLine {
 	if s := strings.ToLower(h.search.String()); s != "" {
 		var out []helpLine
 		for _, b := range h.blocks {
@@ -184,8 +186,8 @@ func (h *help) body(a *App, f *frame) []helpLine {
 		}
 		return out
 	}
-	cols := max(f.w/40, 1)
-	cw := (f.w - 1) / cols
+	cols := max(f.W/40, 1)
+	cw := (f.W - 1) / cols
 	stacks := make([][]helpLine, cols)
 	for _, b := range h.blocks {
 		at := 0 // the shortest column; the first blocks stand next to each other
@@ -197,7 +199,7 @@ func (h *help) body(a *App, f *frame) []helpLine {
 		st := append(stacks[at], helpLine{keys: b.head})
 		kw := 0
 		for _, l := range b.lines {
-			kw = max(kw, min(width(l.keys), 13))
+			kw = max(kw, min(draw.Width(l.keys), 13))
 		}
 		for _, l := range b.lines {
 			st = append(st, helpLine{padRight(l.keys, kw) + " ", l.text, l.off})
@@ -208,7 +210,7 @@ func (h *help) body(a *App, f *frame) []helpLine {
 }
 
 // joinColumns puts stacks of lines next to each other. A line of one column keeps its style.
-func joinColumns(f *frame, stacks [][]helpLine, cw int) []helpLine {
+func joinColumns(f *draw.Frame, stacks [][]helpLine, cw int) []helpLine {
 	if len(stacks) == 1 {
 		return stacks[0]
 	}
@@ -225,19 +227,19 @@ func joinColumns(f *frame, stacks [][]helpLine, cw int) []helpLine {
 				t = s[i].keys + s[i].text
 				switch {
 				case s[i].off:
-					look = f.th[faint]
+					look = f.Theme[draw.Faint]
 				case s[i].text == "":
-					look = f.th[strong]
+					look = f.Theme[draw.Strong]
 				}
 			}
-			t = clip(t, cw-1, f.mk.ellipsis)
+			t = draw.Clip(t, cw-1, f.Marks.Ellipsis)
 			if look != "" {
-				b.WriteString(look + t + sgrReset)
+				b.WriteString(look + t + draw.ResetSGR)
 			} else {
 				b.WriteString(t)
 			}
 			if c+1 < len(stacks) {
-				b.WriteString(strings.Repeat(" ", max(cw-width(t), 0)))
+				b.WriteString(strings.Repeat(" ", max(cw-draw.Width(t), 0)))
 			}
 		}
 		out = append(out, helpLine{keys: "", text: b.String() + " "})
@@ -245,10 +247,10 @@ func joinColumns(f *frame, stacks [][]helpLine, cw int) []helpLine {
 	return out
 }
 
-func (h *help) tail(a *App, f *frame) []helpLine {
+func (h *help) tail(a *App, f *draw.Frame) []helpLine {
 	out := []helpLine{{}}
 	for _, n := range helpNotes(a) {
-		for _, l := range wrapKeep(n, f.w-2) {
+		for _, l := range wrapKeep(n, f.W-2) {
 			out = append(out, helpLine{text: l})
 		}
 	}
@@ -257,14 +259,14 @@ func (h *help) tail(a *App, f *frame) []helpLine {
 
 // wrapKeep breaks text like wrap does, but leaves a line that fits as it is.
 func wrapKeep(text string, w int) []string {
-	if width(text) <= w {
+	if draw.Width(text) <= w {
 		return []string{text}
 	}
 	return wrap(text, w)
 }
 
 func padRight(s string, n int) string {
-	if w := width(s); w < n {
+	if w := draw.Width(s); w < n {
 		return s + strings.Repeat(" ", n-w)
 	}
 	return s

@@ -1,6 +1,10 @@
 package tui
 
-import "strings"
+import (
+	"strings"
+
+	"ctview/tui/draw"
+)
 
 // A binding ties keys to an action of a mode. The help screen, the keys line and the command line are made from it.
 type binding struct {
@@ -118,12 +122,12 @@ func keyName(k string, narrow bool) string {
 }
 
 // hints writes the keys line: as many of bs as fit, then the keys that are never dropped at the right edge.
-func (a *App) hints(f *frame, bs []binding) {
-	narrow := f.w < wideFrom
-	f.begin(hint)
+func (a *App) hints(f *draw.Frame, bs []binding) {
+	narrow := f.W < wideFrom
+	f.Begin(draw.Hint)
 	tail := a.tailHints(narrow)
-	room := f.w - width(tail) - 2
-	f.text(" ")
+	room := f.W - draw.Width(tail) - 2
+	f.Text(" ")
 	if !narrow && a.atScreen() {
 		bs = append(bs[:len(bs):len(bs)], binding{keys: []string{keyOf(a.views, "command")}, hint: "cmd"})
 	}
@@ -142,16 +146,16 @@ func (a *App) hints(f *frame, bs []binding) {
 		if word != " " {
 			t += " " + word
 		}
-		if f.x > 1 {
+		if f.X > 1 {
 			t = gap + t
 		}
-		if f.x+width(t) > room {
+		if f.X+draw.Width(t) > room {
 			break
 		}
-		f.text(t)
+		f.Text(t)
 	}
-	f.right(hint, tail)
-	f.end()
+	f.Right(draw.Hint, tail)
+	f.End()
 }
 
 // tailHints is the end of the keys line: how to get help and how to leave.

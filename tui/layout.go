@@ -1,6 +1,10 @@
 package tui
 
-import "slices"
+import (
+	"slices"
+
+	"ctview/tui/draw"
+)
 
 // A placed is a column as it stands on the screen.
 type placed struct {
@@ -49,10 +53,10 @@ func layout(cols []*column, w int, d demand) []placed {
 		ps[i].x = x
 		x += ps[i].w + 1
 		ps[i].head = ps[i].title
-		if width(ps[i].head) > ps[i].w || ps[i].w < ps[i].want {
+		if draw.Width(ps[i].head) > ps[i].w || ps[i].w < ps[i].want {
 			ps[i].head = ps[i].short
 		}
-		ps[i].head = clip(ps[i].head, ps[i].w, "")
+		ps[i].head = draw.Clip(ps[i].head, ps[i].w, "")
 	}
 	return ps
 }

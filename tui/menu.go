@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"ctview/tui/draw"
 )
 
 // A choice is a line of a menu.
@@ -73,13 +75,13 @@ func (m *menu) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 
 func (m *menu) pasted(*App, string) tea.Cmd { return nil }
 
-func (m *menu) draw(a *App, f *frame) {
-	mk := f.mk
+func (m *menu) draw(a *App, f *draw.Frame) {
+	mk := f.Marks
 	lines := make([]string, 0, len(m.choices))
 	for i, c := range m.choices {
 		t := "  "
 		if i == m.chosen {
-			t = mk.cursor + " "
+			t = mk.Cursor + " "
 		}
 		if c.on != nil {
 			box := "[ ] "
@@ -90,7 +92,7 @@ func (m *menu) draw(a *App, f *frame) {
 		}
 		key := c.key
 		if key != "" {
-			t += key + strings.Repeat(" ", max(2-width(key), 1))
+			t += key + strings.Repeat(" ", max(2-draw.Width(key), 1))
 		}
 		lines = append(lines, t+c.text)
 	}
@@ -118,12 +120,12 @@ func (m *menu) wheel(a *App, n int) tea.Cmd {
 }
 
 // overHints puts the keys of a pop-up where the screen has its own.
-func (a *App) overHints(f *frame, bs []binding) {
-	var g frame
-	g.th, g.mk = f.th, f.mk
-	g.reset(f.w, 1)
+func (a *App) overHints(f *draw.Frame, bs []binding) {
+	var g draw.Frame
+	g.Theme, g.Marks = f.Theme, f.Marks
+	g.Reset(f.W, 1)
 	a.hints(&g, rebind(bs, a.opt.Keys))
-	f.overlay(0, f.h-1, f.w, g.lines())
+	f.Overlay(0, f.H-1, f.W, g.Lines())
 }
 
 // popupTop is the line of the upper edge of a pop-up of n lines.
@@ -131,30 +133,30 @@ func popupTop(h, n int) int { return max((h-min(n, h-4)-2)/2, 1) }
 
 // popup draws lines in a box in the middle of the frame; where they do not all fit, those around the chosen one. chosen
 // is less than 0 for a box without a choice.
-func popup(f *frame, head string, lines []string, chosen int) {
-	inner := width(head) + 4
+func popup(f *draw.Frame, head string, lines []string, chosen int) {
+	inner := draw.Width(head) + 4
 	for _, l := range lines {
-		inner = max(inner, width(l)+1)
+		inner = max(inner, draw.Width(l)+1)
 	}
-	inner = min(inner, f.w-4)
-	room := f.h - 4
+	inner = min(inner, f.W-4)
+	room := f.H - 4
 	from, to := 0, len(lines)
 	if to > room {
 		from, to = window(max(chosen, 0), len(lines), room)
 	}
-	m := f.mk
-	head = clip(head, inner-4, m.ellipsis)
+	m := f.Marks
+	head = draw.Clip(head, inner-4, m.Ellipsis)
 	box := make([]string, 0, to-from+2)
-	edge := f.th[frameLine]
-	box = append(box, edge+m.tl+m.h+sgrReset+" "+f.th[strong]+head+sgrReset+" "+edge+strings.Repeat(m.h, max(inner-3-width(head), 0))+m.tr+sgrReset)
+	edge := f.Theme[draw.FrameLine]
+	box = append(box, edge+m.TL+m.H+draw.ResetSGR+" "+f.Theme[draw.Strong]+head+draw.ResetSGR+" "+edge+strings.Repeat(m.H, max(inner-3-draw.Width(head), 0))+m.TR+draw.ResetSGR)
 	for i := from; i < to; i++ {
-		l := clip(lines[i], inner, m.ellipsis)
-		l += strings.Repeat(" ", inner-width(l))
+		l := draw.Clip(lines[i], inner, m.Ellipsis)
+		l += strings.Repeat(" ", inner-draw.Width(l))
 		if i == chosen {
-			l = f.th[selected] + l + sgrReset
+			l = f.Theme[draw.Selected] + l + draw.ResetSGR
 		}
-		box = append(box, edge+m.v+sgrReset+l+edge+m.v+sgrReset)
+		box = append(box, edge+m.V+draw.ResetSGR+l+edge+m.V+draw.ResetSGR)
 	}
-	box = append(box, edge+m.bl+strings.Repeat(m.h, inner)+m.br+sgrReset)
-	f.overlay((f.w-inner-2)/2, popupTop(f.h, len(lines)), inner+2, box)
+	box = append(box, edge+m.BL+strings.Repeat(m.H, inner)+m.BR+draw.ResetSGR)
+	f.Overlay((f.W-inner-2)/2, popupTop(f.H, len(lines)), inner+2, box)
 }

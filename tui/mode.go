@@ -4,6 +4,8 @@ import (
 	"context"
 
 	tea "charm.land/bubbletea/v2"
+
+	"ctview/tui/draw"
 )
 
 // A mode is one screen, or one pop-up over a screen. All methods run on the event loop.
@@ -11,7 +13,7 @@ type mode interface {
 	name() string
 	bindings() []binding
 	do(a *App, id string) tea.Cmd // carries out an action of bindings
-	draw(a *App, f *frame)
+	draw(a *App, f *draw.Frame)
 }
 
 // A typist is a mode that takes keys as text. It sees every key before the bindings do.

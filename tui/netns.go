@@ -94,7 +94,7 @@ func (a *App) listNetns() tea.Cmd {
 // switchNetns watches the namespace called name from now on. Nothing changes if it cannot be opened.
 func (a *App) switchNetns(name string) tea.Cmd {
 	ns, ctx := a.opt.Namespaces, a.ctx
-	a.say("opening namespace " + model.Escape(name) + " " + a.marks.ellipsis)
+	a.say("opening namespace " + model.Escape(name) + " " + a.marks.Ellipsis)
 	return func() tea.Msg {
 		s, err := ns.Switch(ctx, name)
 		return doneMsg{func(a *App) tea.Cmd {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // notices tells, each once, what the operator should know of the data: why a value is "-", what was lost.
@@ -27,7 +29,7 @@ func (a *App) notices() {
 			a.noticed[key] = true
 			r := s.LastResync
 			a.fail(fmt.Sprintf("!! %s  %d or more events lost (socket buffer full); resynced in %.2f s: +%d -%d flows",
-				clock(s.LastLost, a.now.Location()), s.Lost, time.Duration(r.Ended-r.Began).Seconds(), r.Added, r.Removed))
+				draw.Clock(s.LastLost, a.now.Location()), s.Lost, time.Duration(r.Ended-r.Began).Seconds(), r.Added, r.Removed))
 		}
 	}
 	if a.hasSys && a.sys.Max.OK && a.sys.EntriesOK && int64(a.sys.Entries) >= a.sys.Max.Value && a.sys.Max.Value > 0 {

@@ -7,6 +7,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+
+	"ctview/tui/draw"
 )
 
 // A prompt asks for one line of text, with completion.
@@ -100,46 +102,46 @@ func (p *prompt) pasted(_ *App, text string) tea.Cmd {
 }
 
 // draw puts the line over the two lowest lines, and completions above it.
-func (p *prompt) draw(a *App, f *frame) {
-	var g frame
-	g.th, g.mk = f.th, f.mk
-	g.reset(f.w, f.h)
+func (p *prompt) draw(a *App, f *draw.Frame) {
+	var g draw.Frame
+	g.Theme, g.Marks = f.Theme, f.Marks
+	g.Reset(f.W, f.H)
 	os := p.offers()
 	if p.err == "" {
-		from, to := window(p.chosen, len(os), min(8, max(f.h/3, 1)))
+		from, to := window(p.chosen, len(os), min(8, max(f.H/3, 1)))
 		iw := 0
 		for _, o := range os[from:to] {
-			iw = max(iw, width(o.Show))
+			iw = max(iw, draw.Width(o.Show))
 		}
 		for i := from; i < to; i++ {
-			look, lead := plain, "   "
+			look, lead := draw.Plain, "   "
 			if i == p.chosen {
-				look, lead = strong, " "+g.mk.cursor+" "
+				look, lead = draw.Strong, " "+g.Marks.Cursor+" "
 			}
-			g.begin(plain)
-			g.styled(look, lead+padRight(model.Escape(os[i].Show), iw+3)+os[i].Hint)
-			g.pad(g.w)
-			g.end()
+			g.Begin(draw.Plain)
+			g.Styled(look, lead+padRight(model.Escape(os[i].Show), iw+3)+os[i].Hint)
+			g.Pad(g.W)
+			g.End()
 		}
 	} else {
-		for _, l := range wrap(p.err, g.w-4) {
-			g.begin(plain)
-			g.styled(alarm, " "+l)
-			g.pad(g.w)
-			g.end()
+		for _, l := range wrap(p.err, g.W-4) {
+			g.Begin(draw.Plain)
+			g.Styled(draw.Alarm, " "+l)
+			g.Pad(g.W)
+			g.End()
 		}
 	}
 	lead := " " + p.head + ": "
 	if p.head == ":" {
 		lead = " :"
 	}
-	g.begin(plain)
-	g.styled(strong, lead)
-	y := f.h - 1 - g.y() - 1
-	writeEdit(&g, &p.line, g.w-width(lead)-2)
-	f.cursorX, f.cursorY, f.hasCursor = g.cursorX, f.h-2, true
-	g.pad(g.w)
-	g.end()
-	f.overlay(0, y, f.w, g.lines())
+	g.Begin(draw.Plain)
+	g.Styled(draw.Strong, lead)
+	y := f.H - 1 - g.Y() - 1
+	writeEdit(&g, &p.line, g.W-draw.Width(lead)-2)
+	f.CursorX, f.CursorY, f.HasCursor = g.CursorX, f.H-2, true
+	g.Pad(g.W)
+	g.End()
+	f.Overlay(0, y, f.W, g.Lines())
 	a.overHints(f, p.bindings())
 }

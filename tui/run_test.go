@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 func TestDressFor(t *testing.T) {
@@ -189,7 +191,7 @@ func TestCustomTheme(t *testing.T) {
 		{"open", "bold 255 on bright-black", ""},
 	} {
 		got := ""
-		if err := CheckTheme(map[string]string{tt.role: tt.look}); err != nil {
+		if err := draw.CheckTheme(map[string]string{tt.role: tt.look}); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
@@ -203,7 +205,7 @@ func FuzzParseLook(f *testing.F) {
 	f.Add("plain")
 	f.Add("on on red")
 	f.Fuzz(func(t *testing.T, s string) {
-		sgr, err := parseLook(s)
+		sgr, err := draw.ParseLook(s)
 		if err != nil || sgr == "" {
 			return
 		}

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // A rowState is how a row stands out.
@@ -10,87 +12,87 @@ type rowState struct {
 }
 
 // writeHeads writes the head of a table, with the mark of the column that it is sorted by.
-func writeHeads(f *frame, ps []placed, sort string, desc bool) {
-	f.begin(head)
+func writeHeads(f *draw.Frame, ps []placed, sort string, desc bool) {
+	f.Begin(draw.Head)
 	for i := range ps {
 		p := &ps[i]
 		t := p.head
 		if p.name == sort {
-			t += " " + f.mk.order(desc)
-			if width(t) > p.w { // no room for the blank
-				t = p.head + f.mk.order(desc)
+			t += " " + f.Marks.Order(desc)
+			if draw.Width(t) > p.w { // no room for the blank
+				t = p.head + f.Marks.Order(desc)
 			}
 		}
 		x := p.x
 		if p.right {
-			x += p.w - width(t)
+			x += p.w - draw.Width(t)
 		}
-		f.pad(max(x, f.x))
-		f.text(t)
+		f.Pad(max(x, f.X))
+		f.Text(t)
 	}
-	f.end()
+	f.End()
 }
 
 // writeRow writes one flow. A row that stands out as a whole keeps one style from edge to edge; in others the cells that
 // mean something have their own.
-func writeRow(f *frame, ps []placed, r *model.Row, c *cells, st rowState) {
-	base := plain
+func writeRow(f *draw.Frame, ps []placed, r *model.Row, c *cells, st rowState) {
+	base := draw.Plain
 	switch {
 	case st.current:
-		base = selected
+		base = draw.Selected
 	case st.ended:
-		base = ended
+		base = draw.Ended
 	case st.marked:
-		base = marked
+		base = draw.Marked
 	case r.Flow.Phase() == model.Closed && !r.Flow.Offloaded():
-		base = finished
+		base = draw.Finished
 	}
-	f.begin(base)
+	f.Begin(base)
 	if st.current && st.ended {
-		f.turn(ended)
+		f.Turn(draw.Ended)
 	}
 	writeMarks(f, st)
 	for i := range ps {
 		p := &ps[i]
 		c.width = p.w
-		f.cell = p.value(f.cell[:0], r, c)
-		look := plain
-		if p.look != nil && (base == plain || base == marked) {
+		f.Cell = p.value(f.Cell[:0], r, c)
+		look := draw.Plain
+		if p.look != nil && (base == draw.Plain || base == draw.Marked) {
 			look = p.look(r, c)
 		}
-		f.put(p.x, p.w, p.right, look)
+		f.Put(p.x, p.w, p.right, look)
 	}
-	f.end()
+	f.End()
 }
 
 // writeMarks writes the two cells at the left of a row.
-func writeMarks(f *frame, st rowState) {
+func writeMarks(f *draw.Frame, st rowState) {
 	first, second := " ", " "
 	switch {
 	case st.ended:
-		first = f.mk.ended
+		first = f.Marks.Ended
 	case st.marked:
-		first = f.mk.marked
+		first = f.Marks.Marked
 	}
 	if st.current {
-		first, second = f.mk.cursor, first
+		first, second = f.Marks.Cursor, first
 	}
-	f.text(first)
-	f.text(second)
+	f.Text(first)
+	f.Text(second)
 }
 
 // writeGrid writes a row of a table whose cells come from fill: their text, and how it stands out.
-func writeGrid(f *frame, ps []placed, base role, lead string, fill func(name string, w int) (string, role)) {
-	f.begin(base)
-	f.text(lead)
+func writeGrid(f *draw.Frame, ps []placed, base draw.Role, lead string, fill func(name string, w int) (string, draw.Role)) {
+	f.Begin(base)
+	f.Text(lead)
 	for i := range ps {
 		p := &ps[i]
 		t, look := fill(p.name, p.w)
-		f.cell = append(f.cell[:0], t...)
-		if base == selected {
-			look = plain
+		f.Cell = append(f.Cell[:0], t...)
+		if base == draw.Selected {
+			look = draw.Plain
 		}
-		f.put(p.x, p.w, p.right, look)
+		f.Put(p.x, p.w, p.right, look)
 	}
-	f.end()
+	f.End()
 }

@@ -6,38 +6,40 @@ import (
 	"time"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // A part is a piece of the title line; those with the highest drop go first where there is little room.
 type part struct {
 	text string
-	look role
+	look draw.Role
 	drop int
 }
 
 // titleLine writes the first line: where, how fresh, how fast, how full.
-func (a *App) titleLine(f *frame) {
-	left, right := a.titleParts(f.w >= wideFrom)
+func (a *App) titleLine(f *draw.Frame) {
+	left, right := a.titleParts(f.W >= wideFrom)
 	gap := 1
-	if f.w >= wideFrom {
+	if f.W >= wideFrom {
 		gap = 3
 	}
 	for {
 		used := 2
 		worst, at, inLeft := 0, -1, false
 		for i, p := range left {
-			used += width(p.text) + gap
+			used += draw.Width(p.text) + gap
 			if p.drop > worst {
 				worst, at, inLeft = p.drop, i, true
 			}
 		}
 		for i, p := range right {
-			used += width(p.text) + gap
+			used += draw.Width(p.text) + gap
 			if p.drop > worst {
 				worst, at, inLeft = p.drop, i, false
 			}
 		}
-		if used <= f.w || at < 0 {
+		if used <= f.W || at < 0 {
 			break
 		}
 		if inLeft {
@@ -46,29 +48,29 @@ func (a *App) titleLine(f *frame) {
 			right = append(right[:at], right[at+1:]...)
 		}
 	}
-	f.begin(title)
-	f.text(" ")
+	f.Begin(draw.Title)
+	f.Text(" ")
 	for i, p := range left {
 		if i > 0 {
-			f.pad(f.x + gap)
+			f.Pad(f.X + gap)
 		}
-		f.styled(p.look, p.text)
+		f.Styled(p.look, p.text)
 	}
 	n := 1
 	for i, p := range right {
-		n += width(p.text)
+		n += draw.Width(p.text)
 		if i > 0 {
 			n += gap
 		}
 	}
-	f.pad(f.w - n)
+	f.Pad(f.W - n)
 	for i, p := range right {
 		if i > 0 {
-			f.pad(f.x + gap)
+			f.Pad(f.X + gap)
 		}
-		f.styled(p.look, p.text)
+		f.Styled(p.look, p.text)
 	}
-	f.end()
+	f.End()
 }
 
 // titleParts returns the pieces left and right.
@@ -80,9 +82,9 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	name := "ctview"
 	live, look := a.liveWord()
 	rate, lost := strconv.Itoa(int(a.eventRate+0.5)), strconv.FormatUint(a.stats.Lost, 10)
-	lostLook := plain
+	lostLook := draw.Plain
 	if a.stats.Lost > 0 {
-		lostLook = alarm
+		lostLook = draw.Alarm
 	}
 	fill, fillLook := a.fill()
 	now := a.now
@@ -94,18 +96,18 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 		if host != "" {
 			name += "  " + host
 		}
-		left = []part{{name, plain, 0}, {"ns " + ns, plain, 3}, {live, look, 0}, {rate + " ev/s", plain, 4}, {"lost " + lost, lostLook, 0}}
+		left = []part{{name, draw.Plain, 0}, {"ns " + ns, draw.Plain, 3}, {live, look, 0}, {rate + " ev/s", draw.Plain, 4}, {"lost " + lost, lostLook, 0}}
 		right = []part{{"flows " + fill, fillLook, 1}}
 		if a.hasSys {
-			right = append(right, part{"acct " + onOff(a.sys.Acct), plain, 6}, part{"tstamp " + onOff(a.sys.Timestamp), plain, 7})
+			right = append(right, part{"acct " + onOff(a.sys.Acct), draw.Plain, 6}, part{"tstamp " + onOff(a.sys.Timestamp), draw.Plain, 7})
 		}
-		return left, append(right, part{now.Format("15:04:05"), plain, 5})
+		return left, append(right, part{now.Format("15:04:05"), draw.Plain, 5})
 	}
-	left = []part{{name, plain, 0}, {host, plain, 6}, {live, look, 0}, {rate + "ev/s", plain, 5}, {"lost " + lost, lostLook, 1}}
+	left = []part{{name, draw.Plain, 0}, {host, draw.Plain, 6}, {live, look, 0}, {rate + "ev/s", draw.Plain, 5}, {"lost " + lost, lostLook, 1}}
 	if host == "" {
 		left = append(left[:1], left[2:]...)
 	}
-	right = []part{{fill, fillLook, 2}, {strconv.Itoa(a.current+1) + a.top0().name(), plain, 4}, {now.Format("15:04"), plain, 3}}
+	right = []part{{fill, fillLook, 2}, {strconv.Itoa(a.current+1) + a.top0().name(), draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
 	return left, right
 }
 
@@ -118,46 +120,46 @@ func (a *App) top0() mode {
 }
 
 // liveWord says how fresh the screen is.
-func (a *App) liveWord() (string, role) {
+func (a *App) liveWord() (string, draw.Role) {
 	s := &a.stats
 	switch {
 	case a.paused:
-		return "PAUSED " + duration(a.now.Sub(a.pausedAt)), warn
+		return "PAUSED " + draw.Duration(a.now.Sub(a.pausedAt)), draw.Warn
 	case s.Dumping && !s.Loaded:
-		return "LOADING " + count(s.DumpRows), warn
+		return "LOADING " + draw.Count(s.DumpRows), draw.Warn
 	case s.Dumping && s.Stale, s.Stale:
 		t := "RESYNC"
 		if s.Dumping {
-			t += " " + count(s.DumpRows)
+			t += " " + draw.Count(s.DumpRows)
 			if a.hasSys && a.sys.EntriesOK {
 				t += " of about " + strconv.FormatUint(uint64(a.sys.Entries), 10)
 			}
 		}
-		return t, warn
+		return t, draw.Warn
 	}
 	if a.opt.Replay {
-		return "REPLAY", plain
+		return "REPLAY", draw.Plain
 	}
-	return "LIVE", plain
+	return "LIVE", draw.Plain
 }
 
 // fill says how many flows there are, how many there may be, and how much that is.
-func (a *App) fill() (string, role) {
-	t := count(a.stats.Flows)
+func (a *App) fill() (string, draw.Role) {
+	t := draw.Count(a.stats.Flows)
 	if !a.hasSys || !a.sys.Max.OK || a.sys.Max.Value <= 0 {
-		return t, plain
+		return t, draw.Plain
 	}
 	n := int64(a.stats.Flows)
 	if a.sys.EntriesOK {
 		n = int64(a.sys.Entries)
 	}
 	pct := n * 100 / a.sys.Max.Value
-	look := plain
+	look := draw.Plain
 	switch {
 	case pct >= 90:
-		look = alarm
+		look = draw.Alarm
 	case pct >= 75:
-		look = warn
+		look = draw.Warn
 	}
 	gap := " "
 	if a.w >= wideFrom {
@@ -177,29 +179,29 @@ func onOff(s model.Setting) string {
 }
 
 // tabsLine writes the list of views, from wideFrom columns on.
-func (a *App) tabsLine(f *frame) {
-	if f.w < wideFrom {
+func (a *App) tabsLine(f *draw.Frame) {
+	if f.W < wideFrom {
 		return
 	}
-	f.begin(plain)
-	f.text(" ")
+	f.Begin(draw.Plain)
+	f.Text(" ")
 	for i, s := range a.screens {
 		if i > 0 {
-			f.text("  ")
+			f.Text("  ")
 		}
 		if t := strconv.Itoa(i+1) + " " + s.name(); i == a.current {
-			f.styled(strong, "["+t+"]")
+			f.Styled(draw.Strong, "["+t+"]")
 		} else {
-			f.text(t)
+			f.Text(t)
 		}
 	}
-	f.right(faint, "refresh "+interval(a.refresh))
-	f.end()
+	f.Right(draw.Faint, "refresh "+interval(a.refresh))
+	f.End()
 }
 
 func interval(d time.Duration) string {
 	if d < time.Second {
 		return strconv.FormatFloat(d.Seconds(), 'g', 2, 64) + "s"
 	}
-	return duration(d)
+	return draw.Duration(d)
 }

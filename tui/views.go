@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	tea "charm.land/bubbletea/v2"
+
+	"ctview/tui/draw"
 )
 
 // viewBindings choose a view; they work on every screen.
@@ -72,7 +74,7 @@ func (a *App) doView(id string) tea.Cmd {
 func (a *App) clickTab(x int) tea.Cmd {
 	at := 1
 	for i, s := range a.screens {
-		n := width(strconv.Itoa(i+1)+" "+s.name()) + 2
+		n := draw.Width(strconv.Itoa(i+1)+" "+s.name()) + 2
 		if i == a.current {
 			n += 2
 		}

@@ -72,7 +72,7 @@ func (a *App) write(m mode, name string) (tea.Cmd, error) {
 			return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		}
 	}
-	a.say("writing " + model.Escape(name) + " " + a.marks.ellipsis)
+	a.say("writing " + model.Escape(name) + " " + a.marks.Ellipsis)
 	return func() tea.Msg {
 		n, err := writeFile(create, name, work)
 		return doneMsg{func(a *App) tea.Cmd {

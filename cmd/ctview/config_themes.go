@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ctview/tui"
+	"ctview/tui/draw"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -40,7 +41,7 @@ func loadThemes(dir string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for _, f := range files {
 		name, ok := strings.CutSuffix(f.Name(), ".toml")
-		if !ok || slices.Contains(tui.Themes, name) {
+		if !ok || slices.Contains(draw.Themes, name) {
 			continue
 		}
 		path := filepath.Join(dir, f.Name())
@@ -63,7 +64,7 @@ func parseTheme(path string, b []byte) (map[string]string, error) {
 	if err := toml.NewDecoder(bytes.NewReader(b)).Decode(&looks); err != nil {
 		return nil, configError(path, err)
 	}
-	if err := tui.CheckTheme(looks); err != nil {
+	if err := draw.CheckTheme(looks); err != nil {
 		return nil, usageError{fmt.Sprintf("config: %s: %v", path, err), ""}
 	}
 	return looks, nil
@@ -71,10 +72,10 @@ func parseTheme(path string, b []byte) (map[string]string, error) {
 
 // checkThemeName reports a theme that is neither ctview's own nor one of custom.
 func checkThemeName(name string, custom map[string]map[string]string) error {
-	if name == "" || slices.Contains(tui.Themes, name) || custom[name] != nil {
+	if name == "" || slices.Contains(draw.Themes, name) || custom[name] != nil {
 		return nil
 	}
-	known := append(slices.Clone(tui.Themes), slices.Sorted(maps.Keys(custom))...)
+	known := append(slices.Clone(draw.Themes), slices.Sorted(maps.Keys(custom))...)
 	return fmt.Errorf("theme: unknown theme %q: the themes are %s, or a file of that name beside the configuration, themes/%s.toml",
 		name, strings.Join(known, ", "), name)
 }

@@ -8,6 +8,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 var (
@@ -25,7 +27,7 @@ var (
 	groupDrops = []string{"packets", "bytes", "share", "new", "rate", "unreplied", "%"}
 )
 
-func (s *groups) draw(a *App, f *frame) {
+func (s *groups) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
 	extra := 0
@@ -35,17 +37,17 @@ func (s *groups) draw(a *App, f *frame) {
 		s.statusLine(a, f)
 	}
 	s.keysLine(a, f)
-	ps := s.placed(f.w)
+	ps := s.placed(f.W)
 	writeHeads(f, ps, s.sort.String(), s.desc)
-	rows, y := max(s.rowsOn(a)-extra, 1), f.y()
+	rows, y := max(s.rowsOn(a)-extra, 1), f.Y()
 	v := s.view
 	if len(v.Rows) == 0 {
-		t := "reading " + f.mk.ellipsis
+		t := "reading " + f.Marks.Ellipsis
 		if s.got {
 			t = a.flows.whyNone(a, v.Matched, v.Total)
 		}
-		for _, l := range wrap(t, f.w-4) {
-			f.line(plain, "  "+l)
+		for _, l := range wrap(t, f.W-4) {
+			f.Line(draw.Plain, "  "+l)
 		}
 	}
 	for i := range rows {
@@ -55,7 +57,7 @@ func (s *groups) draw(a *App, f *frame) {
 		}
 		s.row(a, f, ps, &v.Rows[p], i == s.at && a.cursorShown())
 	}
-	f.blanks(y + rows)
+	f.Blanks(y + rows)
 	s.foot(a, f)
 }
 
@@ -81,26 +83,26 @@ func (s *flows) whyNone(a *App, matched, total int) string {
 }
 
 // statusLine writes the filter, how many flows and groups there are, and the order.
-func (s *groups) statusLine(a *App, f *frame) {
+func (s *groups) statusLine(a *App, f *draw.Frame) {
 	v := s.view
-	r := count(v.Matched) + " of " + count(v.Total)
-	if f.w >= wideFrom {
+	r := draw.Count(v.Matched) + " of " + draw.Count(v.Total)
+	if f.W >= wideFrom {
 		r += fmt.Sprintf(" match, %d groups   sort %s %s", v.Groups, strings.ToUpper(s.sort.String()), orderWord(s.desc))
 	}
-	f.begin(plain)
-	f.text(clip(" / "+model.Escape(a.text), f.w-width(r)-3, f.mk.ellipsis))
-	f.right(plain, r)
-	f.end()
+	f.Begin(draw.Plain)
+	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Right(draw.Plain, r)
+	f.End()
 }
 
 // keysLine lists what can be grouped by.
-func (s *groups) keysLine(_ *App, f *frame) {
+func (s *groups) keysLine(_ *App, f *draw.Frame) {
 	gap := " "
-	if f.w >= wideFrom {
+	if f.W >= wideFrom {
 		gap = "  "
 	}
-	f.begin(plain)
-	f.text(" by")
+	f.Begin(draw.Plain)
+	f.Text(" by")
 	now := keysText(s.keys)
 	names := []string{now}
 	for _, k := range groupChoices {
@@ -113,69 +115,69 @@ func (s *groups) keysLine(_ *App, f *frame) {
 		if n == now {
 			n = "[" + n + "]"
 		}
-		if f.x+width(n)+len(gap)+1 > f.w-2 {
+		if f.X+draw.Width(n)+len(gap)+1 > f.W-2 {
 			break
 		}
-		f.text(gap)
+		f.Text(gap)
 		if n[0] == '[' {
-			f.styled(strong, n)
+			f.Styled(draw.Strong, n)
 		} else {
-			f.text(n)
+			f.Text(n)
 		}
 	}
-	f.right(faint, `(b next, B two: "src,dport")`)
-	f.end()
+	f.Right(draw.Faint, `(b next, B two: "src,dport")`)
+	f.End()
 }
 
 // row writes one group.
-func (s *groups) row(a *App, f *frame, ps []placed, r *table.GroupRow, current bool) {
-	base, lead := plain, "  "
+func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, current bool) {
+	base, lead := draw.Plain, "  "
 	if current {
-		base, lead = selected, f.mk.cursor+" "
+		base, lead = draw.Selected, f.Marks.Cursor+" "
 	}
 	whole := float64(max(s.view.Matched, 1))
-	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, draw.Role) {
 		switch name {
 		case "key":
-			return a.groupText(r, "  "), plain
+			return a.groupText(r, "  "), draw.Plain
 		case "flows":
-			return strconv.Itoa(r.Flows), plain
+			return strconv.Itoa(r.Flows), draw.Plain
 		case "%":
 			prec := 1
 			if w < 6 {
 				prec = 0
 			}
-			return strconv.FormatFloat(100*float64(r.Flows)/whole, 'f', prec, 64) + "%", plain
+			return strconv.FormatFloat(100*float64(r.Flows)/whole, 'f', prec, 64) + "%", draw.Plain
 		case "share":
-			return meter(float64(r.Flows), whole, w, f.mk), plain
+			return draw.Meter(float64(r.Flows), whole, w, f.Marks), draw.Plain
 		case "unreplied":
-			look := plain
+			look := draw.Plain
 			if r.Unreplied*2 > r.Flows && r.Unreplied >= 10 {
-				look = warn
+				look = draw.Warn
 			}
 			return strconv.Itoa(r.Unreplied), look
 		case "new":
-			return strconv.FormatFloat(r.NewPerSec, 'f', 1, 64), plain
+			return strconv.FormatFloat(r.NewPerSec, 'f', 1, 64), draw.Plain
 		case "rate":
 			if r.KnownRate == 0 {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return string(a.flows.c.appendRate(nil, r.Rate)), plain
+			return string(a.flows.c.appendRate(nil, r.Rate)), draw.Plain
 		case "bytes":
 			if r.KnownBytes == 0 {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return string(model.AppendBytes(nil, r.Bytes)), plain
+			return string(model.AppendBytes(nil, r.Bytes)), draw.Plain
 		}
 		if r.KnownBytes == 0 {
-			return "-", plain
+			return "-", draw.Plain
 		}
-		return string(model.AppendBytes(nil, r.Packets)), plain
+		return string(model.AppendBytes(nil, r.Packets)), draw.Plain
 	})
 }
 
 // foot writes the striking sentence, the message line and the keys.
-func (s *groups) foot(a *App, f *frame) {
+func (s *groups) foot(a *App, f *draw.Frame) {
 	msg := a.message()
 	if msg == "" && a.paused {
 		msg = "screen is from " + a.pausedAt.Format("15:04:05") + ". p goes on."
@@ -183,16 +185,16 @@ func (s *groups) foot(a *App, f *frame) {
 	if _, typing := a.bar(); typing {
 		msg = a.previewText(s.view.Matched, s.view.Total)
 	}
-	short := f.w < wideFrom && f.h < shortHeight
-	say := s.striking(a, f.w)
+	short := f.W < wideFrom && f.H < shortHeight
+	say := s.striking(a, f.W)
 	if !short || msg == "" {
-		f.line(plain, " "+say)
+		f.Line(draw.Plain, " "+say)
 	}
 	if !short || msg != "" {
-		f.begin(plain)
-		f.text(" ")
-		f.styled(a.noteLog, msg)
-		f.end()
+		f.Begin(draw.Plain)
+		f.Text(" ")
+		f.Styled(a.noteLog, msg)
+		f.End()
 	}
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
@@ -237,7 +239,7 @@ func (s *groups) striking(a *App, w int) string {
 	}
 	t := name + ": " + parts[0]
 	for _, p := range parts[1:] {
-		if width(t)+2+width(p) <= w-2 {
+		if draw.Width(t)+2+draw.Width(p) <= w-2 {
 			t += "; " + p
 		}
 	}

@@ -1,9 +1,9 @@
-package tui
+package draw
 
 import "strings"
 
 // graph draws values as columns of h lines, oldest at the left, scaled to top. Values below 0 are unknown: a blank.
-func graph(values []float64, h int, top float64, m *marks) []string {
+func Graph(values []float64, h int, top float64, m *Marks) []string {
 	lines := make([]strings.Builder, h)
 	n := len(m.spark)
 	for _, v := range values {
@@ -31,7 +31,7 @@ func graph(values []float64, h int, top float64, m *marks) []string {
 }
 
 // resample makes n values of vs, each the largest of its share: a short peak stays visible.
-func resample(vs []float64, n int) []float64 {
+func Resample(vs []float64, n int) []float64 {
 	if len(vs) <= n || n <= 0 {
 		return vs
 	}
@@ -48,7 +48,7 @@ func resample(vs []float64, n int) []float64 {
 }
 
 // largest returns the largest of vs, 0 for none.
-func largest(vs []float64) float64 {
+func Largest(vs []float64) float64 {
 	top := 0.0
 	for _, v := range vs {
 		top = max(top, v)
@@ -57,7 +57,7 @@ func largest(vs []float64) float64 {
 }
 
 // meter draws a bar of w cells, part of whole.
-func meter(part, whole float64, w int, m *marks) string {
+func Meter(part, whole float64, w int, m *Marks) string {
 	n := 0
 	if whole > 0 {
 		n = min(int(part/whole*float64(w)+0.5), w)

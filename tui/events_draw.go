@@ -7,6 +7,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // eventColumns are the columns of the stream, eventDrops the order in which they go.
@@ -44,7 +46,7 @@ func screenRows(a *App) int {
 	return max(n, 1)
 }
 
-func (s *events) draw(a *App, f *frame) {
+func (s *events) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
 	extra := 0
@@ -54,105 +56,105 @@ func (s *events) draw(a *App, f *frame) {
 		s.statusLine(a, f)
 	}
 	cols := eventColumns
-	if f.w < 60 { // seconds are enough where there is no room
+	if f.W < 60 { // seconds are enough where there is no room
 		cols = slices.Clone(cols)
 		cols[0].min, cols[0].want = 8, 8
 	}
-	ps := layout(columnsOf(cols), f.w, demand{order: eventDrops})
+	ps := layout(columnsOf(cols), f.W, demand{order: eventDrops})
 	writeHeads(f, ps, "", false)
-	first, rows := f.y(), max(s.hasRows(a)-extra, 1)
+	first, rows := f.Y(), max(s.hasRows(a)-extra, 1)
 	from := max(len(s.view.Rows)-rows, 0)
 	at := s.at()
 	if at >= 0 && at < from {
 		from = at
 	}
 	if len(s.view.Rows) == 0 {
-		f.line(plain, "  "+s.whyEmpty(a))
+		f.Line(draw.Plain, "  "+s.whyEmpty(a))
 	}
 	for i := from; i < min(len(s.view.Rows), from+rows); i++ {
 		s.row(a, f, ps, &s.view.Rows[i], i == at && a.cursorShown())
 	}
-	f.blanks(first + rows)
+	f.Blanks(first + rows)
 	s.foot(a, f)
 }
 
 func (s *events) whyEmpty(a *App) string {
 	switch {
 	case !s.got:
-		return "reading " + a.marks.ellipsis
+		return "reading " + a.marks.Ellipsis
 	case s.view.Kept > 0:
 		return fmt.Sprintf("none of the %d events kept matches.", s.view.Kept)
 	}
-	return "no event since ctview started. Waiting " + a.marks.ellipsis
+	return "no event since ctview started. Waiting " + a.marks.Ellipsis
 }
 
 // statusLine writes the filter and what is shown of the stream.
-func (s *events) statusLine(a *App, f *frame) {
+func (s *events) statusLine(a *App, f *draw.Frame) {
 	how := "FOLLOW"
 	if !s.follow {
 		how = fmt.Sprintf("%d newer", s.view.Newer+s.offset)
 	}
 	rate := strconv.Itoa(int(s.view.PerSec+0.5)) + " ev/s match"
-	r := how + "   types " + s.kindsText(true) + "   kept " + count(s.view.Kept) + "   " + rate
-	if f.w < wideFrom {
+	r := how + "   types " + s.kindsText(true) + "   kept " + draw.Count(s.view.Kept) + "   " + rate
+	if f.W < wideFrom {
 		r = how + "  " + s.kindsText(false) + "  " + strconv.Itoa(int(s.view.PerSec+0.5)) + "ev/s"
 	}
-	f.begin(plain)
-	f.text(clip(" / "+model.Escape(a.text), f.w-width(r)-3, f.mk.ellipsis))
-	f.right(plain, r)
-	f.end()
+	f.Begin(draw.Plain)
+	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Right(draw.Plain, r)
+	f.End()
 }
 
 // row writes one change; what was lost takes the whole line.
-func (s *events) row(a *App, f *frame, ps []placed, c *table.Change, current bool) {
-	base, lead := plain, "  "
+func (s *events) row(a *App, f *draw.Frame, ps []placed, c *table.Change, current bool) {
+	base, lead := draw.Plain, "  "
 	if current {
-		base, lead = selected, f.mk.cursor+" "
+		base, lead = draw.Selected, f.Marks.Cursor+" "
 	}
 	if c.Kind == 0 && (c.Note == table.NoteLost || c.Note == table.NoteResync) {
-		f.begin(base)
-		f.text(lead)
-		look := alarm
+		f.Begin(base)
+		f.Text(lead)
+		look := draw.Alarm
 		if c.Note == table.NoteResync || current {
-			look = plain
+			look = draw.Plain
 		}
-		f.styled(look, "!! "+stamp(c.Time, a.now.Location(), f.w >= 60)+"  "+changeNote(c))
-		f.end()
+		f.Styled(look, "!! "+stamp(c.Time, a.now.Location(), f.W >= 60)+"  "+changeNote(c))
+		f.End()
 		return
 	}
 	fl := &c.Flow
-	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, draw.Role) {
 		switch name {
 		case "time":
-			return stamp(c.Time, a.now.Location(), w >= 12), plain
+			return stamp(c.Time, a.now.Location(), w >= 12), draw.Plain
 		case "event":
-			return kindWord(c, w >= 7), strong
+			return kindWord(c, w >= 7), draw.Strong
 		case "proto":
-			return fl.Proto.String(), plain
+			return fl.Proto.String(), draw.Plain
 		case "state":
 			return changeState(c), changeLook(c)
 		case "src":
-			return string(eventEnd(c, true, w, f.mk.ellipsis)), plain
+			return string(eventEnd(c, true, w, f.Marks.Ellipsis)), draw.Plain
 		case "dst":
-			return string(eventEnd(c, false, w, f.mk.ellipsis)), plain
+			return string(eventEnd(c, false, w, f.Marks.Ellipsis)), draw.Plain
 		case "zone":
-			look := plain
+			look := draw.Plain
 			if fl.Zone != 0 {
-				look = zoned
+				look = draw.Zoned
 			}
-			return string(appendZone(nil, &fl.Key)), look
+			return string(draw.AppendZone(nil, &fl.Key)), look
 		}
-		return changeNote(c), plain
+		return changeNote(c), draw.Plain
 	})
 }
 
 func eventEnd(c *table.Change, src bool, w int, more string) []byte {
 	t := c.Flow.Orig()
-	return appendEnd(nil, &t, src, w, more)
+	return draw.AppendEnd(nil, &t, src, w, more)
 }
 
 // foot writes the rates of the last minute, the message line and the keys.
-func (s *events) foot(a *App, f *frame) {
+func (s *events) foot(a *App, f *draw.Frame) {
 	msg := a.message()
 	if msg == "" && a.paused {
 		msg = "paused: events are still counted and kept. p goes on."
@@ -160,24 +162,24 @@ func (s *events) foot(a *App, f *frame) {
 	if t, ok := a.bar(); ok && t != nil {
 		msg = a.previewText(s.view.Matched, s.view.Kept)
 	}
-	short := f.w < wideFrom && f.h < shortHeight
+	short := f.W < wideFrom && f.H < shortHeight
 	if !short {
-		f.begin(plain)
-		f.text(" " + s.lost(a))
+		f.Begin(draw.Plain)
+		f.Text(" " + s.lost(a))
 		if s.lost(a) == "" {
 			s.sparks(f)
 		}
-		f.end()
-		f.begin(plain)
-		f.text(" ")
-		f.styled(a.noteLog, msg)
-		f.end()
-		f.line(plain, noteOf(s.current()))
+		f.End()
+		f.Begin(draw.Plain)
+		f.Text(" ")
+		f.Styled(a.noteLog, msg)
+		f.End()
+		f.Line(draw.Plain, noteOf(s.current()))
 	} else {
-		f.begin(plain)
-		f.text(" ")
-		f.styled(a.noteLog, msg)
-		f.end()
+		f.Begin(draw.Plain)
+		f.Text(" ")
+		f.Styled(a.noteLog, msg)
+		f.End()
 	}
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
@@ -188,7 +190,7 @@ func noteOf(c *table.Change) string {
 		return ""
 	}
 	t := c.Flow.Orig()
-	b := " " + c.Flow.Proto.String() + " " + string(appendPair(nil, &t))
+	b := " " + c.Flow.Proto.String() + " " + string(draw.AppendPair(nil, &t))
 	if n := changeNote(c); n != "" {
 		b += "   " + n
 	}
@@ -201,7 +203,7 @@ func (s *events) lost(a *App) string {
 	if st.LastLost == 0 || a.now.UnixNano()-st.LastLost > 60e9 {
 		return ""
 	}
-	t := fmt.Sprintf("!! %s  %d events lost in %d gaps", clock(st.LastLost, a.now.Location()), st.Lost, st.Gaps)
+	t := fmt.Sprintf("!! %s  %d events lost in %d gaps", draw.Clock(st.LastLost, a.now.Location()), st.Lost, st.Gaps)
 	if !st.Stale && st.LastResync.Ended > 0 {
 		t += fmt.Sprintf("; resynced in %.2f s: +%d -%d flows", float64(st.LastResync.Ended-st.LastResync.Began)/1e9, st.LastResync.Added, st.LastResync.Removed)
 	}
@@ -209,14 +211,14 @@ func (s *events) lost(a *App) string {
 }
 
 // sparks draws how many events of each kind came in each of the last seconds.
-func (s *events) sparks(f *frame) {
+func (s *events) sparks(f *draw.Frame) {
 	n := len(s.seconds)
 	if n < 2 {
 		return
 	}
 	secs := s.seconds[:n-1] // the last one is not over
 	w := 12
-	if f.w >= wideFrom {
+	if f.W >= wideFrom {
 		w = 20
 	}
 	secs = secs[max(len(secs)-w, 0):]
@@ -230,7 +232,7 @@ func (s *events) sparks(f *frame) {
 			vs[i] = float64(k.of(&secs[i]))
 		}
 		last := vs[len(vs)-1]
-		f.styled(faint, k.name+" ")
-		f.text(graph(vs, 1, largest(vs), f.mk)[0] + " " + strconv.Itoa(int(last)) + "/s   ")
+		f.Styled(draw.Faint, k.name+" ")
+		f.Text(draw.Graph(vs, 1, draw.Largest(vs), f.Marks)[0] + " " + strconv.Itoa(int(last)) + "/s   ")
 	}
 }

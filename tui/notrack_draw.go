@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 var (
@@ -21,45 +23,45 @@ var (
 	ruleDrops = []string{"by", "bytes", "hook", "packets", "id"}
 )
 
-func (s *notrack) draw(a *App, f *frame) {
+func (s *notrack) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	ps := layout(columnsOf(ruleColumns), f.w, demand{order: ruleDrops})
-	room := f.h - 2
+	ps := layout(columnsOf(ruleColumns), f.W, demand{order: ruleDrops})
+	room := f.H - 2
 	switch {
 	case a.opt.Rules == nil:
-		f.line(plain, "  NOTRACK rules cannot be shown here.")
+		f.Line(draw.Plain, "  NOTRACK rules cannot be shown here.")
 	case s.err != nil:
-		for _, l := range wrap(model.Escape(s.err.Error()), f.w-4) {
-			f.line(alarm, "  "+l)
+		for _, l := range wrap(model.Escape(s.err.Error()), f.W-4) {
+			f.Line(draw.Alarm, "  "+l)
 		}
 	case !s.got:
-		f.line(plain, "  reading "+f.mk.ellipsis)
+		f.Line(draw.Plain, "  reading "+f.Marks.Ellipsis)
 	default:
-		f.line(strong, "  RULES CTVIEW INSTALLED")
+		f.Line(draw.Strong, "  RULES CTVIEW INSTALLED")
 		writeHeads(f, ps, "", false)
 		if len(s.rules) == 0 {
-			f.line(plain, "  none. a adds one for what a filter matches, N on a flow one for it.")
+			f.Line(draw.Plain, "  none. a adds one for what a filter matches, N on a flow one for it.")
 		}
-		from, to := window(s.chosen, len(s.rules), max(room-f.y()-4, 3))
+		from, to := window(s.chosen, len(s.rules), max(room-f.Y()-4, 3))
 		for i := from; i < to; i++ {
 			s.ruleRow(a, f, ps, &s.rules[i], i == s.chosen)
 		}
 	}
-	if s.got && f.y() < room-2 {
-		f.line(plain, "")
-		f.line(strong, "  NOTRACK RULES OF OTHERS   (read only)")
+	if s.got && f.Y() < room-2 {
+		f.Line(draw.Plain, "")
+		f.Line(draw.Strong, "  NOTRACK RULES OF OTHERS   (read only)")
 		s.otherRows(f, ps, room)
 	}
-	f.blanks(room)
-	f.begin(plain)
-	f.text(" ")
+	f.Blanks(room)
+	f.Begin(draw.Plain)
+	f.Text(" ")
 	msg := a.message()
 	if r := s.rule(); msg == "" && r != nil {
 		msg = s.about(a, r)
 	}
-	f.styled(a.noteLog, msg)
-	f.end()
+	f.Styled(a.noteLog, msg)
+	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
@@ -75,27 +77,27 @@ func (s *notrack) about(_ *App, r *model.NotrackRule) string {
 	return t
 }
 
-func (s *notrack) ruleRow(a *App, f *frame, ps []placed, r *model.NotrackRule, current bool) {
-	base, lead := plain, "  "
+func (s *notrack) ruleRow(a *App, f *draw.Frame, ps []placed, r *model.NotrackRule, current bool) {
+	base, lead := draw.Plain, "  "
 	if current {
-		base, lead = selected, f.mk.cursor+" "
+		base, lead = draw.Selected, f.Marks.Cursor+" "
 	}
-	writeGrid(f, ps, base, lead, func(name string, _ int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "id":
-			return model.Escape(r.ID), plain
+			return model.Escape(r.ID), draw.Plain
 		case "hook":
-			return model.Escape(r.Hooks), plain
+			return model.Escape(r.Hooks), draw.Plain
 		case "match":
-			return model.Escape(r.Text()), plain
+			return model.Escape(r.Text()), draw.Plain
 		case "packets":
-			return strconv.FormatUint(r.Packets[0]+r.Packets[1], 10), plain
+			return strconv.FormatUint(r.Packets[0]+r.Packets[1], 10), draw.Plain
 		case "bytes":
-			return string(model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1])), plain
+			return string(model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1])), draw.Plain
 		case "left":
 			return leftText(r), leftLook(r)
 		}
-		return model.Escape(r.Who) + " " + r.When.In(a.now.Location()).Format("15:04"), plain
+		return model.Escape(r.Who) + " " + r.When.In(a.now.Location()).Format("15:04"), draw.Plain
 	})
 }
 
@@ -112,48 +114,48 @@ func leftText(r *model.NotrackRule) string {
 	return "stays"
 }
 
-func leftLook(r *model.NotrackRule) role {
+func leftLook(r *model.NotrackRule) draw.Role {
 	if r.Pending {
-		return warn
+		return draw.Warn
 	}
-	return plain
+	return draw.Plain
 }
 
 // otherRows list what ctview did not make.
-func (s *notrack) otherRows(f *frame, ps []placed, room int) {
+func (s *notrack) otherRows(f *draw.Frame, ps []placed, room int) {
 	if s.othersErr != nil {
-		f.line(plain, "  "+model.Escape(s.othersErr.Error()))
+		f.Line(draw.Plain, "  "+model.Escape(s.othersErr.Error()))
 		return
 	}
 	if len(s.others) == 0 {
-		f.line(plain, "  none")
+		f.Line(draw.Plain, "  none")
 	}
 	for i := range s.others {
-		if f.y() >= room-1 && i < len(s.others)-1 {
-			f.line(faint, fmt.Sprintf("  ... and %d more", len(s.others)-i))
+		if f.Y() >= room-1 && i < len(s.others)-1 {
+			f.Line(draw.Faint, fmt.Sprintf("  ... and %d more", len(s.others)-i))
 			return
 		}
 		o := &s.others[i]
-		writeGrid(f, ps, plain, "  ", func(name string, _ int) (string, role) {
+		writeGrid(f, ps, draw.Plain, "  ", func(name string, _ int) (string, draw.Role) {
 			switch name {
 			case "id":
-				return "-", plain
+				return "-", draw.Plain
 			case "hook":
-				return model.Escape(dash(o.Hook)), plain
+				return model.Escape(dash(o.Hook)), draw.Plain
 			case "match":
-				return model.Escape(o.Place + ": " + o.Match), plain
+				return model.Escape(o.Place + ": " + o.Match), draw.Plain
 			case "packets", "bytes":
 				if !o.HasCounter {
-					return "-", plain
+					return "-", draw.Plain
 				}
 				if name == "packets" {
-					return strconv.FormatUint(o.Packets, 10), plain
+					return strconv.FormatUint(o.Packets, 10), draw.Plain
 				}
-				return string(model.AppendBytes(nil, o.Bytes)), plain
+				return string(model.AppendBytes(nil, o.Bytes)), draw.Plain
 			case "left":
-				return "(others)", plain
+				return "(others)", draw.Plain
 			}
-			return "", plain
+			return "", draw.Plain
 		})
 	}
 }

@@ -8,34 +8,36 @@ import (
 	"time"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
-func (d *detail) draw(a *App, f *frame) {
+func (d *detail) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
-	f.begin(plain)
-	f.text(" " + d.placeText(a, f.w >= wideFrom))
-	if f.w >= wideFrom {
-		f.right(faint, "j/k next/previous flow without leaving this screen")
+	f.Begin(draw.Plain)
+	f.Text(" " + d.placeText(a, f.W >= wideFrom))
+	if f.W >= wideFrom {
+		f.Right(draw.Faint, "j/k next/previous flow without leaving this screen")
 	}
-	f.end()
+	f.End()
 	body := d.body(a, f)
-	room := f.h - f.y() - 2
+	room := f.H - f.Y() - 2
 	d.top = max(min(d.top, len(body)-room), 0)
 	for _, l := range body[d.top:min(len(body), d.top+room)] {
-		f.begin(plain)
-		f.text(" ")
+		f.Begin(draw.Plain)
+		f.Text(" ")
 		l(f)
-		f.end()
+		f.End()
 	}
-	f.blanks(f.h - 2)
-	f.begin(plain)
-	f.text(" ")
+	f.Blanks(f.H - 2)
+	f.Begin(draw.Plain)
+	f.Text(" ")
 	msg := a.message()
 	if msg == "" && len(body) > room {
 		msg = fmt.Sprintf("lines %d-%d of %d, PgDn shows more", d.top+1, min(len(body), d.top+room), len(body))
 	}
-	f.styled(a.noteLog, msg)
-	f.end()
+	f.Styled(a.noteLog, msg)
+	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
@@ -48,7 +50,7 @@ func (d *detail) placeText(a *App, wide bool) string {
 	case d.at < 0:
 		return "a flow that the filter does not match"
 	}
-	t := "Flow " + count(d.at+1) + " of " + count(d.matched)
+	t := "Flow " + draw.Count(d.at+1) + " of " + draw.Count(d.matched)
 	if wide {
 		in := strings.ToUpper(d.fl.sort) + " " + orderWord(d.fl.desc)
 		if a.text != "" {
@@ -60,9 +62,9 @@ func (d *detail) placeText(a *App, wide bool) string {
 }
 
 // A piece writes one line of the body.
-type piece func(f *frame)
+type piece func(f *draw.Frame)
 
-func words(s string) piece { return func(f *frame) { f.text(s) } }
+func words(s string) piece { return func(f *draw.Frame) { f.Text(s) } }
 
 // labelled writes a name and what it stands for, in as many lines as that needs.
 func labelled(name, s string, w int) []piece {
@@ -76,23 +78,23 @@ func labelled(name, s string, w int) []piece {
 		if i > 0 {
 			n = ""
 		}
-		out = append(out, func(f *frame) {
-			f.styled(faint, padRight(n, nw))
-			f.text(" " + l)
+		out = append(out, func(f *draw.Frame) {
+			f.Styled(draw.Faint, padRight(n, nw))
+			f.Text(" " + l)
 		})
 	}
 	return out
 }
 
 // body is everything between the title and the keys.
-func (d *detail) body(a *App, f *frame) []piece {
+func (d *detail) body(a *App, f *draw.Frame) []piece {
 	if !d.got {
 		if d.gone {
-			return []piece{words(""), words(describe(&d.key))}
+			return []piece{words(""), words(draw.Describe(&d.key))}
 		}
-		return []piece{words("reading " + f.mk.ellipsis)}
+		return []piece{words("reading " + f.Marks.Ellipsis)}
 	}
-	wide := f.w >= wideFrom
+	wide := f.W >= wideFrom
 	ls := d.identity(a, wide)
 	ls = append(ls, words(""))
 	ls = append(ls, d.tuples(a, wide)...)
@@ -103,7 +105,7 @@ func (d *detail) body(a *App, f *frame) []piece {
 	ls = append(ls, words(""))
 	ls = append(ls, d.past(a, wide)...)
 	ls = append(ls, words(""))
-	return append(ls, d.elsewhere(f.w)...)
+	return append(ls, d.elsewhere(f.W)...)
 }
 
 // identity says what the flow is.
@@ -113,17 +115,17 @@ func (d *detail) identity(a *App, wide bool) []piece {
 	look := stateLook(r, nil)
 	state := fl.StateText()
 	status := strings.Join(strings.FieldsFunc((fl.Status&^(model.StatusSrcNATDone|model.StatusDstNATDone)).String(), func(c rune) bool { return c == '|' }), " ")
-	zone := string(appendZone(nil, &fl.Key))
+	zone := string(draw.AppendZone(nil, &fl.Key))
 	if fl.ZoneDir != model.ZoneBoth {
 		zone = strconv.Itoa(int(fl.Zone)) + " (" + [...]string{"", "original", "reply"}[fl.ZoneDir%3] + " direction only)"
 	}
 	meta := fmt.Sprintf("zone %s   mark %s   labels %s   helper %s   id %d   ct state %s", zone, markText(fl.Mark), a.labelsText(&r.Extra.Labels), dash(model.Escape(fl.Helper.String())), fl.ID, fl.CtState())
-	first := func(f *frame) {
-		f.styled(strong, strings.ToUpper(fl.Proto.String())+"  ")
-		f.styled(look, state)
-		f.text("   " + status)
+	first := func(f *draw.Frame) {
+		f.Styled(draw.Strong, strings.ToUpper(fl.Proto.String())+"  ")
+		f.Styled(look, state)
+		f.Text("   " + status)
 		if wide {
-			f.text("     " + meta)
+			f.Text("     " + meta)
 		}
 	}
 	out := []piece{first}
@@ -133,10 +135,10 @@ func (d *detail) identity(a *App, wide bool) []piece {
 			out = append(out, words(l))
 		}
 	} else if n := len(state) + len(status) + len(meta) + 15; n > a.w {
-		out[0] = func(f *frame) {
-			f.styled(strong, strings.ToUpper(fl.Proto.String())+"  ")
-			f.styled(look, state)
-			f.text("   " + status)
+		out[0] = func(f *draw.Frame) {
+			f.Styled(draw.Strong, strings.ToUpper(fl.Proto.String())+"  ")
+			f.Styled(look, state)
+			f.Text("   " + status)
 		}
 		out = append(out, words(meta))
 	}
@@ -189,7 +191,7 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 		nw = 5
 	}
 	for _, t := range []model.Tuple{fl.Orig(), fl.Reply()} {
-		aw = max(aw, width(end(t, true)), width(end(t, false)))
+		aw = max(aw, draw.Width(draw.End(t, true)), draw.Width(draw.End(t, false)))
 	}
 	if !wide {
 		aw = min(aw, (a.w-nw-22)/2)
@@ -198,13 +200,13 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 		return append(d.tuplesTall(a), d.natPieces(a)...)
 	}
 	row := func(name, s, t, pk, by, ra string) string {
-		l := padRight(name, nw) + " " + padRight(clip(s, aw, a.marks.ellipsis), aw) + " " + padRight(clip(t, aw, a.marks.ellipsis), aw)
+		l := padRight(name, nw) + " " + padRight(draw.Clip(s, aw, a.marks.Ellipsis), aw) + " " + padRight(draw.Clip(t, aw, a.marks.Ellipsis), aw)
 		if wide {
 			l = " " + padRight(name, nw) + "   " + padRight(s, aw) + " " + padRight(t, aw) + padLeft(pk, 10)
 		}
 		return l + padLeft(by, 8) + padLeft(ra, 10)
 	}
-	out := []piece{func(f *frame) { f.styled(head, row("", "SOURCE", "DESTINATION", "PACKETS", "BYTES", "RATE")) }}
+	out := []piece{func(f *draw.Frame) { f.Styled(draw.Head, row("", "SOURCE", "DESTINATION", "PACKETS", "BYTES", "RATE")) }}
 	for i, t := range []model.Tuple{fl.Orig(), fl.Reply()} {
 		pk, by, ra := "-", "-", "-"
 		if fl.Known&model.KnownCounters != 0 {
@@ -213,10 +215,10 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 		if fl.Known&model.KnownRate != 0 {
 			ra = string(d.fl.c.appendRate(nil, float64(fl.Rate[i])))
 		}
-		out = append(out, words(row(names[i], end(t, true), end(t, false), pk, by, ra)))
+		out = append(out, words(row(names[i], draw.End(t, true), draw.End(t, false), pk, by, ra)))
 		for _, src := range []bool{true, false} {
 			if n := a.nameOf(&t, src); n != "" {
-				out = append(out, words(strings.Repeat(" ", nw+1)+end(t, src)+" is "+n))
+				out = append(out, words(strings.Repeat(" ", nw+1)+draw.End(t, src)+" is "+n))
 			}
 		}
 	}
@@ -227,7 +229,7 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 func (d *detail) natPieces(a *App) []piece {
 	fl := &d.row.Flow
 	var out []piece
-	for _, l := range natWords(fl, a.marks.arrow) {
+	for _, l := range natWords(fl, a.marks.Arrow) {
 		out = append(out, labelled("NAT", l, a.w)...)
 	}
 	if fl.Proto.IsICMP() {
@@ -251,14 +253,14 @@ func (d *detail) tuplesTall(a *App) []piece {
 		if fl.Known&model.KnownRate != 0 {
 			ra = string(d.fl.c.appendRate(nil, float64(fl.Rate[i])))
 		}
-		out = append(out, words(padRight([...]string{"orig", "reply"}[i], 6)+end(t, true)),
-			words("    "+a.marks.arrow+" "+end(t, false)), words("      "+by+" bytes, "+ra))
+		out = append(out, words(padRight([...]string{"orig", "reply"}[i], 6)+draw.End(t, true)),
+			words("    "+a.marks.Arrow+" "+draw.End(t, false)), words("      "+by+" bytes, "+ra))
 	}
 	return out
 }
 
 func padLeft(s string, n int) string {
-	if w := width(s); w < n {
+	if w := draw.Width(s); w < n {
 		return strings.Repeat(" ", n-w) + s
 	}
 	return " " + s
@@ -269,12 +271,12 @@ func natWords(fl *model.Flow, arrow string) []string {
 	var out []string
 	o, r := fl.Orig(), fl.Reply()
 	if fl.SNAT() {
-		to := end(r, false)
-		out = append(out, "source "+end(o, true)+" "+arrow+" "+to+"   (replies go back to "+r.DstAddr().String()+")")
+		to := draw.End(r, false)
+		out = append(out, "source "+draw.End(o, true)+" "+arrow+" "+to+"   (replies go back to "+r.DstAddr().String()+")")
 	}
 	if fl.DNAT() {
-		to := end(r, true)
-		out = append(out, "destination "+end(o, false)+" "+arrow+" "+to+"   ("+r.SrcAddr().String()+" answers)")
+		to := draw.End(r, true)
+		out = append(out, "destination "+draw.End(o, false)+" "+arrow+" "+to+"   ("+r.SrcAddr().String()+" answers)")
 	}
 	if len(out) == 0 {
 		out = append(out, "none: replies are the original turned round")
@@ -314,17 +316,17 @@ func (d *detail) facts(a *App) []piece {
 	}
 	master := "none: it was not expected"
 	if m := d.row.Extra.Master; m.Family != 0 {
-		master = string(appendPair(nil, &m)) + "   (m goes there)"
+		master = string(draw.AppendPair(nil, &m)) + "   (m goes there)"
 	}
 	out = append(out, labelled("master", master, a.w)...)
 	for i := range d.expects {
 		out = append(out, labelled("expects", expectText(&d.expects[i]), a.w)...)
 	}
 	for i := range d.children {
-		out = append(out, labelled("child", describe(&d.children[i]), a.w)...)
+		out = append(out, labelled("child", draw.Describe(&d.children[i]), a.w)...)
 	}
 	if d.more > 0 {
-		out = append(out, labelled("", "and "+plural(d.more, "flow")+" more", a.w)...)
+		out = append(out, labelled("", "and "+draw.Plural(d.more, "flow")+" more", a.w)...)
 	}
 	if d.hasEv && d.ev.Has.Has(model.HasUse) {
 		out = append(out, labelled("used by", strconv.Itoa(int(d.ev.Use))+" references", a.w)...)

@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 var flowsBindings = slices.Concat([]binding{
@@ -281,7 +283,7 @@ func (s *flows) click(a *App, x, y int) tea.Cmd {
 	}
 	if y == headY {
 		for _, p := range s.place(a.w) {
-			if x >= p.x && x < p.x+max(p.w, width(p.head)) {
+			if x >= p.x && x < p.x+max(p.w, draw.Width(p.head)) {
 				return s.sortBy(a, p.name)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+
+	"ctview/tui/draw"
 )
 
 var (
@@ -24,17 +26,17 @@ var (
 	expectDrops = []string{"flags", "master", "proto", "zone", "timeout"}
 )
 
-func (s *expects) draw(a *App, f *frame) {
+func (s *expects) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	f.begin(plain)
+	f.Begin(draw.Plain)
 	watched := 0
 	for _, h := range s.helpers {
 		watched += h.Flows
 	}
-	f.right(plain, plural(len(s.list), "expectation")+", "+plural(watched, "flow")+" with a helper")
-	f.end()
-	rows := f.h - f.y() - 2
+	f.Right(draw.Plain, draw.Plural(len(s.list), "expectation")+", "+draw.Plural(watched, "flow")+" with a helper")
+	f.End()
+	rows := f.H - f.Y() - 2
 	id := ""
 	if r := s.row(); r != nil && s.moved {
 		id = r.id
@@ -63,63 +65,63 @@ func (s *expects) draw(a *App, f *frame) {
 	for i := s.top; i < min(len(lines), s.top+rows); i++ {
 		lines[i](f, chosen)
 	}
-	f.blanks(f.h - 2)
+	f.Blanks(f.H - 2)
 	msg := a.message()
 	if r := s.row(); msg == "" && r != nil {
 		msg = r.about
 	}
-	f.begin(plain)
-	f.text(" ")
-	f.styled(a.noteLog, msg)
-	f.end()
+	f.Begin(draw.Plain)
+	f.Text(" ")
+	f.Styled(a.noteLog, msg)
+	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
 // lines are what the screen has, as functions that write a line given the id of the chosen row.
-func (s *expects) lines(a *App, f *frame) []func(*frame, string) {
-	var out []func(*frame, string)
-	text := func(look role, t string) {
-		out = append(out, func(f *frame, _ string) {
-			f.begin(plain)
-			f.styled(look, "  "+t)
-			f.end()
+func (s *expects) lines(a *App, f *draw.Frame) []func(*draw.Frame, string) {
+	var out []func(*draw.Frame, string)
+	text := func(look draw.Role, t string) {
+		out = append(out, func(f *draw.Frame, _ string) {
+			f.Begin(draw.Plain)
+			f.Styled(look, "  "+t)
+			f.End()
 		})
 	}
-	choose := func(r expectRow, write func(f *frame, base role, lead string)) {
+	choose := func(r expectRow, write func(f *draw.Frame, base draw.Role, lead string)) {
 		r.line = len(out)
 		s.rows = append(s.rows, r)
-		out = append(out, func(f *frame, chosen string) {
+		out = append(out, func(f *draw.Frame, chosen string) {
 			if chosen == r.id {
-				write(f, selected, f.mk.cursor+" ")
+				write(f, draw.Selected, f.Marks.Cursor+" ")
 				return
 			}
-			write(f, plain, "  ")
+			write(f, draw.Plain, "  ")
 		})
 	}
 	s.rows = s.rows[:0]
 	switch {
 	case !s.got:
-		text(plain, "reading "+f.mk.ellipsis)
+		text(draw.Plain, "reading "+f.Marks.Ellipsis)
 		return out
 	case s.err != nil:
-		text(alarm, model.Escape(s.err.Error()))
+		text(draw.Alarm, model.Escape(s.err.Error()))
 	}
-	ps := layout(columnsOf(expectColumns), f.w, demand{order: expectDrops})
+	ps := layout(columnsOf(expectColumns), f.W, demand{order: expectDrops})
 	hasMaster := ps[len(ps)-1].name == "master"
-	out = append(out, func(f *frame, _ string) { writeHeads(f, ps, "", false) })
+	out = append(out, func(f *draw.Frame, _ string) { writeHeads(f, ps, "", false) })
 	if len(s.list) == 0 && s.err == nil {
-		text(plain, "no helper expects a connection now")
+		text(draw.Plain, "no helper expects a connection now")
 	}
 	for i := range s.list {
 		x := &s.list[i]
-		choose(expectRow{id: fmt.Sprint("x", x.ID, x.Tuple), expect: x, about: expectAbout(x)}, func(f *frame, base role, lead string) {
+		choose(expectRow{id: fmt.Sprint("x", x.ID, x.Tuple), expect: x, about: expectAbout(x)}, func(f *draw.Frame, base draw.Role, lead string) {
 			s.expectRow(f, ps, base, lead, x)
 		})
 		if !hasMaster && (i+1 == len(s.list) || s.list[i+1].Master != x.Master) {
-			text(faint, "  master "+string(appendPair(nil, &x.Master)))
+			text(draw.Faint, "  master "+string(draw.AppendPair(nil, &x.Master)))
 		}
 	}
-	text(plain, "")
+	text(draw.Plain, "")
 	s.helperLines(text, choose)
 	return out
 }
@@ -135,48 +137,48 @@ func expectAbout(x *model.Expect) string {
 		t += "   function " + model.Escape(x.Fn)
 	}
 	if x.NAT.Family != 0 {
-		t += "   nat to " + end(x.NAT, true)
+		t += "   nat to " + draw.End(x.NAT, true)
 	}
 	return t + "   " + expectFlags(x.Flags)
 }
 
-func (s *expects) expectRow(f *frame, ps []placed, base role, lead string, x *model.Expect) {
-	writeGrid(f, ps, base, lead, func(name string, w int) (string, role) {
+func (s *expects) expectRow(f *draw.Frame, ps []placed, base draw.Role, lead string, x *model.Expect) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, draw.Role) {
 		switch name {
 		case "helper":
-			return dash(model.Escape(x.Helper)), helped
+			return dash(model.Escape(x.Helper)), draw.Helped
 		case "src":
-			return expectEnd(x, true), plain
+			return expectEnd(x, true), draw.Plain
 		case "dst":
-			return expectEnd(x, false), plain
+			return expectEnd(x, false), draw.Plain
 		case "proto":
-			return x.Tuple.Proto.String(), plain
+			return x.Tuple.Proto.String(), draw.Plain
 		case "zone":
 			switch {
 			case !x.HasZone: // the kernel does not tell; cmd takes it from the master where that is known
-				return "-", plain
+				return "-", draw.Plain
 			case x.Zone != 0:
-				return strconv.Itoa(int(x.Zone)), zoned
+				return strconv.Itoa(int(x.Zone)), draw.Zoned
 			}
-			return "0", plain
+			return "0", draw.Plain
 		case "timeout":
 			if !x.HasTimeout {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return string(model.AppendDuration(nil, time.Duration(x.Timeout)*time.Second)), plain
+			return string(model.AppendDuration(nil, time.Duration(x.Timeout)*time.Second)), draw.Plain
 		case "flags":
-			return expectFlags(x.Flags), plain
+			return expectFlags(x.Flags), draw.Plain
 		}
-		return string(appendPair(nil, &x.Master)), plain
+		return string(draw.AppendPair(nil, &x.Master)), draw.Plain
 	})
 }
 
 // helperLines list the helpers that watch flows, and flows that ought to have one.
-func (s *expects) helperLines(text func(role, string), choose func(expectRow, func(*frame, role, string))) {
-	text(strong, "HELPERS THAT THE KERNEL ASSIGNED HERE")
-	text(head, padRight("HELPER", 14)+padLeft("FLOWS", 8)+padLeft("EXPECTS", 10))
+func (s *expects) helperLines(text func(draw.Role, string), choose func(expectRow, func(*draw.Frame, draw.Role, string))) {
+	text(draw.Strong, "HELPERS THAT THE KERNEL ASSIGNED HERE")
+	text(draw.Head, padRight("HELPER", 14)+padLeft("FLOWS", 8)+padLeft("EXPECTS", 10))
 	if len(s.helpers) == 0 {
-		text(plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper).")
+		text(draw.Plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper).")
 	}
 	for _, h := range s.helpers {
 		n := 0
@@ -188,15 +190,15 @@ func (s *expects) helperLines(text func(role, string), choose func(expectRow, fu
 		}
 		t := padRight(model.Escape(name), 14) + padLeft(strconv.Itoa(h.Flows), 8) + padLeft(strconv.Itoa(n), 10)
 		choose(expectRow{id: "h" + name, filter: filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), about: "Enter shows the flows that this helper watches"},
-			func(f *frame, base role, lead string) { f.line(base, lead+t) })
+			func(f *draw.Frame, base draw.Role, lead string) { f.Line(base, lead+t) })
 	}
 	if len(s.missing) > 0 {
-		text(plain, "")
+		text(draw.Plain, "")
 	}
 	for _, m := range s.missing {
 		t := fmt.Sprintf("%d flows to %s port %d have no %s helper: their data connections will not be RELATED.", m.flows, m.proto, m.port, m.name)
 		filter := fmt.Sprintf("%s and dport %d and helper none and not phase closed", m.proto, m.port)
 		choose(expectRow{id: fmt.Sprint("m", m.proto, m.port), filter: filter, about: "Enter shows them: " + strings.TrimSpace(filter)},
-			func(f *frame, base role, lead string) { f.line(base, lead+t) })
+			func(f *draw.Frame, base draw.Role, lead string) { f.Line(base, lead+t) })
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // A flowsAnswer is what flows asked for.
@@ -179,7 +181,7 @@ func (s *flows) learn() {
 		s.seen.helpers = s.seen.helpers || f.Helper != 0
 		t := f.Orig()
 		for _, src := range []bool{true, false} {
-			s.c.scratch = appendEnd(s.c.scratch[:0], &t, src, 0, "")
+			s.c.scratch = draw.AppendEnd(s.c.scratch[:0], &t, src, 0, "")
 			s.seen.addr = max(s.seen.addr, len(s.c.scratch))
 		}
 	}

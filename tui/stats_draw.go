@@ -11,22 +11,24 @@ import (
 	"ctview/model"
 	"ctview/model/format"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // A statLine is a line of one column of the screen. row is set where it can be chosen.
 type statLine struct {
 	text string
-	look role
+	look draw.Role
 	row  *statRow
 }
 
-func (s *stats) draw(a *App, f *frame) {
+func (s *stats) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	rows := f.h - f.y() - 2
+	rows := f.H - f.Y() - 2
 	if !s.got {
-		f.line(plain, "  reading "+f.mk.ellipsis)
-		f.blanks(f.h - 2)
+		f.Line(draw.Plain, "  reading "+f.Marks.Ellipsis)
+		f.Blanks(f.H - 2)
 	} else {
 		s.body(a, f, rows)
 	}
@@ -40,23 +42,23 @@ func (s *stats) draw(a *App, f *frame) {
 	if msg == "" && s.more > 0 {
 		msg = fmt.Sprintf("%d more lines below: j and k go there", s.more)
 	}
-	f.begin(plain)
-	f.text(" ")
-	f.styled(a.noteLog, msg)
-	f.end()
+	f.Begin(draw.Plain)
+	f.Text(" ")
+	f.Styled(a.noteLog, msg)
+	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
 // body writes one or two columns of lines, scrolled so that the chosen row is visible.
-func (s *stats) body(a *App, f *frame, rows int) {
+func (s *stats) body(a *App, f *draw.Frame, rows int) {
 	id := ""
 	if s.chosen < len(s.rows) {
 		id = s.rows[s.chosen].id
 	}
-	two := f.w >= 76
-	cw := f.w - 2
+	two := f.W >= 76
+	cw := f.W - 2
 	if two {
-		cw = (f.w - 3) / 2
+		cw = (f.W - 3) / 2
 	}
 	gap := []statLine{{}}
 	left := slices.Concat(s.tableLines(a, cw), gap)
@@ -94,33 +96,33 @@ func (s *stats) body(a *App, f *frame, rows int) {
 	s.top = max(min(s.top, n-rows), 0)
 	s.more = max(n-s.top-rows, 0)
 	for i := s.top; i < min(n, s.top+rows); i++ {
-		f.begin(plain)
-		f.text(" ")
+		f.Begin(draw.Plain)
+		f.Text(" ")
 		if i < len(left) {
 			s.cell(f, left[i], cw, id)
 		}
 		if i < len(right) {
-			f.pad(cw + 2)
+			f.Pad(cw + 2)
 			s.cell(f, right[i], cw, id)
 		}
-		f.end()
+		f.End()
 	}
-	f.blanks(f.h - 2)
+	f.Blanks(f.H - 2)
 }
 
 // cell writes a line of a column, in cw cells.
-func (s *stats) cell(f *frame, l statLine, cw int, id string) {
-	t := clip(l.text, cw-2, f.mk.ellipsis)
+func (s *stats) cell(f *draw.Frame, l statLine, cw int, id string) {
+	t := draw.Clip(l.text, cw-2, f.Marks.Ellipsis)
 	switch {
 	case l.row != nil && l.row.id == id:
-		f.styled(selected, f.mk.cursor+padRight(t, cw-2))
+		f.Styled(draw.Selected, f.Marks.Cursor+padRight(t, cw-2))
 	default:
-		f.text(" ")
-		f.styled(l.look, t)
+		f.Text(" ")
+		f.Styled(l.look, t)
 	}
 }
 
-func heading(t string) statLine { return statLine{text: t, look: strong} }
+func heading(t string) statLine { return statLine{text: t, look: draw.Strong} }
 
 // tableLines say how full the table is and how that went.
 func (s *stats) tableLines(a *App, cw int) []statLine {
@@ -133,7 +135,7 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 	_, look := a.fill()
 	ls = append(ls, statLine{text: n, look: look})
 	if a.hasSys && a.sys.Max.OK {
-		ls = append(ls, statLine{text: "[" + meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]"})
+		ls = append(ls, statLine{text: "[" + draw.Meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]"})
 	}
 	if a.hasSys && a.sys.Buckets.OK && a.sys.Buckets.Value > 0 {
 		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows each)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})
@@ -153,7 +155,7 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 		}
 	}
 	if peakAt > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("peak      %d at %s", peak, clock(peakAt, a.now.Location()))})
+		ls = append(ls, statLine{text: fmt.Sprintf("peak      %d at %s", peak, draw.Clock(peakAt, a.now.Location()))})
 	}
 	if g := s.growth(); math.Abs(g) >= 0.1 {
 		t := fmt.Sprintf("growth    %+.1f flows/s", g)
@@ -183,8 +185,8 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 		return vs
 	}
 	vs := pick(func(x *table.Second) float64 { return float64(x.Flows) })
-	top := largest(vs)
-	rs := resample(vs, w)
+	top := draw.Largest(vs)
+	rs := draw.Resample(vs, w)
 	span := string(model.AppendDuration(nil, time.Duration(len(secs))*time.Second))
 	if len(secs)%60 == 0 {
 		span = strconv.Itoa(len(secs)/60) + " min"
@@ -194,7 +196,7 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 	if a.h < 30 {
 		h = 1
 	}
-	g := graph(rs, h, top, &a.marks)
+	g := draw.Graph(rs, h, top, &a.marks)
 	edge := make([]string, h)
 	edge[0] = string(model.AppendBytes(nil, uint64(top)))
 	if h > 1 {
@@ -210,11 +212,11 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 		{"ended/s", func(x *table.Second) float64 { return float64(x.Destroy) }},
 		{"lost/s", func(x *table.Second) float64 { return float64(x.Lost) }}} {
 		vs := pick(k.of)
-		if k.name == "lost/s" && largest(vs) == 0 {
+		if k.name == "lost/s" && draw.Largest(vs) == 0 {
 			continue
 		}
-		top := largest(vs)
-		ls = append(ls, statLine{text: padRight(k.name, 8) + graph(resample(vs, w-8), 1, top, &a.marks)[0] + " peak " + strconv.Itoa(int(top))})
+		top := draw.Largest(vs)
+		ls = append(ls, statLine{text: padRight(k.name, 8) + draw.Graph(draw.Resample(vs, w-8), 1, top, &a.marks)[0] + " peak " + strconv.Itoa(int(top))})
 	}
 	return ls
 }
@@ -233,15 +235,15 @@ func (s *stats) stateLines(cw int) []statLine {
 		}
 		pct := 100 * float64(x.Flows) / float64(max(t.Flows, 1))
 		text := padRight(x.Proto.String()+" "+x.State, w) + padLeft(strconv.Itoa(x.Flows), 8) + padLeft(strconv.FormatFloat(pct, 'f', 1, 64), 7)
-		look := plain
+		look := draw.Plain
 		half := x.State == "SYN_SENT" || x.State == "SYN_RECV"
 		if half && pct >= 20 {
-			text, look = text+" !", warn
+			text, look = text+" !", draw.Warn
 		} else if bar >= 8 {
 			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
 		}
 		ls = append(ls, statLine{text: text, look: look, row: &statRow{id: "state" + x.Proto.String() + x.State,
-			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State), group: look == warn}})
+			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State), group: look == draw.Warn}})
 	}
 	if rest > 0 {
 		ls = append(ls, statLine{text: padRight("other", w) + padLeft(strconv.Itoa(rest), 8) + padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)})
@@ -282,13 +284,13 @@ func (s *stats) counterLines(cw int) []statLine {
 		if s.has&(1<<i) == 0 {
 			continue
 		}
-		rate, look := "-", plain
+		rate, look := "-", draw.Plain
 		if s.hasRates {
 			rate = strconv.FormatFloat(s.perSec[i], 'f', 0, 64)
 		}
 		t := padRight(format.StatName(i, false), w) + padLeft(strconv.FormatUint(s.sums[i], 10), 12) + padLeft(rate, 9)
 		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
-			t, look = t+" !", warn
+			t, look = t+" !", draw.Warn
 		}
 		ls = append(ls, statLine{text: t, look: look, row: &statRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
 	}
@@ -317,10 +319,10 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	}
 	ls = append(ls, statLine{text: "socket buffer  " + buf})
 	lost := fmt.Sprintf("lost events    %d", st.Lost)
-	look := plain
+	look := draw.Plain
 	if st.Lost > 0 {
-		lost += fmt.Sprintf(" in %d gaps   last %s", st.Gaps, clock(st.LastLost, a.now.Location()))
-		look = warn
+		lost += fmt.Sprintf(" in %d gaps   last %s", st.Gaps, draw.Clock(st.LastLost, a.now.Location()))
+		look = draw.Warn
 	}
 	ls = append(ls, statLine{text: lost, look: look})
 	re := fmt.Sprintf("resyncs        %d", st.Resyncs)
@@ -329,7 +331,7 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	}
 	ls = append(ls, statLine{text: re})
 	if st.Forged+st.Malformed > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("refused        %d forged, %d broken messages", st.Forged, st.Malformed), look: warn})
+		ls = append(ls, statLine{text: fmt.Sprintf("refused        %d forged, %d broken messages", st.Forged, st.Malformed), look: draw.Warn})
 	}
 	ns := "default"
 	if a.opt.Netns != "" {
@@ -363,13 +365,13 @@ func (s *stats) sysctlLines(a *App, cw int) []statLine {
 			v = strconv.FormatInt(x.v.Value, 10)
 		}
 		t := padRight(x.name, 24) + padLeft(v, 9)
-		look := plain
+		look := draw.Plain
 		if x.toggle && x.v.OK {
 			_, act := switched(x.name, x.v.Value)
 			t += "   " + x.key + " " + act
 		}
 		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
-			look = warn
+			look = draw.Warn
 		}
 		r := &statRow{id: x.name, about: x.about}
 		if x.toggle {

@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"net/netip"
@@ -10,12 +10,12 @@ import (
 )
 
 // appendInt appends n.
-func appendInt[T ~int | ~int64 | ~uint32 | ~uint16](dst []byte, n T) []byte {
+func AppendInt[T ~int | ~int64 | ~uint32 | ~uint16](dst []byte, n T) []byte {
 	return strconv.AppendInt(dst, int64(n), 10)
 }
 
 // count writes n for the eyes: 18204, 41 200 with grouping where asked for by the texts of screens.
-func count(n int) string { return strconv.Itoa(n) }
+func Count(n int) string { return strconv.Itoa(n) }
 
 // appendAddr appends an address, cut where it has more than room cells (room 0: never cut): IPv6 in its middle, most
 // of its beginning kept; IPv4 at its front, for its end tells neighbours apart.
@@ -42,7 +42,7 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 
 // appendEnd appends one end of a tuple, "addr:port", "addr id N" for the source of ICMP, in at most room cells where the
 // port leaves that much. The address goes before an id that has no room beside it.
-func appendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
+func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
 	a, port := t.DstAddr(), t.Dport
 	if src {
 		a, port = t.SrcAddr(), t.Sport
@@ -51,9 +51,9 @@ func appendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []by
 	suffix := tail[:0]
 	switch {
 	case t.Proto.HasPorts():
-		suffix = appendInt(append(suffix, ':'), port)
+		suffix = AppendInt(append(suffix, ':'), port)
 	case t.Proto.IsICMP() && src:
-		suffix = appendInt(append(suffix, " id "...), port)
+		suffix = AppendInt(append(suffix, " id "...), port)
 		if n := textLen(a); room > 0 && n+len(suffix) > room {
 			if keep := room - n - 1; keep > len(" id") {
 				suffix = append(suffix[:keep], more...)
@@ -76,29 +76,29 @@ func textLen(a netip.Addr) int {
 }
 
 // end returns one end of a tuple in full.
-func end(t model.Tuple, src bool) string { return string(appendEnd(nil, &t, src, 0, "")) }
+func End(t model.Tuple, src bool) string { return string(AppendEnd(nil, &t, src, 0, "")) }
 
 // appendPair appends "source > destination".
-func appendPair(dst []byte, t *model.Tuple) []byte {
-	dst = appendEnd(dst, t, true, 0, "")
+func AppendPair(dst []byte, t *model.Tuple) []byte {
+	dst = AppendEnd(dst, t, true, 0, "")
 	dst = append(dst, " > "...)
-	return appendEnd(dst, t, false, 0, "")
+	return AppendEnd(dst, t, false, 0, "")
 }
 
 // describe names a flow in a line: protocol, both ends, zone where it is not 0.
-func describe(k *model.Key) string {
+func Describe(k *model.Key) string {
 	t := k.OrigTuple()
 	b := append([]byte(k.Proto.String()), ' ')
-	b = appendPair(b, &t)
+	b = AppendPair(b, &t)
 	if k.Zone != 0 {
-		b = appendZone(append(b, " zone "...), k)
+		b = AppendZone(append(b, " zone "...), k)
 	}
 	return string(b)
 }
 
 // appendZone appends the zone of k, with the direction it is tied to where that is only one.
-func appendZone(dst []byte, k *model.Key) []byte {
-	dst = appendInt(dst, k.Zone)
+func AppendZone(dst []byte, k *model.Key) []byte {
+	dst = AppendInt(dst, k.Zone)
 	switch k.ZoneDir {
 	case model.ZoneOrig:
 		dst = append(dst, 'o')
@@ -109,15 +109,15 @@ func appendZone(dst []byte, k *model.Key) []byte {
 }
 
 // clock writes the time of day of t (Unix nanoseconds) in loc.
-func clock(t int64, loc *time.Location) string {
+func Clock(t int64, loc *time.Location) string {
 	return time.Unix(0, t).In(loc).Format("15:04:05")
 }
 
 // duration writes d in at most six cells.
-func duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }
+func Duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }
 
 // plural counts things.
-func plural(n int, thing string) string {
+func Plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 var (
@@ -30,42 +32,42 @@ var (
 	sampleDrops = []string{"len", "if", "flags", "why", "proto", "time"}
 )
 
-func (s *packetStates) draw(a *App, f *frame) {
+func (s *packetStates) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	room := f.h - 2
+	room := f.H - 2
 	s.statusLine(a, f)
-	ps := layout(columnsOf(stateColumns), f.w, demand{order: stateDrops})
+	ps := layout(columnsOf(stateColumns), f.W, demand{order: stateDrops})
 	writeHeads(f, ps, "", false)
 	for i, st := range model.CtStates {
 		s.stateRow(f, ps, st, &s.counts.Of[i])
 	}
-	f.line(plain, "")
+	f.Line(draw.Plain, "")
 	switch {
 	case s.err != nil:
-		f.line(alarm, "  "+model.Escape(s.err.Error()))
+		f.Line(draw.Alarm, "  "+model.Escape(s.err.Error()))
 	case s.got && !s.on:
-		f.line(plain, "  INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.")
+		f.Line(draw.Plain, "  INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.")
 	case s.got:
 		s.sampleRows(a, f, room)
 	}
-	f.blanks(room)
-	f.begin(plain)
-	f.text(" ")
+	f.Blanks(room)
+	f.Begin(draw.Plain)
+	f.Text(" ")
 	msg := a.message()
 	if x := s.sample(); msg == "" && x != nil && s.on {
 		msg = s.about(x)
 	}
-	f.styled(a.noteLog, msg)
-	f.end()
+	f.Styled(a.noteLog, msg)
+	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
-func (s *packetStates) statusLine(a *App, f *frame) {
-	f.begin(plain)
-	f.text(" packets by state")
+func (s *packetStates) statusLine(a *App, f *draw.Frame) {
+	f.Begin(draw.Plain)
+	f.Text(" packets by state")
 	if s.text != "" {
-		f.text("   / " + model.Escape(s.text))
+		f.Text("   / " + model.Escape(s.text))
 	}
 	t := "from " + s.counts.Source
 	if s.counts.HasInvalid {
@@ -75,34 +77,34 @@ func (s *packetStates) statusLine(a *App, f *frame) {
 		t = "PAUSED   " + t
 	}
 	if !s.got {
-		t = "reading " + a.marks.ellipsis
+		t = "reading " + a.marks.Ellipsis
 	}
-	f.right(plain, t)
-	f.end()
+	f.Right(draw.Plain, t)
+	f.End()
 }
 
-func (s *packetStates) stateRow(f *frame, ps []placed, st model.CtState, n *model.StateCount) {
-	writeGrid(f, ps, plain, "  ", func(name string, _ int) (string, role) {
+func (s *packetStates) stateRow(f *draw.Frame, ps []placed, st model.CtState, n *model.StateCount) {
+	writeGrid(f, ps, draw.Plain, "  ", func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "state":
 			return upper(st.String()), ctLook(st)
 		case "flows":
 			if !n.HasFlows {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return strconv.Itoa(n.Flows), plain
+			return strconv.Itoa(n.Flows), draw.Plain
 		case "packets":
 			if !n.HasPackets {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return strconv.FormatUint(n.Packets, 10), plain
+			return strconv.FormatUint(n.Packets, 10), draw.Plain
 		case "rate":
 			if !n.HasRate {
-				return "-", plain
+				return "-", draw.Plain
 			}
-			return strconv.FormatFloat(n.PacketRate, 'f', 1, 64), plain
+			return strconv.FormatFloat(n.PacketRate, 'f', 1, 64), draw.Plain
 		}
-		return st.Meaning(), plain
+		return st.Meaning(), draw.Plain
 	})
 }
 
@@ -117,26 +119,26 @@ func upper(s string) string {
 	return string(b)
 }
 
-func ctLook(st model.CtState) role {
+func ctLook(st model.CtState) draw.Role {
 	switch st {
 	case model.CtInvalid:
-		return alarm
+		return draw.Alarm
 	case model.CtUntracked:
-		return strong
+		return draw.Strong
 	}
-	return plain
+	return draw.Plain
 }
 
-func (s *packetStates) sampleRows(a *App, f *frame, room int) {
-	ps := layout(columnsOf(sampleColumns), f.w, demand{order: sampleDrops})
+func (s *packetStates) sampleRows(a *App, f *draw.Frame, room int) {
+	ps := layout(columnsOf(sampleColumns), f.W, demand{order: sampleDrops})
 	writeHeads(f, ps, "", false)
-	rows := room - f.y()
+	rows := room - f.Y()
 	if len(s.samples) == 0 {
 		t := "no INVALID or UNTRACKED packet yet"
 		if s.kept > 0 {
 			t = fmt.Sprintf("none of the %d samples matches", s.kept)
 		}
-		f.line(plain, "  "+t)
+		f.Line(draw.Plain, "  "+t)
 		return
 	}
 	if s.chosen < s.top {
@@ -151,37 +153,37 @@ func (s *packetStates) sampleRows(a *App, f *frame, room int) {
 	}
 }
 
-func (s *packetStates) sampleRow(a *App, f *frame, ps []placed, x *model.Sample, current bool) {
-	base, lead := plain, "  "
+func (s *packetStates) sampleRow(a *App, f *draw.Frame, ps []placed, x *model.Sample, current bool) {
+	base, lead := draw.Plain, "  "
 	if current {
-		base, lead = selected, f.mk.cursor+" "
+		base, lead = draw.Selected, f.Marks.Cursor+" "
 	}
-	writeGrid(f, ps, base, lead, func(name string, _ int) (string, role) {
+	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "time":
-			return clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), plain
+			return draw.Clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), draw.Plain
 		case "state":
 			return upper(x.State.String()), ctLook(x.State)
 		case "if":
-			return dash(model.Escape(x.In + x.Out)), plain
+			return dash(model.Escape(x.In + x.Out)), draw.Plain
 		case "proto":
-			return x.Tuple.Proto.String(), plain
+			return x.Tuple.Proto.String(), draw.Plain
 		case "src":
-			return end(x.Tuple, true), plain
+			return draw.End(x.Tuple, true), draw.Plain
 		case "dst":
-			return end(x.Tuple, false), plain
+			return draw.End(x.Tuple, false), draw.Plain
 		case "flags":
-			return dash(x.TCP), plain
+			return dash(x.TCP), draw.Plain
 		case "len":
-			return strconv.Itoa(x.Len), plain
+			return strconv.Itoa(x.Len), draw.Plain
 		}
 		if x.State == model.CtUntracked {
 			if id, ok := model.RuleFor(x, s.rules); ok {
-				return "rule " + id, plain
+				return "rule " + id, draw.Plain
 			}
-			return "not ctview's", plain
+			return "not ctview's", draw.Plain
 		}
-		return dash(model.Escape(x.Reason)), plain
+		return dash(model.Escape(x.Reason)), draw.Plain
 	})
 }
 
@@ -192,7 +194,7 @@ func (s *packetStates) about(x *model.Sample) string {
 		t += "   flags " + x.TCP
 	}
 	if x.HasInner {
-		t += "   ICMP error about " + string(appendPair(nil, &x.Inner))
+		t += "   ICMP error about " + string(draw.AppendPair(nil, &x.Inner))
 	}
 	switch {
 	case x.Reason != "":

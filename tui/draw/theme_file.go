@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 )
 
 // roleNames are the names that a theme file uses for roles.
-var roleNames = map[string]role{"title": title, "head": head, "keys": hint, "strong": strong, "faint": faint, "selected": selected,
-	"marked": marked, "ended": ended, "opening": opening, "open": open, "offload": offload, "closing": closing, "finished": finished,
-	"zone": zoned, "helper": helped, "warn": warn, "alarm": alarm, "frame": frameLine}
+var roleNames = map[string]Role{"title": Title, "head": Head, "keys": Hint, "strong": Strong, "faint": Faint, "selected": Selected,
+	"marked": Marked, "ended": Ended, "opening": Opening, "open": Open, "offload": Offload, "closing": Closing, "finished": Finished,
+	"zone": Zoned, "helper": Helped, "warn": Warn, "alarm": Alarm, "frame": FrameLine}
 
 // attributeCodes are the words of a look beside colours, as SGR codes.
 var attributeCodes = map[string]string{"bold": "1", "faint": "2", "italic": "3", "underline": "4", "reverse": "7", "strike": "9"}
@@ -29,7 +29,7 @@ func CheckTheme(looks map[string]string) error {
 // customTheme returns the 16-colour theme with the looks of a file in place of its own. A look is made of attributes
 // (bold faint italic underline reverse strike), a colour (red, bright-red, a number to 255, #rrggbb) and, behind "on", a
 // colour of the background; "plain" is none.
-func customTheme(looks map[string]string) (theme, error) {
+func customTheme(looks map[string]string) (Theme, error) {
 	t := ansiTheme
 	for _, name := range slices.Sorted(maps.Keys(looks)) {
 		r, ok := roleNames[name]
@@ -39,7 +39,7 @@ func customTheme(looks map[string]string) (theme, error) {
 			}
 			return t, fmt.Errorf("unknown role %q", name)
 		}
-		sgr, err := parseLook(looks[name])
+		sgr, err := ParseLook(looks[name])
 		if err != nil {
 			return t, fmt.Errorf("%s: %w", name, err)
 		}
@@ -49,7 +49,7 @@ func customTheme(looks map[string]string) (theme, error) {
 }
 
 // parseLook turns the words of a look into an SGR sequence.
-func parseLook(s string) (string, error) {
+func ParseLook(s string) (string, error) {
 	var codes []string
 	back := false
 	for w := range strings.FieldsSeq(strings.ToLower(s)) {

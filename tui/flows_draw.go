@@ -8,10 +8,12 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // draw writes the screen.
-func (s *flows) draw(a *App, f *frame) {
+func (s *flows) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
 	s.left = 0
@@ -22,11 +24,11 @@ func (s *flows) draw(a *App, f *frame) {
 	}
 	s.rebuild(a)
 	s.settle()
-	ps := s.place(f.w)
+	ps := s.place(f.W)
 	s.ageHead(a, ps)
 	writeHeads(f, ps, s.sort, s.desc)
 	rows := s.rowsOn(a)
-	first := f.y()
+	first := f.Y()
 	s.prepare(a)
 	if len(s.items) == 0 {
 		s.emptyText(a, f, rows)
@@ -39,7 +41,7 @@ func (s *flows) draw(a *App, f *frame) {
 		_, m := s.marks[it.row.Flow.Key]
 		writeRow(f, ps, it.row, &s.c, rowState{current: i == s.at && a.cursorShown(), marked: m, ended: it.ended})
 	}
-	f.blanks(first + rows)
+	f.Blanks(first + rows)
 	s.footer(a, f)
 }
 
@@ -85,16 +87,16 @@ func (s *flows) prepare(a *App) {
 }
 
 // filterLine writes the filter, how many flows match, and the order.
-func (s *flows) filterLine(a *App, f *frame) {
-	f.begin(plain)
+func (s *flows) filterLine(a *App, f *draw.Frame) {
+	f.Begin(draw.Plain)
 	t := " / " + model.Escape(a.text)
 	r := s.matchText(a)
-	if f.w >= wideFrom {
+	if f.W >= wideFrom {
 		r += "   sort " + strings.ToUpper(s.sort) + " " + orderWord(s.desc)
 	}
-	f.text(clip(t, f.w-width(r)-3, f.mk.ellipsis))
-	f.right(plain, r)
-	f.end()
+	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Right(draw.Plain, r)
+	f.End()
 }
 
 func orderWord(desc bool) string {
@@ -109,31 +111,31 @@ func (s *flows) matchText(a *App) string {
 	v := s.view
 	switch {
 	case !s.got:
-		return "loading " + a.marks.ellipsis
+		return "loading " + a.marks.Ellipsis
 	case a.stats.Dumping && !a.stats.Loaded:
-		return "loading " + count(a.stats.DumpRows) + " " + a.marks.ellipsis
+		return "loading " + draw.Count(a.stats.DumpRows) + " " + a.marks.Ellipsis
 	}
-	t := count(v.Matched) + " of " + count(v.Total)
+	t := draw.Count(v.Matched) + " of " + draw.Count(v.Total)
 	if a.w >= wideFrom {
 		t += " match"
 	}
 	if v.Unknown > 0 {
-		t += ", " + count(v.Unknown) + " unknown"
+		t += ", " + draw.Count(v.Unknown) + " unknown"
 	}
 	return t
 }
 
 // footer writes the line of the current flow, the message line and the keys.
-func (s *flows) footer(a *App, f *frame) {
+func (s *flows) footer(a *App, f *draw.Frame) {
 	msg := a.message()
-	short := f.w < wideFrom && f.h < shortHeight
+	short := f.W < wideFrom && f.H < shortHeight
 	if msg == "" {
 		msg = s.standing(a)
 	}
 	if _, typing := a.bar(); typing {
 		msg = a.barText(s.view)
 	}
-	lines := wrapKeep(msg, f.w-2)
+	lines := wrapKeep(msg, f.W-2)
 	switch {
 	case short && msg != "":
 		lines = []string{msg}
@@ -146,10 +148,10 @@ func (s *flows) footer(a *App, f *frame) {
 		s.currentLine(f, a)
 	}
 	for _, l := range lines {
-		f.begin(plain)
-		f.text(" ")
-		f.styled(a.noteLog, l)
-		f.end()
+		f.Begin(draw.Plain)
+		f.Text(" ")
+		f.Styled(a.noteLog, l)
+		f.End()
 	}
 	a.hints(f, s.hintBindings(a))
 }
@@ -177,7 +179,7 @@ func (a *App) previewText(matched, total int) string {
 	}
 	t := fmt.Sprintf("preview: %d of %d match %q", matched, total, model.Escape(a.tryText))
 	for _, n := range a.try.Notes() { // what a word means where people may expect something else
-		if width(t)+width(n)+5 < a.w {
+		if draw.Width(t)+draw.Width(n)+5 < a.w {
 			t += "   " + n
 		}
 	}
@@ -187,7 +189,7 @@ func (a *App) previewText(matched, total int) string {
 // message is the text of the message line.
 func (a *App) message() string {
 	if a.note == "" {
-		a.noteLog = plain
+		a.noteLog = draw.Plain
 	}
 	return a.note
 }
@@ -198,9 +200,9 @@ func (s *flows) standing(a *App) string {
 	case a.paused:
 		return fmt.Sprintf("screen is from %s; %d flows newer. p goes on.", a.pausedAt.Format("15:04:05"), a.stats.New-a.pauseStats.New)
 	case len(s.marks) > 0:
-		return count(len(s.marks)) + " marked"
+		return draw.Count(len(s.marks)) + " marked"
 	case s.view.Unknown > 0:
-		return count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
+		return draw.Count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
 	case s.follow:
 		return "following the flow under the cursor; F stops"
 	}
@@ -208,16 +210,16 @@ func (s *flows) standing(a *App) string {
 }
 
 // currentLine writes the flow under the cursor in full.
-func (s *flows) currentLine(f *frame, a *App) {
-	f.begin(plain)
+func (s *flows) currentLine(f *draw.Frame, a *App) {
+	f.Begin(draw.Plain)
 	if r, ended := s.current(); r != nil && a.cursorShown() {
-		f.text(" ")
+		f.Text(" ")
 		if ended {
-			f.styled(strong, "ended  ")
+			f.Styled(draw.Strong, "ended  ")
 		}
-		f.text(summary(r, f.w >= wideFrom))
+		f.Text(summary(r, f.W >= wideFrom))
 	}
-	f.end()
+	f.End()
 }
 
 // summary is a flow in a line: both ends, what NAT makes of them, mark, and who expected it.
@@ -230,22 +232,22 @@ func summary(r *model.Row, wide bool) string {
 		gap = "   "
 		b = append(append(b, fl.Proto.String()...), ' ')
 	}
-	b = appendPair(b, &t)
+	b = draw.AppendPair(b, &t)
 	if fl.SNAT() {
-		b = appendEnd(append(append(b, gap...), "snat "...), &rep, false, 0, "")
+		b = draw.AppendEnd(append(append(b, gap...), "snat "...), &rep, false, 0, "")
 	}
 	if fl.DNAT() {
-		b = appendEnd(append(append(b, gap...), "dnat "...), &rep, true, 0, "")
+		b = draw.AppendEnd(append(append(b, gap...), "dnat "...), &rep, true, 0, "")
 	}
 	b = append(append(b, gap...), "mark "...)
 	if fl.Mark > 9 {
 		b = strconv.AppendUint(append(b, "0x"...), uint64(fl.Mark), 16)
 	} else {
-		b = appendInt(b, fl.Mark)
+		b = draw.AppendInt(b, fl.Mark)
 	}
 	if m := r.Extra.Master; m.Family != 0 {
 		b = append(append(b, gap...), "expected by "...)
-		b = appendEnd(b, &m, true, 0, "")
+		b = draw.AppendEnd(b, &m, true, 0, "")
 	}
 	if fl.Helper != 0 {
 		b = append(append(b, gap...), "helper "...)
@@ -255,12 +257,12 @@ func summary(r *model.Row, wide bool) string {
 }
 
 // emptyText says why there are no rows.
-func (s *flows) emptyText(a *App, f *frame, rows int) {
-	for _, l := range wrap(s.whyEmpty(a), f.w-4) {
+func (s *flows) emptyText(a *App, f *draw.Frame, rows int) {
+	for _, l := range wrap(s.whyEmpty(a), f.W-4) {
 		if rows--; rows < 0 {
 			return
 		}
-		f.line(plain, "  "+l)
+		f.Line(draw.Plain, "  "+l)
 	}
 }
 
@@ -270,14 +272,14 @@ func (s *flows) whyEmpty(a *App) string {
 	case a.sysErr != nil && v.Total == 0:
 		return model.Escape(a.sysErr.Error())
 	case !s.got, st.Dumping && !st.Loaded, !st.Loaded && v.Total == 0:
-		return "reading the table " + a.marks.ellipsis
+		return "reading the table " + a.marks.Ellipsis
 	case v.Total > 0 && a.text != "":
 		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(a.text), s.zonesHere())
 	case v.Total > 0:
 		return ""
 	case st.New+st.Updates+st.Ended == 0 && st.LastEnded == 0:
 		return `No flows. Nothing in this namespace seems to use connection tracking: it starts when a rule needs it, e.g. ` +
-			`"nft add rule inet filter input ct state established,related accept", or NAT. Waiting for the first event ` + a.marks.ellipsis
+			`"nft add rule inet filter input ct state established,related accept", or NAT. Waiting for the first event ` + a.marks.Ellipsis
 	}
 	limit := "0"
 	if a.hasSys && a.sys.Max.OK {
@@ -285,7 +287,7 @@ func (s *flows) whyEmpty(a *App) string {
 	}
 	t := "The table is empty (" + limit + ")."
 	if st.LastEnded > 0 {
-		t += " Last flow ended " + clock(st.LastEnded, a.now.Location()) + "."
+		t += " Last flow ended " + draw.Clock(st.LastEnded, a.now.Location()) + "."
 	}
 	return t
 }
@@ -314,7 +316,7 @@ func wrap(text string, w int) []string {
 		switch {
 		case line == "":
 			line = word
-		case width(line)+1+width(word) <= w:
+		case draw.Width(line)+1+draw.Width(word) <= w:
 			line += " " + word
 		default:
 			lines = append(lines, line)

@@ -9,6 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+
+	"ctview/tui/draw"
 )
 
 // A ruleDialog shows what NOTRACK rules would do, and installs them once their count was typed.
@@ -167,7 +169,7 @@ func (d *ruleDialog) install(a *App) tea.Cmd {
 	a.pop()
 	q, del, rules, ctx := d.request(), d.del, a.opt.Rules, a.ctx
 	a.installed = true
-	a.say("installing " + a.marks.ellipsis)
+	a.say("installing " + a.marks.Ellipsis)
 	return func() tea.Msg {
 		res, err := rules.Apply(ctx, q, del)
 		return doneMsg{func(a *App) tea.Cmd {
@@ -207,63 +209,63 @@ func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
 	return a.ask(true)
 }
 
-func (d *ruleDialog) draw(a *App, f *frame) {
+func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	f.begin(head)
-	f.text(" Add NOTRACK for: " + model.Escape(model.RulesText(d.rules)))
-	f.end()
+	f.Begin(draw.Head)
+	f.Text(" Add NOTRACK for: " + model.Escape(model.RulesText(d.rules)))
+	f.End()
 	lines := d.lines(f)
-	room := f.h - f.y() - 4
+	room := f.H - f.Y() - 4
 	d.top = max(min(d.top, len(lines)-room), 0)
 	for _, l := range lines[d.top:min(len(lines), d.top+room)] {
-		f.begin(plain)
-		f.styled(l.look, " "+l.text)
-		f.end()
+		f.Begin(draw.Plain)
+		f.Styled(l.look, " "+l.text)
+		f.End()
 	}
-	f.blanks(f.h - 4)
+	f.Blanks(f.H - 4)
 	d.fieldLines(f)
-	f.begin(plain)
-	f.text(" ")
-	f.styled(a.noteLog, a.message())
-	f.end()
+	f.Begin(draw.Plain)
+	f.Text(" ")
+	f.Styled(a.noteLog, a.message())
+	f.End()
 	a.hints(f, d.bindings())
 }
 
 // lines are the preview: commands, what matches, warnings.
-func (d *ruleDialog) lines(f *frame) []statLine {
+func (d *ruleDialog) lines(f *draw.Frame) []statLine {
 	var out []statLine
-	add := func(look role, lead, text string) {
-		for i, l := range wrap(text, f.w-4-width(lead)) {
+	add := func(look draw.Role, lead, text string) {
+		for i, l := range wrap(text, f.W-4-draw.Width(lead)) {
 			if i > 0 {
-				lead = strings.Repeat(" ", width(lead))
+				lead = strings.Repeat(" ", draw.Width(lead))
 			}
 			out = append(out, statLine{text: lead + l, look: look})
 		}
 	}
 	switch {
 	case d.err != nil:
-		add(alarm, "", model.Escape(d.err.Error()))
+		add(draw.Alarm, "", model.Escape(d.err.Error()))
 		return out
 	case d.preview == nil:
-		add(plain, "", "looking "+f.mk.ellipsis)
+		add(draw.Plain, "", "looking "+f.Marks.Ellipsis)
 		return out
 	}
 	p := d.preview
 	out = append(out, statLine{})
 	for _, c := range p.Commands {
-		add(plain, "  ", model.Escape(c))
+		add(draw.Plain, "  ", model.Escape(c))
 	}
 	out = append(out, statLine{})
 	then := "they stay in the table until they time out"
 	if d.del {
 		then = "they are deleted, too"
 	}
-	add(plain, "  ", "matches now: "+plural(p.Covered, "flow")+" ("+then+")")
+	add(draw.Plain, "  ", "matches now: "+draw.Plural(p.Covered, "flow")+" ("+then+")")
 	for _, w := range p.Warnings {
-		look, mark := warn, "! "
+		look, mark := draw.Warn, "! "
 		if w.Refuse {
-			look, mark = alarm, "!!"
+			look, mark = draw.Alarm, "!!"
 		}
 		add(look, mark+" "+padRight(w.Kind.String(), 10)+" ", model.Escape(w.Text))
 	}
@@ -272,9 +274,9 @@ func (d *ruleDialog) lines(f *frame) []statLine {
 		if p.SessionHit {
 			hit = "IS MATCHED"
 		}
-		add(plain, "  ", "your ssh session ("+model.Escape(p.Session)+") "+hit)
+		add(draw.Plain, "  ", "your ssh session ("+model.Escape(p.Session)+") "+hit)
 	}
-	add(plain, "  ", "backend: "+p.Backend+dotted(p.Why))
+	add(draw.Plain, "  ", "backend: "+p.Backend+dotted(p.Why))
 	return out
 }
 
@@ -286,7 +288,7 @@ func dotted(s string) string {
 }
 
 // fieldLines write what can be changed and what has to be typed.
-func (d *ruleDialog) fieldLines(f *frame) {
+func (d *ruleDialog) fieldLines(f *draw.Frame) {
 	pick := func(names []string, at int) string {
 		out := make([]string, len(names))
 		for i, n := range names {
@@ -310,42 +312,42 @@ func (d *ruleDialog) fieldLines(f *frame) {
 	if d.del {
 		box = "[x]"
 	}
-	look := func(field int) role {
+	look := func(field int) draw.Role {
 		if d.focus == field {
-			return selected
+			return draw.Selected
 		}
-		return plain
+		return draw.Plain
 	}
-	f.begin(plain)
-	f.text(" ")
+	f.Begin(draw.Plain)
+	f.Text(" ")
 	dirs, until := []string{"both directions", "one"}, "keep "
-	if f.w < 90 {
+	if f.W < 90 {
 		dirs, names, until = []string{"both", "one"}, []string{"quit", "10m", "stay"}, "until "
 	}
-	f.styled(look(fieldScope), pick(dirs, scope))
-	f.text("  ")
-	f.styled(look(fieldKeep), until+pick(names, d.keep))
-	f.text("  ")
-	f.styled(look(fieldDelete), box+" delete entries")
-	f.end()
-	f.begin(plain)
+	f.Styled(look(fieldScope), pick(dirs, scope))
+	f.Text("  ")
+	f.Styled(look(fieldKeep), until+pick(names, d.keep))
+	f.Text("  ")
+	f.Styled(look(fieldDelete), box+" delete entries")
+	f.End()
+	f.Begin(draw.Plain)
 	w := d.word()
 	lead := " Type " + w + " to install: "
 	if d.preview != nil && d.preview.Refused() != "" {
-		f.styled(alarm, " It cannot be installed, see !! above.")
-		f.end()
+		f.Styled(draw.Alarm, " It cannot be installed, see !! above.")
+		f.End()
 		return
 	}
-	f.styled(strong, lead)
+	f.Styled(draw.Strong, lead)
 	if d.focus == fieldWord {
-		f.cursorX, f.cursorY, f.hasCursor = f.x+width(d.typing.String()), f.y(), true
+		f.CursorX, f.CursorY, f.HasCursor = f.X+draw.Width(d.typing.String()), f.Y(), true
 	}
 	t := d.typing.String()
-	f.text(t + strings.Repeat("_", max(width(w)-width(t), 0)))
+	f.Text(t + strings.Repeat("_", max(draw.Width(w)-draw.Width(t), 0)))
 	tail := fmt.Sprintf("   rolls back in %d s unless confirmed again", int(trial.Seconds()))
 	if d.wrong {
 		tail = "   not " + w
 	}
-	f.text(tail)
-	f.end()
+	f.Text(tail)
+	f.End()
 }

@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"strings"
@@ -8,110 +8,110 @@ import (
 
 // A frame is one screen being drawn: lines of styled text in one buffer that is reused. A line never gets wider than the
 // frame. Text from outside must have been escaped before it comes here.
-type frame struct {
-	w, h int
-	th   *theme
-	mk   *marks
-	buf  []byte
-	ends []int  // where each finished line ends in buf
-	x    int    // cells of the line being written
-	base role   // of the line being written
-	cell []byte // scratch for one cell of a table
+type Frame struct {
+	W, H  int
+	Theme *Theme
+	Marks *Marks
+	buf   []byte
+	ends  []int  // where each finished line ends in buf
+	X     int    // cells of the line being written
+	base  Role   // of the line being written
+	Cell  []byte // scratch for one cell of a table
 
-	cursorX, cursorY int // where the terminal's cursor stands
-	hasCursor        bool
+	CursorX, CursorY int // where the terminal's cursor stands
+	HasCursor        bool
 }
 
 // reset makes f an empty frame of w × h cells.
-func (f *frame) reset(w, h int) {
-	f.w, f.h = w, h
+func (f *Frame) Reset(w, h int) {
+	f.W, f.H = w, h
 	f.buf, f.ends = f.buf[:0], f.ends[:0]
-	f.x, f.base, f.hasCursor = 0, plain, false
+	f.X, f.base, f.HasCursor = 0, Plain, false
 }
 
 // y is the number of the line being written.
-func (f *frame) y() int { return len(f.ends) }
+func (f *Frame) Y() int { return len(f.ends) }
 
 // left is the number of cells still free in the line.
-func (f *frame) left() int { return f.w - f.x }
+func (f *Frame) Left() int { return f.W - f.X }
 
 // begin starts a line in the style of base.
-func (f *frame) begin(base role) {
+func (f *Frame) Begin(base Role) {
 	f.base = base
-	f.buf = append(f.buf, f.th[base]...)
+	f.buf = append(f.buf, f.Theme[base]...)
 }
 
 // end finishes the line. A line with a style of its own is filled to the right edge, another ends where its text does.
-func (f *frame) end() {
-	if f.base != plain && f.th[f.base] != "" {
-		f.pad(f.w)
-		f.buf = append(f.buf, sgrReset...)
+func (f *Frame) End() {
+	if f.base != Plain && f.Theme[f.base] != "" {
+		f.Pad(f.W)
+		f.buf = append(f.buf, ResetSGR...)
 	}
 	f.ends = append(f.ends, len(f.buf))
-	f.x, f.base = 0, plain
+	f.X, f.base = 0, Plain
 }
 
 // pad writes blanks up to column x.
-func (f *frame) pad(x int) {
-	for f.x < min(x, f.w) {
+func (f *Frame) Pad(x int) {
+	for f.X < min(x, f.W) {
 		f.buf = append(f.buf, ' ')
-		f.x++
+		f.X++
 	}
 }
 
 // text writes s, cut at the right edge.
-func (f *frame) text(s string) {
-	n := f.left()
+func (f *Frame) Text(s string) {
+	n := f.Left()
 	if n <= 0 {
 		return
 	}
-	w := width(s)
+	w := Width(s)
 	if w > n {
-		s = clip(s, n, f.mk.ellipsis)
-		w = width(s)
+		s = Clip(s, n, f.Marks.Ellipsis)
+		w = Width(s)
 	}
 	f.buf = append(f.buf, s...)
-	f.x += w
+	f.X += w
 }
 
 // styled writes s in the style of r and returns to the line's own.
-func (f *frame) styled(r role, s string) {
-	if r == plain || f.th[r] == "" {
-		f.text(s)
+func (f *Frame) Styled(r Role, s string) {
+	if r == Plain || f.Theme[r] == "" {
+		f.Text(s)
 		return
 	}
-	f.buf = append(f.buf, f.th[r]...)
-	f.text(s)
-	f.buf = append(f.buf, sgrReset...)
-	f.buf = append(f.buf, f.th[f.base]...)
+	f.buf = append(f.buf, f.Theme[r]...)
+	f.Text(s)
+	f.buf = append(f.buf, ResetSGR...)
+	f.buf = append(f.buf, f.Theme[f.base]...)
 }
 
 // right writes s so that it ends one cell before the right edge, if it fits behind what is there.
-func (f *frame) right(r role, s string) {
-	x := f.w - 1 - width(s)
-	if x <= f.x {
+func (f *Frame) Right(r Role, s string) {
+	x := f.W - 1 - Width(s)
+	if x <= f.X {
 		return
 	}
-	f.pad(x)
-	f.styled(r, s)
+	f.Pad(x)
+	f.Styled(r, s)
 }
 
 // line writes a whole line.
-func (f *frame) line(base role, s string) {
-	f.begin(base)
-	f.text(s)
-	f.end()
+func (f *Frame) Line(base Role, s string) {
+	f.Begin(base)
+	f.Text(s)
+	f.End()
 }
 
 // blanks writes empty lines until line y is next.
-func (f *frame) blanks(y int) {
-	for f.y() < y {
-		f.end()
+func (f *Frame) Blanks(y int) {
+	for f.Y() < y {
+		f.End()
 	}
 }
 
 // lines returns the finished lines.
-func (f *frame) lines() []string {
+func (f *Frame) Lines() []string {
 	out := make([]string, len(f.ends))
 	from := 0
 	for i, e := range f.ends {
@@ -122,11 +122,11 @@ func (f *frame) lines() []string {
 }
 
 // String returns the frame as one text of lines joined by newlines, at most h of them.
-func (f *frame) String() string {
+func (f *Frame) String() string {
 	var b strings.Builder
 	b.Grow(len(f.buf) + len(f.ends))
 	from := 0
-	for i, e := range f.ends[:min(len(f.ends), f.h)] {
+	for i, e := range f.ends[:min(len(f.ends), f.H)] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
@@ -137,9 +137,9 @@ func (f *frame) String() string {
 }
 
 // overlay puts the lines of box, each w cells wide, over the frame at column x and line y.
-func (f *frame) overlay(x, y, w int, box []string) {
-	lines := f.lines()
-	for len(lines) < min(f.h, y+len(box)) {
+func (f *Frame) Overlay(x, y, w int, box []string) {
+	lines := f.Lines()
+	for len(lines) < min(f.H, y+len(box)) {
 		lines = append(lines, "")
 	}
 	for i, b := range box {
@@ -149,7 +149,7 @@ func (f *frame) overlay(x, y, w int, box []string) {
 		old := lines[y+i]
 		n := ansi.StringWidth(old)
 		if n < x+w {
-			old += sgrReset + strings.Repeat(" ", x+w-n)
+			old += ResetSGR + strings.Repeat(" ", x+w-n)
 			n = x + w
 		}
 		left, right := ansi.Truncate(old, x, ""), ansi.TruncateLeft(old, x+w, "")
@@ -159,7 +159,7 @@ func (f *frame) overlay(x, y, w int, box []string) {
 		if k := ansi.StringWidth(right); k != n-x-w {
 			right = " " + ansi.TruncateLeft(old, x+w+1, "")
 		}
-		lines[y+i] = left + sgrReset + b + sgrReset + right
+		lines[y+i] = left + ResetSGR + b + ResetSGR + right
 	}
 	f.buf, f.ends = f.buf[:0], f.ends[:0]
 	for _, l := range lines {
@@ -169,7 +169,7 @@ func (f *frame) overlay(x, y, w int, box []string) {
 }
 
 // width returns the cells that s takes. s may hold no escape sequences if it is not ASCII.
-func width(s string) int {
+func Width(s string) int {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
 			return ansi.StringWidth(s)
@@ -179,8 +179,8 @@ func width(s string) int {
 }
 
 // clip cuts s to n cells, the last of which is then the mark for "more".
-func clip(s string, n int, more string) string {
-	if width(s) <= n {
+func Clip(s string, n int, more string) string {
+	if Width(s) <= n {
 		return s
 	}
 	if n <= 0 {
@@ -190,40 +190,40 @@ func clip(s string, n int, more string) string {
 }
 
 // turn changes to the style of r within a line.
-func (f *frame) turn(r role) { f.buf = append(f.buf, f.th[r]...) }
+func (f *Frame) Turn(r Role) { f.buf = append(f.buf, f.Theme[r]...) }
 
 // put writes f.cell into the w cells from column x on, cut to them; right aligns it to their end.
-func (f *frame) put(x, w int, right bool, look role) {
+func (f *Frame) Put(x, w int, right bool, look Role) {
 	n := 0
 	ascii := true
-	for _, b := range f.cell {
+	for _, b := range f.Cell {
 		if b >= 0x80 {
 			ascii = false
 			break
 		}
 	}
-	if n = len(f.cell); !ascii {
-		n = width(string(f.cell))
+	if n = len(f.Cell); !ascii {
+		n = Width(string(f.Cell))
 	}
 	if n > w {
-		t := clip(string(f.cell), w, f.mk.ellipsis)
-		f.cell = append(f.cell[:0], t...)
-		n = width(t)
+		t := Clip(string(f.Cell), w, f.Marks.Ellipsis)
+		f.Cell = append(f.Cell[:0], t...)
+		n = Width(t)
 	}
-	f.pad(x)
+	f.Pad(x)
 	if right {
-		f.pad(x + w - n)
+		f.Pad(x + w - n)
 	}
-	if f.x+n > f.w {
+	if f.X+n > f.W {
 		return
 	}
-	if look != plain && f.th[look] != "" {
-		f.buf = append(f.buf, f.th[look]...)
-		f.buf = append(f.buf, f.cell...)
-		f.buf = append(f.buf, sgrReset...)
-		f.buf = append(f.buf, f.th[f.base]...)
+	if look != Plain && f.Theme[look] != "" {
+		f.buf = append(f.buf, f.Theme[look]...)
+		f.buf = append(f.buf, f.Cell...)
+		f.buf = append(f.buf, ResetSGR...)
+		f.buf = append(f.buf, f.Theme[f.base]...)
 	} else {
-		f.buf = append(f.buf, f.cell...)
+		f.buf = append(f.buf, f.Cell...)
 	}
-	f.x += n
+	f.X += n
 }

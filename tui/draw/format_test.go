@@ -1,4 +1,4 @@
-package tui
+package draw
 
 import (
 	"net/netip"
@@ -33,7 +33,7 @@ func TestAppendEnd(t *testing.T) {
 			k.Family = model.IPv4
 		}
 		tuple := k.OrigTuple()
-		if got := string(appendEnd(nil, &tuple, true, tt.room, "~")); got != tt.want {
+		if got := string(AppendEnd(nil, &tuple, true, tt.room, "~")); got != tt.want {
 			t.Errorf("%v %s %d in %d cells: %q, want %q", tt.proto, tt.addr, tt.port, tt.room, got, tt.want)
 		}
 	}

@@ -5,29 +5,31 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // rates draws the last minute.
-func (d *detail) rates(a *App, f *frame) []piece {
+func (d *detail) rates(a *App, f *draw.Frame) []piece {
 	vs := lastMinute(d.readings, a.now.UnixNano(), d.fl.c.dir)
-	top := largest(vs)
+	top := draw.Largest(vs)
 	if len(d.readings) == 0 {
 		why := "no readings yet"
 		if d.row.Flow.Known&model.KnownCounters == 0 {
 			why = "- (the kernel does not count this flow: nf_conntrack_acct was off when it began)"
 		}
-		return labelled("rate", why, f.w)
+		return labelled("rate", why, f.W)
 	}
 	peak := string(d.fl.c.appendRate(nil, top))
-	if f.w < wideFrom || f.h < 30 {
-		w := min(60, f.w-32)
-		g := graph(resample(vs, w), 1, top, f.mk)
-		return []piece{func(f *frame) {
-			f.styled(faint, "rate 60s  ")
-			f.text(g[0] + "   peak " + peak)
+	if f.W < wideFrom || f.H < 30 {
+		w := min(60, f.W-32)
+		g := draw.Graph(draw.Resample(vs, w), 1, top, f.Marks)
+		return []piece{func(f *draw.Frame) {
+			f.Styled(draw.Faint, "rate 60s  ")
+			f.Text(g[0] + "   peak " + peak)
 		}}
 	}
-	g := graph(vs, 3, top, f.mk)
+	g := draw.Graph(vs, 3, top, f.Marks)
 	edge := []string{padLeft(string(model.AppendBytes(nil, uint64(top))), 5), "     ", "    0"}
 	out := []piece{words("rate, last 60 s   peak " + peak)}
 	for i := range g {
@@ -56,17 +58,17 @@ func lastMinute(rs []table.Reading, now int64, dir int) []float64 {
 
 // past lists the events of the flow.
 func (d *detail) past(a *App, wide bool) []piece {
-	out := []piece{func(f *frame) { f.styled(strong, "what happened to it (events seen since ctview started)") }}
+	out := []piece{func(f *draw.Frame) { f.Styled(draw.Strong, "what happened to it (events seen since ctview started)") }}
 	if len(d.history) == 0 {
 		return append(out, words("nothing: it was there when ctview started and has not changed since"))
 	}
 	for i := range d.history {
 		c := &d.history[i]
-		out = append(out, func(f *frame) {
-			f.text(padRight(stamp(c.Time, a.now.Location(), true), 13) + " ")
-			f.text(padRight(kindWord(c, wide), 8) + " ")
-			f.styled(changeLook(c), padRight(changeState(c), 12))
-			f.text(" " + changeNote(c))
+		out = append(out, func(f *draw.Frame) {
+			f.Text(padRight(stamp(c.Time, a.now.Location(), true), 13) + " ")
+			f.Text(padRight(kindWord(c, wide), 8) + " ")
+			f.Styled(changeLook(c), padRight(changeState(c), 12))
+			f.Text(" " + changeNote(c))
 		})
 	}
 	return out
@@ -83,7 +85,9 @@ func stamp(t int64, loc *time.Location, ms bool) string {
 
 // elsewhere shows the flow in the words of other programs.
 func (d *detail) elsewhere(w int) []piece {
-	out := []piece{func(f *frame) { f.styled(strong, "same in other tools   (1 to 4 copies the line, y offers more)") }}
+	out := []piece{func(f *draw.Frame) {
+		f.Styled(draw.Strong, "same in other tools   (1 to 4 copies the line, y offers more)")
+	}}
 	for i, t := range d.tools() {
 		lead := string(rune('1'+i)) + "  "
 		for _, l := range wrapKeep(t, w-6) {

@@ -1,0 +1,31 @@
+package draw
+
+// A marks is the set of characters that are not text: one for UTF-8 terminals, one for the rest. Each is one cell wide.
+type Marks struct {
+	Cursor, Marked, Ended, Ellipsis string
+	desc, asc                       string
+	full, empty                     string   // of a bar
+	spark                           []string // levels of a graph, lowest first, without the blank
+	H, V, TL, TR, BL, BR            string   // box
+	Arrow                           string
+}
+
+var Unicode = Marks{
+	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "█", empty: "░",
+	spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→",
+}
+
+var ASCII = Marks{
+	Cursor: ">", Marked: "*", Ended: "x", Ellipsis: "~", desc: "v", asc: "^", full: "#", empty: ".",
+	spark: []string{".", ":", "|"},
+	H:     "-", V: "|", TL: "+", TR: "+", BL: "+", BR: "+", Arrow: "->",
+}
+
+// order returns the mark of a sort direction.
+func (m *Marks) Order(desc bool) string {
+	if desc {
+		return m.desc
+	}
+	return m.asc
+}
