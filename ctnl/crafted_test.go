@@ -37,6 +37,13 @@ func craftedTuple(typ uint16, p byte, more ...[]byte) []byte {
 	return a(typ, inside...)
 }
 
+// expectTuple is craftedTuple with NLA_F_NESTED on what holds others, as the kernel sets it.
+func expectTuple(typ uint16, p byte, more ...[]byte) []byte {
+	inside := append([][]byte{nested(a(1, a(1, []byte{192, 0, 2, 1}), a(2, []byte{192, 0, 2, 2}))),
+		nested(a(2, a(1, []byte{p}), a(2, b16(1000)), a(3, b16(80))))}, more...)
+	return nested(a(typ, inside...))
+}
+
 func decode(attrs ...[]byte) (e model.Event, err error) {
 	b := []byte{2, 0, 0, 0}
 	for _, x := range attrs {
@@ -168,9 +175,9 @@ func TestEventIsDelta(t *testing.T) {
 // TestExpectCrafted has an expectation with NAT, a class, flags and what is unknown.
 func TestExpectCrafted(t *testing.T) {
 	msg := []byte{2, 0, 0, 0}
-	for _, x := range [][]byte{craftedTuple(1, 6), craftedTuple(2, 6, a(9)), craftedTuple(3, 6), a(4, b32(30)), a(5, b32(9)),
+	for _, x := range [][]byte{expectTuple(1, 6), expectTuple(2, 6), expectTuple(3, 6), a(4, b32(30)), a(5, b32(9)),
 		a(6, []byte("sip\x00")), a(7, b16(5)), a(8, b32(2)), a(9, b32(3)),
-		a(10, a(1, b32(1)), craftedTuple(2, 17), a(7)), a(11, []byte("nat-follow-master\x00")), a(99)} {
+		nested(a(10, a(1, b32(1)), expectTuple(2, 17))), a(11, []byte("nat-follow-master\x00")), a(99)} {
 		msg = append(msg, x...)
 	}
 	want := model.Expect{Kind: model.Update, PortID: 7, Zone: 5, ID: 9, Timeout: 30, Class: 3, Flags: model.ExpectInactive,
@@ -195,9 +202,11 @@ func TestExpectCrafted(t *testing.T) {
 		"flows":           {typ: 0x100, payload: msg},
 		"statistics":      {typ: 0x203, payload: msg},
 		"no tuple":        {typ: 0x200, payload: msg[:4]},
+		"unknown inside":  {typ: 0x200, payload: append([]byte{2, 0, 0, 0}, expectTuple(2, 6, a(9))...)},
+		"two families":    {typ: 0x200, payload: append([]byte{2, 0, 0, 0}, nested(a(2, nested(a(1, a(1, b32(1)), a(4, make([]byte, 16)))), nested(a(2, a(1, []byte{6})))))...)},
 		"cut":             {typ: 0x200, payload: msg[:len(msg)-12]},
-		"timeout of 2":    {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, craftedTuple(2, 6)...), a(4, b16(1))...)},
-		"NAT direction 2": {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, craftedTuple(2, 6)...), a(10, a(1, b16(1)))...)},
+		"timeout of 2":    {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, expectTuple(2, 6)...), a(4, b16(1))...)},
+		"NAT direction 2": {typ: 0x200, payload: append(append([]byte{2, 0, 0, 0}, expectTuple(2, 6)...), nested(a(10, a(1, b16(1))))...)},
 	} {
 		if err := d.Expect(m.typ, m.flags, 0, m.payload, &x); !errors.Is(err, ctnl.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)

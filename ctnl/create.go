@@ -35,15 +35,6 @@ type NATRange struct {
 	PortMin, PortMax uint16
 }
 
-// Create makes a flow. It needs HasTimeout; without HasReply the reply tuple is the inverse of the original. The error
-// wraps ErrExists where one of its tuples is taken.
-func (k *Kernel) Create(ctx context.Context, s *Spec) error {
-	return k.with(ctx, "create", func(x *exchange) error {
-		x.create(s, unix.NLM_F_ACK)
-		return x.ack(ctx)
-	})
-}
-
 // CreateMany makes n flows, hundreds per system call, on a socket of its own. fill is called for each with a Spec that
 // still is as the last call left it. Flows that the kernel refused are returned; the error says why it ended early.
 func (k *Kernel) CreateMany(ctx context.Context, n int, fill func(i int, s *Spec)) (failed []Failure, err error) {
@@ -69,15 +60,6 @@ func (x *exchange) create(s *Spec, flags uint16) {
 	r.nat(ctaNATSrc, s.SrcNAT)
 	r.nat(ctaNATDst, s.DstNAT)
 	r.end()
-}
-
-// Update changes a flow that exists. Any success makes the kernel send an UPDATE event. The error wraps ErrGone where
-// there is no such flow, ErrBusy for what cannot be changed (a status bit taken back).
-func (k *Kernel) Update(ctx context.Context, s *Spec) error {
-	return k.with(ctx, "update", func(x *exchange) error {
-		x.update(s, unix.NLM_F_ACK)
-		return x.ack(ctx)
-	})
 }
 
 // UpdateMany is CreateMany for Update.

@@ -127,13 +127,3 @@ func (k *Kernel) alone(ctx context.Context, what string, fn func(x *exchange) er
 	}
 	return nil
 }
-
-// Flush deletes all flows of a family, 0 for both. The family needs Linux 5.3; there is no filter, because kernels
-// that do not know a filter's attribute empty the table.
-func (k *Kernel) Flush(ctx context.Context, family model.Family) error {
-	return k.with(ctx, "flush", func(x *exchange) error {
-		// Version 1 makes the kernel heed the family (ctnetlink_del_conntrack).
-		x.begin(netfilter.NFSubsysCTNetlink, ctDelete, unix.NLM_F_ACK, family, 1).end()
-		return x.ack(ctx)
-	})
-}

@@ -11,9 +11,11 @@
 //	Syncer    a Watcher, a Kernel and a Dump now and then, to keep a table in step
 //	Record    a Watcher and a Dump, written to a file; Replay reads it and needs no socket
 //
-// Datagrams are read straight into a fixed buffer and decoded there (Decoder); nothing is allocated per flow.
-// mdlayher/netlink opens, binds and polls the sockets, ti-mo/netfilter names subsystems and groups, ti-mo/conntrack is
-// what the decoder is tested against and makes the tests' flows. docs/upstream.md lists why no more of them is used.
+// Of flows, datagrams are read straight into a fixed buffer and decoded there (Decoder); nothing is allocated per flow.
+// mdlayher/netlink opens, binds and polls the sockets, ti-mo/netfilter names subsystems and groups. What is asked seldom,
+// ti-mo/conntrack asks (control.go): the count, flushes, the statistics of expectations, single creations and updates as
+// far as it can say them; it also reads expectations, and is what the decoder of flows is tested against.
+// docs/upstream.md tells why no more of it is used.
 //
 // # Privileges
 //

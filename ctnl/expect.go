@@ -11,17 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Expects calls fn for each expectation of a family, 0 for both; x is reused. It runs on a socket of its own.
+// Expects calls fn for each expectation of a family, 0 for both; x is reused. It runs on a socket of its own. The error
+// wraps ErrIncomplete where there were some that cannot be read.
 func (k *Kernel) Expects(ctx context.Context, family model.Family, fn func(x *model.Expect) error) error {
 	return k.alone(ctx, "expectations", func(x *exchange) error {
 		x.begin(netfilter.NFSubsysCTNetlinkExp, expGet, unix.NLM_F_DUMP, family, 0).end()
 		var row model.Expect
+		bad := 0
 		err := x.each(ctx, func(h header, payload []byte) error {
-			if err := x.d.Expect(h.typ, h.flags, h.portid, payload, &row); err != nil {
-				return err
+			if x.d.Expect(h.typ, h.flags, h.portid, payload, &row) != nil {
+				bad++
+				return nil
 			}
 			return fn(&row)
 		})
+		if err == nil && bad > 0 {
+			return fmt.Errorf("%w: %d messages broken", ErrIncomplete, bad)
+		}
 		return probeError(err)
 	})
 }

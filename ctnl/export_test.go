@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
 )
 
@@ -49,3 +50,14 @@ var (
 	SwapDatagram = swapDatagram
 	OtherOrder   = otherOrder
 )
+
+// Control is control.
+func (k *Kernel) Control(ctx context.Context, fn func(c *conntrack.Conn) error) error {
+	return k.control(ctx, "test", fn)
+}
+
+// Sayable reports whether ti-mo/conntrack sends all of s and nothing else.
+func Sayable(s *Spec) bool {
+	_, ok := sayable(s)
+	return ok
+}

@@ -2,6 +2,7 @@ package ctnl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"ctview/model"
 
 	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 )
@@ -25,24 +27,30 @@ const (
 	answerCharge = 4608
 )
 
-// A Kernel sends requests to the conntrack table of one namespace. Its socket is opened by the first request. Safe for
+// A Kernel sends requests to the conntrack table of one namespace. Its sockets are opened by the first request. Safe for
 // concurrent use; requests wait for each other, except those by the thousand (DeleteMany, CreateMany), which have a
 // socket each. Errors wrap the sentinels of this package and, where the kernel sent one, its errno.
 type Kernel struct {
 	ns *Netns
 
 	mu sync.Mutex
-	x  *exchange // nil until used and after an answer was missed
+	x  *exchange       // nil until used and after an answer was missed
+	c  *conntrack.Conn // the library's, likewise; see control
 }
 
 // NewKernel returns a Kernel for ns, which must outlive it.
 func NewKernel(ns *Netns) *Kernel { return &Kernel{ns: ns} }
 
-// Close closes the socket. The Kernel can be used again.
+// Close closes the sockets. The Kernel can be used again.
 func (k *Kernel) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.drop()
+	err := k.drop()
+	if k.c != nil {
+		err = errors.Join(err, k.c.Close())
+		k.c = nil
+	}
+	return err
 }
 
 func (k *Kernel) drop() error {

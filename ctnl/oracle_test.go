@@ -18,7 +18,6 @@ var (
 	tupleNest = nests{1: {}, 2: {}}
 	flowNests = nests{1: tupleNest, 2: tupleNest, 14: tupleNest, 4: {1: {}, 2: {}, 3: {}}, 5: {}, 9: {}, 10: {}, 15: {}, 16: {},
 		19: {}, 20: {}, 24: {}}
-	expectNests = nests{1: tupleNest, 2: tupleNest, 3: tupleNest, 10: {2: tupleNest}}
 )
 
 // unlikeKernel walks attributes the obvious way and names what no kernel sends, so that the two decoders may differ
@@ -194,32 +193,6 @@ func theirProtoinfo(p *conntrack.ProtoInfo) string {
 	return fmt.Sprint(state, tcp, sctp, dccp)
 }
 
-// sameExpect is sameFlow for expectations.
-func sameExpect(x *conntrack.Expect, e *model.Expect) string {
-	for _, c := range []struct {
-		what         string
-		theirs, ours any
-	}{
-		{"tuple", theirTuple(&x.Tuple), e.Tuple},
-		{"mask", theirTuple(&x.Mask), e.Mask},
-		{"master", theirTuple(&x.TupleMaster), e.Master},
-		{"NAT tuple", theirTuple(&x.NAT.Tuple), e.NAT},
-		{"NAT direction", x.NAT.Direction, e.NATDir == 1},
-		{"zone", x.Zone, e.Zone},
-		{"id", x.ID, e.ID},
-		{"timeout", x.Timeout, e.Timeout},
-		{"class", x.Class, e.Class},
-		{"flags", x.Flags, uint32(e.Flags)},
-		{"helper", cut(x.HelpName), e.Helper},
-		{"function", cut(x.Function), e.Fn},
-	} {
-		if c.theirs != c.ours {
-			return fmt.Sprintf("%s: ti-mo/conntrack %v, ours %v", c.what, c.theirs, c.ours)
-		}
-	}
-	return ""
-}
-
 // kinds are ti-mo/conntrack's event types as ours; a dump row is an update to it.
 func sameKind(their conntrack.Event, ours model.Kind, flags uint16) bool {
 	if ours == model.Dump {
@@ -230,10 +203,8 @@ func sameKind(their conntrack.Event, ours model.Kind, flags uint16) bool {
 		return ours == model.New
 	case conntrack.EventUpdate:
 		return ours == model.Update
-	case conntrack.EventDestroy, conntrack.EventExpDestroy:
+	case conntrack.EventDestroy:
 		return ours == model.Destroy
-	case conntrack.EventExpNew:
-		return ours == model.New || ours == model.Update
 	}
 	return false
 }

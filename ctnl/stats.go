@@ -10,50 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Count returns how many entries the namespace has, those that are dying or expired and not yet collected included,
-// and the host's limit (nf_conntrack_max; 0 where the kernel does not send it).
-func (k *Kernel) Count(ctx context.Context) (entries, limit uint32, err error) {
-	err = k.with(ctx, "count", func(x *exchange) error {
-		x.begin(netfilter.NFSubsysCTNetlink, ctGetStats, 0, 0, 0).end()
-		err := x.one(ctx, func(_ header, payload []byte) error {
-			return globalStats(payload, &entries, &limit)
-		})
-		return probeError(err)
-	})
-	return entries, limit, err
-}
-
-func globalStats(payload []byte, entries, limit *uint32) error {
-	if len(payload) < nfgenLen {
-		return errShort
-	}
-	for b := payload[nfgenLen:]; len(b) > 0; {
-		typ, v, rest, ok := attr(b)
-		if !ok {
-			return errAttrLen
-		}
-		b = rest
-		switch typ {
-		case ctaStatsEntries:
-			ok = be32(v, entries)
-		case ctaStatsMaxEntries:
-			ok = be32(v, limit)
-		}
-		if !ok {
-			return errValueLen
-		}
-	}
-	return nil
-}
-
 // CPUStats returns conntrack's counters, one element a CPU. Which are counted depends on the kernel: see Has.
 func (k *Kernel) CPUStats(ctx context.Context) ([]model.CPUStats, error) {
 	return k.cpuStats(ctx, netfilter.NFSubsysCTNetlink, ctGetStatsCPU)
-}
-
-// ExpectStats returns the counters of expectations (CTA_STATS_EXP_*: 1 new, 2 create, 3 delete), one element a CPU.
-func (k *Kernel) ExpectStats(ctx context.Context) ([]model.CPUStats, error) {
-	return k.cpuStats(ctx, netfilter.NFSubsysCTNetlinkExp, expGetStatsCPU)
 }
 
 func (k *Kernel) cpuStats(ctx context.Context, subsys netfilter.SubsystemID, typ uint8) (all []model.CPUStats, err error) {

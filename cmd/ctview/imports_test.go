@@ -91,6 +91,22 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// foundations are the libraries that ctview was asked to stand on: each is at work in what ships, not in its tests alone.
+var foundations = []string{"github.com/ti-mo/conntrack", "github.com/ti-mo/netfilter", "charm.land/bubbletea/v2"}
+
+func TestImportsFoundations(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "ctview/cmd/ctview").Output() // without -test: what the program holds
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	for _, path := range foundations {
+		if !slices.Contains(deps, path) {
+			t.Errorf("the program does not contain %s", path)
+		}
+	}
+}
+
 // within reports whether import path p is prefix itself or lies below it.
 func within(p, prefix string) bool {
 	return p == prefix || strings.HasPrefix(p, strings.TrimSuffix(prefix, "/")+"/")
