@@ -27,7 +27,8 @@ type terminal struct {
 	emu  *vt.SafeEmulator
 	exit chan error
 
-	gate sync.Mutex // held: the terminal reads nothing
+	gate  sync.Mutex // held: the terminal reads nothing
+	cells sync.Mutex // held while emu is written, read or resized: SafeEmulator.String takes no lock
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -58,7 +59,7 @@ func newTerminal(t *testing.T, cmd *exec.Cmd, w, h int, env ...string) *terminal
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		tty.Close()
-		tm.emu.Close()
+		tm.emu.InputPipe().(io.Closer).Close() // ends the copy; Emulator.Close races with its Read
 	})
 	return tm
 }
@@ -83,7 +84,9 @@ func (tm *terminal) draw() {
 		tm.gate.Lock()
 		n, err := tm.tty.Read(buf)
 		tm.gate.Unlock()
+		tm.cells.Lock()
 		tm.emu.Write(buf[:n])
+		tm.cells.Unlock()
 		tm.mu.Lock()
 		tm.drawn++
 		tm.raw = append(tm.raw, buf[:n]...)
@@ -104,7 +107,11 @@ func (tm *terminal) output() string {
 }
 
 // screen returns the text of the cells, a line a row.
-func (tm *terminal) screen() string { return tm.emu.String() }
+func (tm *terminal) screen() string {
+	tm.cells.Lock()
+	defer tm.cells.Unlock()
+	return tm.emu.String()
+}
 
 // send types keys.
 func (tm *terminal) send(keys string) {
@@ -154,7 +161,9 @@ func (tm *terminal) lacks(text string) string {
 // resize changes the size as a terminal emulator does.
 func (tm *terminal) resize(w, h int) {
 	tm.t.Helper()
+	tm.cells.Lock()
 	tm.emu.Resize(w, h)
+	tm.cells.Unlock()
 	if err := pty.Setsize(tm.tty, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)}); err != nil {
 		tm.t.Fatal(err)
 	}
