@@ -1,9 +1,12 @@
 package filter
 
 import (
+	"errors"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
+	"time"
 
 	"ctview/model"
 )
@@ -228,4 +231,25 @@ func appendSeconds(dst []byte, n uint64) []byte {
 		}
 	}
 	return dst
+}
+
+// ParseDuration reads a time as the language does, 90 (seconds), 90s, 1d12h, and besides it parts of a second: 250ms.
+// The error says what is wrong without s.
+func ParseDuration(s string) (time.Duration, error) {
+	if n, bad := parseSeconds(s); s != "" && bad == amountOK && n <= math.MaxInt64/uint64(time.Second) {
+		return time.Duration(n) * time.Second, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, nil
+	}
+	return 0, errors.New("is not a time such as 30s, 5m, 1h30m or 2d")
+}
+
+// ParseBytes reads a number of bytes as the language does: 65536, 64k, 1.5M, 64Mi. The error says what is wrong without s.
+func ParseBytes(s string) (uint64, error) {
+	n, _, bad := parseAmount(fieldBytes, s)
+	if bad != amountOK {
+		return 0, errors.New("is not a size such as 65536, 64k (1000) or 64Ki (1024)")
+	}
+	return n, nil
 }
