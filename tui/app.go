@@ -84,7 +84,8 @@ type App struct {
 	pastCommands []string
 	dyn          filter.Dynamic // what filters can name beside the language's words, as last looked up
 
-	err error // what Run returns
+	signals *supervisor // nil outside of Run
+	err     error       // what Run returns
 }
 
 // New returns an App over o.Store. o.Filter must parse.
@@ -176,12 +177,12 @@ func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return a, a.click(msg)
 	case tea.MouseWheelMsg:
 		return a, a.wheel(msg)
-	case tea.ResumeMsg:
-		if a.opt.Kernel != nil {
-			a.opt.Kernel.Resync()
-		}
-		a.say("resumed: reading the whole table again")
-		return a, a.ask(true)
+	case stopMsg:
+		return a, a.yield(true, false)
+	case takeMsg:
+		return a, a.yield(false, false)
+	case backMsg:
+		return a, a.back(msg.err)
 	case quitMsg:
 		a.err = msg.err
 		return a, tea.Quit
@@ -249,7 +250,7 @@ func (a *App) act(id string) tea.Cmd {
 	case "help":
 		a.push(newHelp(a, a.top()))
 	case "suspend":
-		return tea.Suspend
+		return a.yield(true, true)
 	case "redraw":
 		return tea.ClearScreen
 	case "quit":
@@ -334,6 +335,9 @@ func (a *App) draw() {
 		m.draw(a, f)
 	}
 	a.content = f.String()
+	if a.opt.ASCII {
+		a.content = asciiOnly(a.content)
+	}
 }
 
 // say puts text into the message line until the next one.

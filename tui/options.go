@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 
 	"ctview/model"
@@ -74,12 +76,13 @@ var (
 	// ErrGone is returned by a Kernel for a flow that is no longer there.
 	ErrGone = errors.New("the flow is gone")
 	// ErrHangup is returned by Run when the terminal went away (SIGHUP, EOF or EIO from it).
-	ErrHangup = errors.New("the terminal is gone")
-	// ErrTerminated is returned by Run after SIGTERM.
-	ErrTerminated = errors.New("terminated")
-	// ErrInterrupted is returned by Run after SIGINT from outside; Ctrl-C on the keyboard is a plain quit.
-	ErrInterrupted = errors.New("interrupted")
+	ErrHangup error = SignalError{syscall.SIGHUP}
 )
+
+// A SignalError is returned by Run after a signal from outside; Ctrl-C on the keyboard is a plain quit.
+type SignalError struct{ Signal syscall.Signal }
+
+func (e SignalError) Error() string { return e.Signal.String() }
 
 // Options are what a session starts with. Store and Kernel are needed; everything else has a default.
 type Options struct {
@@ -147,8 +150,9 @@ type Options struct {
 
 	Now     func() time.Time // nil is time.Now; its location is the one times are shown in
 	Environ []string         // nil is os.Environ
-	Input   io.Reader        // nil is standard input, or /dev/tty if that is not a terminal
-	Output  io.Writer        // nil is standard output
+	Input   *os.File         // nil is standard input, or /dev/tty if that is not a terminal
+	Output  *os.File         // nil is standard output
+	Escape  time.Duration    // how long Esc waits to be more than the key; 0 is term.DefaultEscape
 
 	// Unstick drops what the terminal has not taken yet. Called, again and again, while a signal is to end a session whose
 	// terminal does not read. nil: nothing is tried.

@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
-	"github.com/charmbracelet/x/term"
+	xterm "github.com/charmbracelet/x/term"
 	"github.com/charmbracelet/x/termios"
+
+	"ctview/tui/term"
 )
 
 // framesPerSecond bounds how often the screen is written to.
@@ -44,25 +44,25 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	a.ctx = ctx
 
-	in, err := openInput(o.Input)
+	f, err := openInput(o.Input)
 	if err != nil {
 		return fmt.Errorf("tui: %w", err)
 	}
-	out := o.Output
-	if out == nil {
-		out = os.Stdout
+	in, out := term.NewInput(f, o.Escape), term.NewOutput(os.Stdout, term.KindOf(getenv(env, "TERM")))
+	if o.Output != nil {
+		out.File = o.Output
 	}
-	if o.Refresh <= 0 && slowLine(in.File) {
+	if o.Refresh <= 0 && slowLine(f) {
 		a.refresh = slowRefresh
 	}
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(env),
 		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
 		tea.WithFilter(func(_ tea.Model, m tea.Msg) tea.Msg { return sized(m, env) }))
-	in.gone = func(error) { go p.Send(quitMsg{ErrHangup}) }
-	running.Store(p)
-	defer running.Store(nil)
-	defer onSignals(p, o.Unstick)()
+	in.Gone = func() { go p.Send(quitMsg{ErrHangup}) }
+	a.signals = newSupervisor(p, in, out, o.Unstick)
+	defer a.signals.stop()
 	_, err = p.Run()
+	in.Cook()
 	return a.result(ctx, in, err)
 }
 
@@ -81,11 +81,11 @@ func slowLine(f *os.File) bool {
 }
 
 // result turns what Bubble Tea returned into what Run returns.
-func (a *App) result(ctx context.Context, in *input, err error) error {
+func (a *App) result(ctx context.Context, in *term.Input, err error) error {
 	switch {
 	case a.err != nil:
 		return a.err
-	case in.lost.Load():
+	case in.Lost():
 		return ErrHangup
 	case err == nil:
 		return nil
@@ -97,90 +97,6 @@ func (a *App) result(ctx context.Context, in *input, err error) error {
 		return ErrHangup
 	}
 	return fmt.Errorf("tui: %w", err)
-}
-
-// onSignals has SIGHUP, SIGTERM and SIGINT end the program in order; the returned function takes that back.
-func onSignals(p *tea.Program, unstick func()) func() {
-	sig := make(chan os.Signal, 4)
-	signal.Notify(sig, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	done := make(chan struct{})
-	go func() {
-		var stuck <-chan time.Time
-		for {
-			select {
-			case s := <-sig:
-				err := ErrTerminated
-				switch s {
-				case syscall.SIGHUP:
-					err = ErrHangup
-				case syscall.SIGINT:
-					err = ErrInterrupted
-				}
-				go p.Send(quitMsg{err})
-				if unstick != nil {
-					stuck = time.After(stuckAfter)
-				}
-			case <-stuck:
-				unstick()
-				stuck = time.After(stuckAfter)
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(sig)
-		close(done)
-	}
-}
-
-// stuckAfter is how long the end may take before the terminal is taken for one that reads no more. A write that waits for
-// it would keep the program from ending.
-const stuckAfter = 300 * time.Millisecond
-
-// An input is a terminal that tells when it is gone. Bubble Tea would go on without a keyboard.
-type input struct {
-	*os.File
-	once sync.Once
-	lost atomic.Bool
-	gone func(error)
-}
-
-// openInput returns the terminal that keys come from: r, standard input, or /dev/tty where standard input is something
-// else.
-func openInput(r io.Reader) (*input, error) {
-	f, ok := r.(*os.File)
-	if r != nil && !ok {
-		return nil, errors.New("the input is not a file")
-	}
-	if f == nil {
-		f = os.Stdin
-		if !term.IsTerminal(f.Fd()) {
-			in, _, err := tea.OpenTTY()
-			if err != nil {
-				return nil, err
-			}
-			f = in
-		}
-	}
-	return &input{File: f}, nil
-}
-
-// Read reads keys. Anything but a temporary error means that the terminal is gone.
-func (i *input) Read(b []byte) (int, error) {
-	n, err := i.File.Read(b)
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	if err != nil && !errors.Is(err, syscall.EINTR) && !errors.Is(err, syscall.EAGAIN) {
-		i.lost.Store(true)
-		i.once.Do(func() {
-			if i.gone != nil {
-				i.gone(err)
-			}
-		})
-	}
-	return n, err
 }
 
 // sized gives a terminal that does not know its size (0x0: serial lines) one from COLUMNS and LINES, or 80x24.
@@ -215,12 +131,30 @@ func getenv(env []string, name string) string {
 	return ""
 }
 
+// openInput returns the terminal that keys come from: f, standard input, or /dev/tty where standard input is something
+// else.
+func openInput(f *os.File) (*os.File, error) {
+	if f == nil {
+		f = os.Stdin
+	}
+	if xterm.IsTerminal(f.Fd()) {
+		return f, nil
+	}
+	in, _, err := tea.OpenTTY()
+	return in, err
+}
+
+// withoutColours are VTs, which have none, and terminals that are named for it.
+var withoutColours = regexp.MustCompile(`^(dumb|unknown|)$|^vt\d|-mono$|-m$`)
+
 // dressFor sets the options that the environment decides, and returns how many colours the terminal gets.
 func dressFor(o *Options, env []string) colorprofile.Profile {
 	name := getenv(env, "TERM")
-	poor := name == "" || name == "dumb" || strings.HasPrefix(name, "vt") || strings.HasSuffix(name, "-mono") ||
-		strings.HasSuffix(name, "-m")
-	if poor || getenv(env, "NO_COLOR") != "" {
+	poor := withoutColours.MatchString(name)
+	if term.KindOf(name) != term.Full {
+		o.NoMouse = true
+	}
+	if noColours(env, poor) {
 		o.NoColor = true
 	}
 	if poor || !utf8Locale(env) {
@@ -239,6 +173,18 @@ func dressFor(o *Options, env []string) colorprofile.Profile {
 	return colorprofile.ANSI
 }
 
+// noColours reports whether the operator (no-color.org, bixense.com/clicolors) or the terminal wants none.
+func noColours(env []string, poor bool) bool {
+	force := getenv(env, "CLICOLOR_FORCE")
+	switch {
+	case getenv(env, "NO_COLOR") != "":
+		return true
+	case force != "" && force != "0":
+		return false
+	}
+	return poor || getenv(env, "CLICOLOR") == "0"
+}
+
 // utf8Locale reports whether the locale's characters are UTF-8.
 func utf8Locale(env []string) bool {
 	for _, n := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
@@ -248,20 +194,4 @@ func utf8Locale(env []string) bool {
 		}
 	}
 	return false
-}
-
-// running is the program whose terminal Guard gives back.
-var running atomic.Pointer[tea.Program]
-
-// Guard is deferred at the top of every goroutine that is not Bubble Tea's: on a panic it gives the terminal back before
-// the panic goes on, so that its text can be read and the shell used.
-func Guard() {
-	r := recover()
-	if r == nil {
-		return
-	}
-	if p := running.Load(); p != nil {
-		_ = p.ReleaseTerminal()
-	}
-	panic(r)
 }

@@ -35,6 +35,13 @@ func TestDressFor(t *testing.T) {
 		{"TERM=dumb LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
 		{"TERM=xterm-mono LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
 		{"", dress{true, true, colorprofile.ASCII}},
+		{"TERM=vte-256color LANG=C.UTF-8", dress{false, false, colorprofile.ANSI256}},
+		{"TERM=xterm LANG=C.UTF-8 CLICOLOR=0", dress{true, false, colorprofile.ASCII}},
+		{"TERM=xterm LANG=C.UTF-8 CLICOLOR=1", dress{false, false, colorprofile.ANSI}},
+		{"TERM=xterm LANG=C.UTF-8 CLICOLOR=0 CLICOLOR_FORCE=1", dress{false, false, colorprofile.ANSI}},
+		{"TERM=xterm LANG=C.UTF-8 CLICOLOR=0 CLICOLOR_FORCE=0", dress{true, false, colorprofile.ASCII}},
+		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=1 CLICOLOR_FORCE=1", dress{true, false, colorprofile.ASCII}},
+		{"TERM=vt100 LANG=C.UTF-8 CLICOLOR_FORCE=1", dress{false, true, colorprofile.ANSI}},
 	} {
 		t.Run(tt.env, func(t *testing.T) {
 			var o Options

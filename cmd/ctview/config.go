@@ -22,6 +22,7 @@ import (
 type config struct {
 	Theme    string              `toml:"theme"`
 	Refresh  string              `toml:"refresh"`
+	Escape   string              `toml:"escape_time"`
 	Sort     string              `toml:"sort"`
 	Columns  []string            `toml:"columns"`
 	ASCII    bool                `toml:"ascii"`
@@ -51,6 +52,7 @@ const defaultConfig = `# ctview's configuration. Every key is optional; what sta
 
 # theme = "ansi"          # none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
+# escape_time = "200ms"   # how long Esc waits to be more than the key; longer for a line that delivers keys in pieces
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns
 # columns = ["proto", "state", "src", "dst", "nat", "zone", "helper", "flags", "timeout", "rate", "bytes", "age"]
 # ascii = false           # draw with ASCII only
@@ -207,6 +209,9 @@ func (c *config) check() error {
 	if _, err := c.refresh(); err != nil {
 		return err
 	}
+	if _, err := c.escape(); err != nil {
+		return err
+	}
 	if c.Budget < 0 || c.Budget > 100 {
 		return fmt.Errorf("budget: %v is not between 0 and 100 percent", c.Budget)
 	}
@@ -251,6 +256,18 @@ func (c *config) refresh() (time.Duration, error) {
 	d, err := time.ParseDuration(c.Refresh)
 	if err != nil || d < 100*time.Millisecond || d > time.Hour {
 		return 0, fmt.Errorf("refresh: %q is not a duration between 100ms and 1h, such as 1s or 5s", c.Refresh)
+	}
+	return d, nil
+}
+
+// escape returns how long Esc waits, 0 for the default.
+func (c *config) escape() (time.Duration, error) {
+	if c.Escape == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.Escape)
+	if err != nil || d < 10*time.Millisecond || d > 2*time.Second {
+		return 0, fmt.Errorf("escape-time: %q is not a duration between 10ms and 2s, such as 200ms or 500ms", c.Escape)
 	}
 	return d, nil
 }

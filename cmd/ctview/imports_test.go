@@ -23,7 +23,7 @@ var importRules = []struct {
 		"github.com/gopacket/", "golang.org/x/sys", "golang.org/x/sync"},
 		"ctnl speaks netlink and fills model values; it draws nothing"},
 	{"ctview/tui", []string{"ctview/model", "ctview/tui",
-		"charm.land/", "github.com/charmbracelet/"},
+		"charm.land/", "github.com/charmbracelet/", "github.com/xo/terminfo", "golang.org/x/sys"},
 		"the screen sees the model only; commands reach the kernel through interfaces that cmd fills"},
 }
 

@@ -65,7 +65,7 @@ func withSignals(parent context.Context) (context.Context, func()) {
 	go func() {
 		select {
 		case s := <-c:
-			signal.Reset(sigInterrupt, sigTerminate, sigHangup)
+			signal.Stop(c) // not Reset: the screen's own channel is to get a second one
 			cancel(signalError{s.(syscall.Signal)})
 		case <-ctx.Done():
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/tui"
+	tuiterm "ctview/tui/term"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -21,6 +23,7 @@ type tuiOptions struct {
 	refresh   time.Duration
 	theme     string
 	noMouse   bool
+	escape    time.Duration
 	budget    float64
 	netnsName string // shown in place of --netns
 	read      string // a recording
@@ -31,12 +34,17 @@ func (o *tuiOptions) addFlags(cmd *cobra.Command) {
 	f.DurationVar(&o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
 	f.StringVar(&o.theme, "theme", "", "none, ansi, 256 or light256")
 	f.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
+	f.DurationVar(&o.escape, "escape-time", 0, "how long Esc waits to be more than the key (default 200ms)")
 	f.Float64Var(&o.budget, "budget", 0, "`PERCENT` of one core that re-reading the table may cost (default 5)")
 }
 
 // runRoot is ctview without a command: the terminal UI, or the list where there is no terminal to draw on.
 func runRoot(ctx context.Context, g *globals, args []string, o tuiOptions) error {
-	if !isTerminal(g.in) || !isTerminal(g.out) {
+	able := tuiterm.KindOf(os.Getenv("TERM")) != tuiterm.Unable
+	if !isTerminal(g.in) || !isTerminal(g.out) || !able {
+		if !able && isTerminal(g.out) && !g.quiet {
+			fmt.Fprintf(g.err, "ctview: no screen on a terminal of the kind TERM=%s: the list\n", model.Escape(os.Getenv("TERM")))
+		}
 		return runList(ctx, g, filterText(args), listOptions{output: "table", read: o.read})
 	}
 	if o.read != "" {
@@ -97,13 +105,10 @@ func unstick() {
 
 // ended turns the way in which the screen ended into the error that has its exit code.
 func ended(ctx context.Context, err error) error {
+	var by tui.SignalError
 	switch {
-	case errors.Is(err, tui.ErrHangup):
-		return signalError{sigHangup}
-	case errors.Is(err, tui.ErrTerminated):
-		return signalError{sigTerminate}
-	case errors.Is(err, tui.ErrInterrupted):
-		return signalError{sigInterrupt}
+	case errors.As(err, &by):
+		return signalError{by.Signal}
 	case errors.Is(err, context.Canceled):
 		return nil
 	}
@@ -129,6 +134,9 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	if o.refresh != 0 {
 		flags.Refresh = o.refresh.String()
 	}
+	if o.escape != 0 {
+		flags.Escape = o.escape.String()
+	}
 	if err := flags.check(); err != nil {
 		return opt, 0, usageError{"--" + err.Error(), ""}
 	}
@@ -151,11 +159,15 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	}
 	opt.Config, _ = g.configPath()
 	opt.Refresh, _ = c.refresh()
+	opt.Escape, _ = c.escape()
 	if o.netnsName != "" {
 		opt.Netns = o.netnsName
 	}
 	if o.refresh != 0 {
 		opt.Refresh = o.refresh
+	}
+	if o.escape != 0 {
+		opt.Escape = o.escape
 	}
 	if o.theme != "" {
 		opt.Theme = o.theme

@@ -7,6 +7,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/notrack"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/tui"
 )
 
@@ -34,7 +35,7 @@ func newScreenRules(ns *ctnl.Netns, session model.Tuple) *screenRules {
 func (r *screenRules) watch(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer tui.Guard()
+		defer crash.Guard()
 		_ = r.conn.Hold(ctx) // why the rules are gone, the Notrack screen tells
 	})
 	defer wg.Wait()

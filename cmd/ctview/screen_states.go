@@ -9,8 +9,8 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/states"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
-	"ctview/tui"
 )
 
 // keptSamples is how many samples the screen can show.
@@ -101,7 +101,7 @@ func (s *screenStates) read() {
 	done := make(chan error, 1)
 	w, why := s.w, s.why
 	go func() {
-		defer tui.Guard()
+		defer crash.Guard()
 		done <- w.Samples(ctx, why, s.keep)
 	}()
 	s.stop = func() {

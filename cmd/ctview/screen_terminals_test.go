@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -17,11 +18,37 @@ import (
 // colour matches the escape sequences that choose one.
 var colour = regexp.MustCompile(`\x1b\[[0-9;]*\b(3[0-7]|4[0-7]|9[0-7]|10[0-7]|38;|48;)[0-9;]*m`)
 
+// asked matches questions to the terminal, the alternate screen, the mouse, titles and the like.
+var asked = regexp.MustCompile(`\x1b\[[<=>][^\x1b]*|\x1b\[\?[0-9]{4}[hl]|\x1b\[\?[0-9]+\$p|\x1b[\]P][^\x1b]*`)
+
+// TestScreenUnable: a terminal that has no screen gets the list.
+func TestScreenUnable(t *testing.T) {
+	tb := newTable(t)
+	tb.flow("10.0.0.1:1000", "10.0.0.2:80")
+	for _, name := range []string{"dumb", "", "vt52"} {
+		t.Run(name, func(t *testing.T) {
+			tm := newTerminal(t, ctview(t, "--netns", tb.ns.Path()), 120, 24, "TERM="+name)
+			if code := tm.ended(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			tm.eventually("the end of the output", tm.drained)
+			if out := tm.output(); strings.Contains(out, "\x1b") || !strings.Contains(out, "10.0.0.1:1000") ||
+				!strings.Contains(out, "TERM="+name+": the list") {
+				t.Errorf("%q", out)
+			}
+		})
+	}
+}
+
 // TestScreenTerminals: what a terminal cannot show, or its user does not want, is not sent to it.
 func TestScreenTerminals(t *testing.T) {
 	tb := newTable(t)
 	tb.flow("10.0.0.1:1000", "10.0.0.2:80") // ESTABLISHED, which is green
 	tb.flow("10.0.0.1:1001", "10.0.0.2:80")
+	link := filepath.Join(t.TempDir(), "nämespace-ネット")
+	if err := os.Symlink(tb.ns.Path(), link); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		args   []string
@@ -39,11 +66,14 @@ func TestScreenTerminals(t *testing.T) {
 		{name: "--ascii", args: []string{"--ascii"}, colour: true, ascii: true},
 		{name: "LANG=C", env: []string{"LANG=C", "LC_ALL=C"}, colour: true, ascii: true},
 		{name: "vt100", env: []string{"TERM=vt100"}, ascii: true},
-		{name: "dumb", env: []string{"TERM=dumb"}, ascii: true},
+		{name: "vt220", env: []string{"TERM=vt220"}, ascii: true},
+		{name: "vte-256color", env: []string{"TERM=vte-256color"}, colour: true},
+		{name: "CLICOLOR=0", env: []string{"CLICOLOR=0"}},
+		{name: "CLICOLOR=0, forced", env: []string{"CLICOLOR=0", "CLICOLOR_FORCE=1"}, colour: true},
 		{name: "xterm-mono", env: []string{"TERM=xterm-mono"}, ascii: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tm := newTerminal(t, ctview(t, append(tt.args, "--netns", tb.ns.Path())...), 80, 24, tt.env...)
+			tm := newTerminal(t, ctview(t, append(tt.args, "--netns", link)...), 100, 24, tt.env...)
 			tm.until("two flows", rowsAre(2))
 			tm.send("q")
 			if code := tm.ended(); code != 0 {
@@ -56,6 +86,10 @@ func TestScreenTerminals(t *testing.T) {
 			}
 			if got := !strings.ContainsFunc(out, func(r rune) bool { return r > 126 }); got != tt.ascii {
 				t.Errorf("ASCII only: %v, want %v", got, tt.ascii)
+			}
+			old := strings.HasPrefix(tt.name, "vt") && tt.name != "vte-256color" || tt.name == "linux"
+			if got := asked.FindString(out); old != (got == "") {
+				t.Errorf("questions and modes that a VT does not know: %q", got)
 			}
 		})
 	}

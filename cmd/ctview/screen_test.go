@@ -207,6 +207,10 @@ func TestScreenEnds(t *testing.T) {
 		{"SIGTERM", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGTERM) }, 128 + 15},
 		{"SIGINT", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGINT) }, 128 + 2},
 		{"SIGHUP", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGHUP) }, 128 + 1},
+		{"SIGQUIT", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGQUIT) }, 128 + 3},
+		{"SIGABRT", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGABRT) }, 128 + 6},
+		{"SIGUSR1", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGUSR1) }, 128 + 10},
+		{"SIGALRM", func(tm *terminal) { tm.cmd.Process.Signal(syscall.SIGALRM) }, 128 + 14},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 80, 24)
@@ -214,6 +218,10 @@ func TestScreenEnds(t *testing.T) {
 			tt.end(tm)
 			if code := tm.ended(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			tm.eventually("the end of the output", tm.drained)
+			if !tm.cooked() || !tm.plainScreen() {
+				t.Errorf("after the end: cooked %v, modes off %v", tm.cooked(), tm.plainScreen())
 			}
 		})
 	}

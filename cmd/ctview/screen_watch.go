@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 	"ctview/tui"
 
@@ -64,12 +65,12 @@ func (w *watching) start(ctx context.Context, failed func(error)) {
 	w.ended = make(chan struct{})
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer tui.Guard()
+		defer crash.Guard()
 		return w.sync.Run(both)
 	})
 	if w.rules != nil {
 		group.Go(func() error {
-			defer tui.Guard()
+			defer crash.Guard()
 			return w.rules.watch(both)
 		})
 	}
