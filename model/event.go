@@ -11,7 +11,7 @@ const (
 	Dump
 )
 
-// String returns the name that cli.md's JSON uses.
+// String returns the name that JSON uses (docs/flow.schema.json).
 func (k Kind) String() string {
 	switch k {
 	case New:

@@ -179,7 +179,7 @@ func ap(s string) netip.AddrPort {
 	return netip.MustParseAddrPort(s)
 }
 
-// A spec describes a flow in the words of the mock-ups.
+// A spec describes a flow in few words.
 type spec struct {
 	proto            model.Proto
 	state            string
@@ -253,7 +253,7 @@ const (
 	day  = 24 * time.Hour
 )
 
-// mockFlows are the flows of the mock-up of the Flows screen.
+// mockFlows are the flows of the Flows screen in docs/screens.md.
 func mockFlows() []model.Row {
 	tcp, udp := model.ProtoTCP, model.ProtoUDP
 	est := func(src, dst, snat string, rate float32, n uint64, age time.Duration) spec {

@@ -64,7 +64,7 @@ func (s *flows) ageHead(a *App, ps []placed) {
 	}
 }
 
-// cursorShown is false while text is being typed: the mock-ups show no row as current then.
+// cursorShown is false while text is being typed: no row is current then.
 func (a *App) cursorShown() bool {
 	_, typing := a.bar()
 	return !typing

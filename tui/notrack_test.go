@@ -61,7 +61,7 @@ func mustRule(t testing.TB, text string) model.Rule {
 	return r
 }
 
-// mockRules are the rules and the preview of the mock-up.
+// mockRules are the rules and the preview of the Notrack screen in docs/screens.md.
 func mockRules(t testing.TB) *fakeRules {
 	at := start.Add(-6 * time.Minute)
 	return &fakeRules{

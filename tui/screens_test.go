@@ -130,7 +130,7 @@ func TestDetailScreen(t *testing.T) {
 	}, func(o *Options) { o.Filter = "zone 5" })
 }
 
-// withEvents gives the table of a rig the events of the mock-up.
+// withEvents gives the table of a rig events as on a router.
 func withEvents(g *rig) {
 	at := start.Add(-2 * time.Second)
 	apply := func(kind model.Kind, r model.Row, change func(*model.Event)) {

@@ -12,7 +12,7 @@ import (
 	"ctview/model/filter"
 )
 
-// Exit codes, as cli.md promises them.
+// Exit codes, as the README promises them.
 const (
 	exitOK           = 0
 	exitFailed       = 1

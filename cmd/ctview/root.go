@@ -26,7 +26,7 @@ type globals struct {
 	at       int64 // the time, where a recording is shown: Unix nanoseconds
 }
 
-// newRoot builds the command tree of cli.md.
+// newRoot builds the command tree.
 func newRoot(g *globals) *cobra.Command {
 	var o tuiOptions
 	root := &cobra.Command{

@@ -29,7 +29,7 @@ func flow(p model.Proto, orig string, sport, dport uint16, reply string, rsport,
 	return e
 }
 
-// testFlow is the flow with every optional field of conntrack-cli.md, as the library itself rendered it.
+// testFlow is the flow with every optional field, as libnetfilter_conntrack itself rendered it.
 func testFlow() model.Event {
 	e := flow(model.ProtoTCP, "10.141.10.2 192.168.10.2", 40224, 12345, "192.168.10.2 10.141.10.2", 12345, 40224)
 	e.Has |= model.HasTimeout | model.HasProtoinfo | model.HasCountersOrig | model.HasCountersReply | model.HasMark |

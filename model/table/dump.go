@@ -5,7 +5,7 @@ import (
 )
 
 // A dump shows each bucket of the kernel's hash as it was at another moment, while events tell of changes all the
-// time; between the two nothing says what came first. What makes the table right all the same (kernel.md 2.6):
+// time; between the two nothing says what came first. What makes the table right all the same:
 //
 //   - To a key that no event has touched since the dump began nothing has happened: it is what the dump says, and gone
 //     if the dump says nothing.

@@ -118,7 +118,7 @@ func (k *fakeKernel) step() {
 
 func (k *fakeKernel) create(key model.Key) {
 	f := &kernelFlow{Flow: model.Flow{Key: key}, silent: k.silent && k.rng.IntN(6) == 0}
-	f.ID = uint32(key.Sport)*100 + uint32(k.rng.IntN(10)/9) // mostly the same as before (kernel.md 2.7)
+	f.ID = uint32(key.Sport)*100 + uint32(k.rng.IntN(10)/9) // mostly the same as before: the kernel hashes it from the tuple and the memory it lies in
 	f.State, f.Status, f.First = model.TCPSynSent, model.StatusConfirmed, k.now
 	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = f.Dst, f.Src, f.Dport, f.Sport
 	f.Mark = uint32(k.rng.IntN(3))
@@ -356,7 +356,7 @@ func TestDumpInterleavings(t *testing.T) {
 	}
 }
 
-// TestDumpHarness shows that the test above can fail: the algorithms that kernel.md 2.6 names as wrong do.
+// TestDumpHarness shows that the test above can fail: simpler algorithms do.
 func TestDumpHarness(t *testing.T) {
 	for _, tt := range []struct {
 		name string

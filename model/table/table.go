@@ -229,7 +229,7 @@ func (t *Table) fill(now int64, slot uint32, e *model.Event) {
 	t.flows.dueBy(slot, f)
 }
 
-// merge applies a delta (kernel.md 1.2): a mark that is missing is 0, whatever else is missing has not changed.
+// merge applies a delta (ctnetlink_conntrack_event sends CTA_MARK only where it is not 0): a mark that is missing is 0, whatever else is missing has not changed.
 func (t *Table) merge(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	before := classOf(f)
