@@ -1,7 +1,10 @@
 package model
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -161,6 +164,30 @@ func (p *NotrackPreview) Refused() string {
 		}
 	}
 	return ""
+}
+
+// Changed reports whether now, a later preview of the same, says something that was not said in p: a refusal, a warning, the
+// operator's own session, other rules, or clearly more flows. Fewer flows are no reason to ask again, and of many a tenth
+// more: on a busy router nobody could ever answer in time.
+func (p *NotrackPreview) Changed(now *NotrackPreview) bool {
+	if now.Covered > p.Covered+p.Covered/10 || now.SessionHit && !p.SessionHit || now.Backend != p.Backend || !slices.Equal(p.Rules, now.Rules) {
+		return true
+	}
+	said := map[string]bool{}
+	key := func(w *NotrackWarning) string {
+		return fmt.Sprint(w.Kind, w.Refuse) + strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' { // counts of flows, times left
+				return -1
+			}
+			return r
+		}, w.Text)
+	}
+	for i := range p.Warnings {
+		said[key(&p.Warnings[i])] = true
+	}
+	return slices.ContainsFunc(now.Warnings, func(w NotrackWarning) bool {
+		return !said[key(&w)] && (w.Kind != WarnExists || w.Refuse)
+	})
 }
 
 // A NotrackResult tells what installing a rule did.

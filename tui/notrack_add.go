@@ -58,6 +58,7 @@ func (d *ruleDialog) look(a *App) tea.Cmd {
 	d.asked++
 	n, q, rules, ctx := d.asked, d.request(), a.opt.Rules, a.ctx
 	d.preview, d.err = nil, nil
+	d.typing = edit{} // what has to be typed is not known before the answer
 	return func() tea.Msg {
 		p, err := rules.Preview(ctx, q)
 		return doneMsg{func(*App) tea.Cmd {
@@ -102,6 +103,7 @@ func (d *ruleDialog) word() string {
 func (d *ruleDialog) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 	switch s := k.String(); s {
 	case "esc":
+		d.asked++ // an answer that is under way installs nothing
 		a.pop()
 	case "tab", "down":
 		d.focus = (d.focus + 1) % fields
@@ -119,16 +121,22 @@ func (d *ruleDialog) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if d.focus != fieldWord {
 			return d.change(a, s == "left"), true
 		}
-		d.typing.key(k)
+		if d.preview != nil {
+			d.typing.key(k)
+		}
 	default:
 		d.focus, d.wrong = fieldWord, false
-		d.typing.key(k)
+		if d.preview != nil {
+			d.typing.key(k)
+		}
 	}
 	return nil, true
 }
 
 func (d *ruleDialog) pasted(_ *App, text string) tea.Cmd {
-	d.typing.insert(text)
+	if d.preview != nil {
+		d.typing.insert(text)
+	}
 	return nil
 }
 
@@ -166,6 +174,30 @@ func (d *ruleDialog) install(a *App) tea.Cmd {
 		d.wrong = true
 		return nil
 	}
+	return d.lookAgain(a)
+}
+
+// lookAgain compares what is there now with what was agreed to, and installs, or asks again.
+func (d *ruleDialog) lookAgain(a *App) tea.Cmd {
+	was := d.preview
+	look := d.look(a)
+	n := d.asked
+	return func() tea.Msg {
+		answer := look().(doneMsg)
+		return doneMsg{func(a *App) tea.Cmd {
+			if cmd := answer.then(a); n != d.asked || d.preview == nil {
+				return cmd // another question was asked meanwhile, or there was no answer
+			}
+			if was.Changed(d.preview) {
+				a.fail("it has changed while you typed: see above, and type again")
+				return nil
+			}
+			return d.apply(a)
+		}}
+	}
+}
+
+func (d *ruleDialog) apply(a *App) tea.Cmd {
 	a.pop()
 	q, del, rules, ctx := d.request(), d.del, a.opt.Rules, a.ctx
 	a.installed = true
@@ -335,6 +367,13 @@ func (d *ruleDialog) fieldLines(f *draw.Frame) {
 	lead := " Type " + w + " to install: "
 	if d.preview != nil && d.preview.Refused() != "" {
 		f.Styled(draw.Alarm, " It cannot be installed, see !! above.")
+		f.End()
+		return
+	}
+	if d.preview == nil {
+		if d.err == nil {
+			f.Styled(draw.Faint, " what to type is told when the flows are counted")
+		}
 		f.End()
 		return
 	}

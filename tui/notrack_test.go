@@ -102,7 +102,7 @@ func TestNotrackDialog(t *testing.T) {
 	if len(r.applied) != 0 || g.line("not 6101") == "" {
 		t.Fatalf("installed with a wrong count:\n%s", g.screen())
 	}
-	g.keys("tab", "space", "tab", "right", "tab", "space", "tab", "backspace", "1", "enter")
+	g.keys("tab", "space", "tab", "right", "tab", "space", "tab", "6101", "enter")
 	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || r.del {
 		t.Fatalf("installed %+v, deletion %v\n%s", r.applied, r.del, g.screen())
 	}
@@ -112,6 +112,32 @@ func TestNotrackDialog(t *testing.T) {
 	g.keys("y")
 	if len(r.kept) != 1 || r.kept[0] != "ab12cd false" {
 		t.Errorf("kept %v", r.kept)
+	}
+}
+
+// TestNotrackLooksAgain changes what there is while somebody types: it is told and asked again. What is typed before the count
+// is there is no answer to it.
+func TestNotrackLooksAgain(t *testing.T) {
+	r := mockRules(t)
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("j", "N")
+	r.preview.Covered = 9000
+	r.preview.Warnings = append(r.preview.Warnings, model.NotrackWarning{Kind: model.WarnZone, Text: "a rule puts it in a zone"})
+	g.keys("6101", "enter")
+	if len(r.applied) != 0 || g.line("it has changed while you typed") == "" || g.line("Type 9000 to install") == "" {
+		t.Fatalf("installed %v:\n%s", r.applied, g.screen())
+	}
+	g.keys("9000", "enter")
+	if len(r.applied) != 1 {
+		t.Errorf("not installed:\n%s", g.screen())
+	}
+	d := &ruleDialog{}
+	for _, k := range []rune("yes") {
+		d.typed(g.a, tea.KeyPressMsg{Code: k, Text: string(k)})
+	}
+	d.pasted(g.a, "yes")
+	if s := d.typing.String(); s != "" {
+		t.Errorf("typed %q before there was a question", s)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -38,6 +39,7 @@ func (g *globals) confirm(c change, question string, n int) error {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return usageError{question + " not confirmed: there is no terminal to ask on", "--yes answers beforehand, --dry-run shows what would be done"}
 	}
+	g.forget()
 	want := "y"
 	if n > 1 {
 		want = strconv.Itoa(n)
@@ -54,4 +56,12 @@ func (g *globals) confirm(c change, question string, n int) error {
 		return failure{fmt.Errorf("not confirmed: nothing was changed")}
 	}
 	return nil
+}
+
+// forget throws away what was typed before a question stood there: it is no answer to it. Nothing happens where the input
+// is no terminal.
+func (g *globals) forget() {
+	if in, ok := g.in.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		_ = unix.IoctlSetInt(int(in.Fd()), unix.TCFLSH, unix.TCIFLUSH)
+	}
 }

@@ -133,7 +133,7 @@ func (n *notracker) close() {
 
 // known turns what a user can do something about into a failure with exit code 1.
 func known(err error) error {
-	if errors.Is(err, notrack.ErrExists) || errors.Is(err, notrack.ErrNoRule) || errors.Is(err, notrack.ErrNotOurs) {
+	if errors.Is(err, notrack.ErrExists) || errors.Is(err, notrack.ErrOverlap) || errors.Is(err, notrack.ErrNoRule) || errors.Is(err, notrack.ErrNotOurs) {
 		return failure{err}
 	}
 	return err
@@ -179,10 +179,35 @@ func runNotrackAdd(ctx context.Context, g *globals, backend, text string, o *not
 		g.summary("nothing was changed (--dry-run)")
 		return nil
 	}
-	if err := n.agree(p, o); err != nil {
+	if err := n.agreed(ctx, q, p, o); err != nil {
 		return err
 	}
 	return n.apply(ctx, q, o)
+}
+
+// agreed asks until what was agreed to is what there is: minutes may pass at a prompt.
+func (n *notracker) agreed(ctx context.Context, q *notrack.Request, p *model.NotrackPreview, o *notrackAddOptions) error {
+	for range 5 {
+		if err := n.agree(p, o); err != nil || o.yes {
+			return err
+		}
+		now, err := n.look(ctx, q)
+		if err != nil {
+			return known(err)
+		}
+		if !p.Changed(now) {
+			return nil
+		}
+		n.g.summary("while you answered, this has changed:")
+		if err := n.show(now, q); err != nil {
+			return err
+		}
+		if why := now.Refused(); why != "" {
+			return failure{fmt.Errorf("notrack: refused: %s", why)}
+		}
+		p = now
+	}
+	return failure{errors.New("notrack: it changes faster than it can be agreed to: nothing was changed")}
 }
 
 // notrackRule reads the rule and adds what the flags say.
@@ -247,21 +272,28 @@ func (n *notracker) flowRules(ctx context.Context, text string, o *notrackAddOpt
 	return rules, nil
 }
 
-// preview prints what the rules would do.
+// preview finds and prints what the rules would do.
 func (n *notracker) preview(ctx context.Context, q *notrack.Request) (*model.NotrackPreview, error) {
+	p, err := n.look(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return p, n.show(p, q)
+}
+
+func (n *notracker) look(ctx context.Context, q *notrack.Request) (*model.NotrackPreview, error) {
 	var own *model.Tuple
 	if t := ownSession(); t.Family != 0 {
 		own = &t
 	}
-	p, err := n.conn.Preview(ctx, q, notrack.KernelFlows(n.ns), own)
-	if err != nil {
-		return nil, err
+	return n.conn.Preview(ctx, q, notrack.KernelFlows(n.ns), own)
+}
+
+func (n *notracker) show(p *model.NotrackPreview, q *notrack.Request) error {
+	if _, err := n.g.out.Write(appendPreview(nil, p, q)); err != nil {
+		return failure{err}
 	}
-	_, err = n.g.out.Write(appendPreview(nil, p, q))
-	if err != nil {
-		err = failure{err}
-	}
-	return p, err
+	return nil
 }
 
 // previewLines is how many commands and flows a preview prints.
@@ -369,6 +401,7 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 // hold keeps the session's rule until the command is interrupted; Enter confirms it.
 func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) error {
 	n.g.summary("it is gone when this command ends. Enter confirms it; without that it expires in %s", trial)
+	n.g.forget()
 	lines := make(chan bool, 1)
 	go func() {
 		_, err := bufio.NewReader(n.g.in).ReadString('\n')

@@ -328,3 +328,50 @@ func TestNotrackLossScreen(t *testing.T) {
 		t.Errorf("left behind: %s", s)
 	}
 }
+
+// TestNotrackAsksAgain changes the firewall while a question stands: what is new is told and asked again, or refused.
+func TestNotrackAsksAgain(t *testing.T) {
+	ns := trackingNS(t)
+	nft := func(text string) {
+		t.Helper()
+		c := ns.Command("nft", "-f", "-")
+		c.Stdin = strings.NewReader(text + "\n")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("nft: %v %s", err, out)
+		}
+	}
+	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "udp", "127.0.0.1:4000", "to", "127.0.0.1:5000"), 160, 60)
+	tm.shows("install this rule (0 flows covered)?")
+	nft("table inet fw { chain c { type filter hook input priority 0; ct state untracked drop; }; }")
+	tm.send("y\r")
+	tm.shows("while you answered, this has changed:")
+	tm.shows("ct state untracked drop")
+	if s := nftRuleset(t, ns); strings.Contains(s, "table inet ctview") {
+		t.Fatalf("installed all the same:\n%s", s)
+	}
+	nft("table inet z { chain c { type filter hook output priority -300; udp dport 5000 ct zone set 5; }; }")
+	tm.send("y\r")
+	tm.shows("refused: a rule puts this traffic in a zone")
+	if code := tm.ended(); code != 1 || strings.Contains(nftRuleset(t, ns), "table inet ctview") {
+		t.Errorf("code %d:\n%s", code, nftRuleset(t, ns))
+	}
+}
+
+// TestNotrackTypedAhead types Enter twice at the first question: the second one is no answer to the question that follows.
+func TestNotrackTypedAhead(t *testing.T) {
+	ns := trackingNS(t)
+	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--keep", "session", "udp", "127.0.0.1:4000", "to", "127.0.0.1:5000"), 160, 60)
+	tm.shows("install this rule (0 flows covered)?")
+	tm.send("y\r\r\r")
+	tm.shows("Enter confirms it")
+	for range 10 {
+		if s := nftRuleset(t, ns); !strings.Contains(s, "expires") {
+			t.Fatalf("confirmed by what was typed ahead:\n%s", s)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	tm.send("\r")
+	tm.shows("confirmed until this command ends")
+	tm.send("\x03")
+	tm.ended()
+}

@@ -140,7 +140,7 @@ func rawMarked(rs *ruleset.Ruleset) []model.NotrackRule {
 				k = len(rules)
 				at[t.ID] = k
 				rules = append(rules, model.NotrackRule{ID: t.ID, Backend: "iptables-nft", Table: "raw", Hooks: "prerouting output",
-					Keep: t.Keep, Who: t.Who, When: time.Unix(t.When, 0), Limited: !stop.IsZero(), Left: max(left, 0), Pending: t.Trial != 0,
+					Keep: t.Keep, Who: t.Who, When: t.Made(), Limited: !stop.IsZero(), Left: max(left, 0), Pending: t.Trial != 0,
 					Owner: uint32(t.Owner), Mine: t.Owner == os.Getpid()})
 			}
 			x := &rules[k]

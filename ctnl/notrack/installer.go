@@ -21,6 +21,7 @@ var (
 	ErrPermission = ctnl.ErrPermission // CAP_NET_ADMIN is missing
 	ErrNoBackend  = errors.New("neither nf_tables nor iptables is there")
 	ErrExists     = errors.New("such a rule exists")
+	ErrOverlap    = errors.New("a tuple belongs to one rule only")
 	ErrNoRule     = errors.New("no such rule")
 	ErrNotOurs    = errors.New("not made by this ctview")
 )

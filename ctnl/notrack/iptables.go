@@ -235,7 +235,7 @@ func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, 
 		i = len(in.rules)
 		at[t.ID] = i
 		in.rules = append(in.rules, model.NotrackRule{ID: t.ID, Backend: b.variant, Table: "raw", Hooks: "prerouting output",
-			Keep: t.Keep, Who: t.Who, When: time.Unix(t.When, 0), Limited: stop != "", Left: left, Pending: t.Trial != 0,
+			Keep: t.Keep, Who: t.Who, When: t.Made(), Limited: stop != "", Left: left, Pending: t.Trial != 0,
 			Owner: uint32(t.Owner), Mine: t.Owner == os.Getpid()})
 		in.lines[t.ID] = map[model.Family][]ruleset.XTRule{}
 		in.tags[t.ID] = t
@@ -302,7 +302,21 @@ func (b *iptables) share(ctx context.Context, r *model.NotrackRule, keep model.K
 	return b.replace(ctx, r.ID, life, func(m *ruleset.Meta) { m.Owner, m.Keep = 0, keep })
 }
 
+// again repeats a change by exact specification that failed, because somebody changed the same lines after they were read.
+func again(fn func() error) (err error) {
+	for range 3 {
+		if err = fn(); err == nil || errors.Is(err, ErrNoRule) || errors.Is(err, ErrNotOurs) || errors.Is(err, ErrPermission) {
+			return err
+		}
+	}
+	return err
+}
+
 func (b *iptables) replace(ctx context.Context, id string, life time.Duration, change func(*ruleset.Meta)) error {
+	return again(func() error { return b.replaceOnce(ctx, id, life, change) })
+}
+
+func (b *iptables) replaceOnce(ctx context.Context, id string, life time.Duration, change func(*ruleset.Meta)) error {
 	in, err := b.read(ctx)
 	if err != nil {
 		return err
@@ -327,6 +341,10 @@ func (b *iptables) replace(ctx context.Context, id string, life time.Duration, c
 }
 
 func (b *iptables) remove(ctx context.Context, ids []string) error {
+	return again(func() error { return b.removeOnce(ctx, ids) })
+}
+
+func (b *iptables) removeOnce(ctx context.Context, ids []string) error {
 	in, err := b.read(ctx)
 	if err != nil {
 		return err

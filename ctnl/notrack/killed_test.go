@@ -155,10 +155,10 @@ func installMany(c *Installer) error {
 func TestKilledMidway(t *testing.T) {
 	t.Parallel()
 	some := 0
-	for i := range 12 {
+	for i := range max(12, *rounds) {
 		ns := testNS(t)
 		cmd := holder(t, ns, "many")
-		time.Sleep(time.Duration(i*7) * time.Millisecond) // to hit different moments
+		time.Sleep(time.Duration(i%12*7) * time.Millisecond) // to hit different moments
 		must(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 		c := open(t, ns, "nftables")
@@ -169,5 +169,5 @@ func TestKilledMidway(t *testing.T) {
 		}
 		some += len(rs)
 	}
-	t.Logf("%d of 12 had the rule", some)
+	t.Logf("%d of %d had the rule", some, max(12, *rounds))
 }

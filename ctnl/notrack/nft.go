@@ -125,7 +125,7 @@ func retry(what string, fn func() error) error {
 		if errors.Is(err, unix.ERESTART) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
 			continue
 		}
-		if errors.Is(err, ErrExists) || errors.Is(err, ErrNoRule) || errors.Is(err, ErrNotOurs) {
+		if errors.Is(err, ErrExists) || errors.Is(err, ErrOverlap) || errors.Is(err, ErrNoRule) || errors.Is(err, ErrNotOurs) {
 			return err
 		}
 		return ruleset.Wrap(what, err)
@@ -219,7 +219,7 @@ func extended(es []elemAt, life time.Duration) bool {
 
 // share installs the rule in the shared table and then takes it out of the session's: in between it is in both.
 func (n *nft) share(_ context.Context, r *model.NotrackRule, keep model.Keep, life time.Duration) error {
-	g := &group{id: r.ID, rules: r.Rules, life: life, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Keep: keep}}
+	g := &group{id: r.ID, rules: r.Rules, life: life, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Nanos: int64(r.When.Nanosecond()), Keep: keep}}
 	err := retry("keep", func() error {
 		rs, have, err := n.readInstalled()
 		if err != nil {

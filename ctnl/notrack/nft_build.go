@@ -195,11 +195,10 @@ func keyTuple(f model.Family, k []byte) (t model.Tuple, ok bool) {
 // chunk is how many elements one message carries: a netlink attribute ends at 64 KiB.
 const chunk = 200
 
-// group adds the elements and rules of g. Tuples in have stay with the rule that has them.
+// group adds the elements and rules of g, whole or not at all: a tuple can belong to one rule only.
 func (b *builder) group(g *group, have map[string]string) error {
 	elems := map[model.Family][]nftables.SetElement{}
 	seen := map[string]bool{}
-	taken := ""
 	var wide []model.Rule
 	for _, r := range g.rules {
 		if !r.Exact() || !r.Proto.HasPorts() {
@@ -213,16 +212,13 @@ func (b *builder) group(g *group, have map[string]string) error {
 				continue
 			}
 			if id, ok := have[string(k)]; ok {
-				taken = id
-				continue
+				return fmt.Errorf("notrack: %s: rule %s has packets of it already: %w; nothing was changed. Remove that one, or wait until it ends",
+					r, id, ErrOverlap)
 			}
 			seen[string(k)] = true
 			elems[t.Family] = append(elems[t.Family], nftables.SetElement{Key: k, Timeout: g.life,
 				Comment: ruleset.Tag{ID: g.id, Dir: dir, Meta: g.Meta}.String()})
 		}
-	}
-	if len(seen) == 0 && len(wide) == 0 {
-		return fmt.Errorf("notrack: rule %s covers it already: %w", taken, ErrExists)
 	}
 	for f, es := range elems {
 		for i := 0; i < len(es); i += chunk {

@@ -149,7 +149,7 @@ func (p *tableReader) elem(set ruleset.SetName, e *ruleset.Elem) {
 // ruleOf begins a rule from the first element found.
 func ruleOf(t *ruleset.Table, tg ruleset.Tag, e *ruleset.Elem) model.NotrackRule {
 	r := model.NotrackRule{ID: tg.ID, Backend: "nftables", Table: "inet " + t.Name, Hooks: "prerouting output",
-		Keep: tg.Keep, Who: tg.Who, When: time.Unix(tg.When, 0)}
+		Keep: tg.Keep, Who: tg.Who, When: tg.Made()}
 	r.Left, r.Limited = e.Left, e.HasTimeout && e.Timeout > 0
 	trial := time.Duration(tg.Trial) * time.Second
 	r.Pending = r.Limited && (e.Timeout-trial).Abs() <= jitter

@@ -83,7 +83,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 		b.warn(model.WarnInactive, 0, "connection tracking is not active in this namespace, so there is nothing to take out of it. "+
 			"The rule gets no leak counter: that would switch tracking on")
 	}
-	if err := b.exists(ctx, c); err != nil {
+	if err := b.exists(ctx, c, q.Keep); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(b.p.Warnings, func(x, y model.NotrackWarning) int { return int(x.Kind) - int(y.Kind) })
@@ -321,7 +321,7 @@ func (b *previewer) wide() {
 	}
 }
 
-func (b *previewer) exists(ctx context.Context, c *Installer) error {
+func (b *previewer) exists(ctx context.Context, c *Installer, keep model.Keep) error {
 	rules, err := c.List(ctx)
 	if err != nil {
 		return err
@@ -329,9 +329,41 @@ func (b *previewer) exists(ctx context.Context, c *Installer) error {
 	for i := range rules {
 		if rules[i].ID == b.p.ID {
 			b.warn(model.WarnExists, 0, "this rule is installed already (by %s, %s)", rules[i].Who, leftText(&rules[i]))
+		} else if t := overlap(&rules[i], b.p, keep == model.KeepSession); t != "" {
+			b.refuse(model.WarnExists, 0, "rule %s (by %s, %s) has packets of %s already, and a tuple belongs to one rule only: remove that one, or wait until it ends",
+				rules[i].ID, rules[i].Who, leftText(&rules[i]), t)
 		}
 	}
 	return nil
+}
+
+// overlap returns the first exact rule of a preview of which an installed one has packets, "" for none. Both stand in the
+// sets of one table then; lines of iptables, and tables of other sessions, can overlap.
+func overlap(have *model.NotrackRule, p *model.NotrackPreview, session bool) string {
+	if p.Backend != "nftables" || have.Backend != p.Backend || have.Owner != 0 && !have.Mine || (have.Owner != 0) != session {
+		return ""
+	}
+	taken := map[model.Tuple]bool{}
+	each := func(r *model.Rule, fn func(model.Tuple)) {
+		if !r.Exact() || !r.Proto.HasPorts() {
+			return
+		}
+		o, back := r.Tuples()
+		if fn(o); !r.OneWay {
+			fn(back)
+		}
+	}
+	for i := range have.Rules {
+		each(&have.Rules[i], func(t model.Tuple) { taken[t] = true })
+	}
+	for i := range p.Rules {
+		hit := false
+		each(&p.Rules[i], func(t model.Tuple) { hit = hit || taken[t] })
+		if hit {
+			return p.Rules[i].String()
+		}
+	}
+	return ""
 }
 
 // leftText says how long a rule will live.

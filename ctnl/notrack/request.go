@@ -37,7 +37,8 @@ func (c *Installer) group(q *Request) (*group, error) {
 	if trial == 0 {
 		trial = DefaultTrial
 	}
-	g := &group{id: ID(q.Rules), rules: q.Rules, Meta: ruleset.Meta{Who: c.who, When: time.Now().Unix(), Keep: q.Keep,
+	now := time.Now()
+	g := &group{id: ID(q.Rules), rules: q.Rules, Meta: ruleset.Meta{Who: c.who, When: now.Unix(), Nanos: int64(now.Nanosecond()), Keep: q.Keep,
 		Trial: max(1, int64(trial/time.Second))}}
 	g.life = time.Duration(g.Trial) * time.Second
 	if q.Keep == model.KeepSession {
@@ -201,7 +202,7 @@ func (c *Installer) putBack(ctx context.Context, r *model.NotrackRule) error {
 	if err != nil {
 		return err
 	}
-	g := &group{id: r.ID, rules: r.Rules, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Keep: r.Keep, Owner: int(r.Owner)}}
+	g := &group{id: r.ID, rules: r.Rules, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Nanos: int64(r.When.Nanosecond()), Keep: r.Keep, Owner: int(r.Owner)}}
 	switch {
 	case r.Limited:
 		g.life = max(r.Left, time.Second)

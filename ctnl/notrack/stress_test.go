@@ -19,7 +19,7 @@ func TestTogether(t *testing.T) {
 	for w := range 4 {
 		c := open(t, ns, "nftables")
 		wg.Go(func() {
-			for i := range 10 {
+			for i := range *rounds {
 				text := fmt.Sprintf("tcp 10.0.%d.1:%d > 10.0.0.2:80", w, 1000+i)
 				if i%3 == 0 {
 					text = fmt.Sprintf("tcp 10.%d.0.0/16 > any:%d", w, 1000+i)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"ctview/model"
 )
@@ -33,6 +34,9 @@ func (t Tag) String() string {
 	fmt.Fprintf(&b, "ctview %s %s", t.ID, dirNames[t.Dir])
 	if t.When != 0 {
 		fmt.Fprintf(&b, " by=%s at=%d keep=%d try=%d", t.Who, t.When, t.Keep, t.Trial)
+		if t.Nanos != 0 {
+			fmt.Fprintf(&b, " ns=%d", t.Nanos)
+		}
 		if t.Owner != 0 {
 			fmt.Fprintf(&b, " pid=%d", t.Owner)
 		}
@@ -70,6 +74,8 @@ func ParseTag(s string) (t Tag, ok bool) {
 			return Tag{}, false
 		case k == "at":
 			t.When = n
+		case k == "ns" && n >= 0 && n < 1e9:
+			t.Nanos = n
 		case k == "keep":
 			t.Keep = model.Keep(n)
 		case k == "try":
@@ -93,10 +99,14 @@ func isID(s string) bool {
 	return true
 }
 
+// Made returns when the rule was made, the zero time where the comment does not say.
+func (m *Meta) Made() time.Time { return time.Unix(m.When, m.Nanos) }
+
 // Meta is what the kernel keeps beside the match, in comments.
 type Meta struct {
 	Who   string
 	When  int64 // Unix seconds
+	Nanos int64 // of that second
 	Keep  model.Keep
 	Trial int64 // seconds that it lives unconfirmed
 	Owner int   // PID of the session, 0 for none
