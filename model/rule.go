@@ -21,8 +21,8 @@ func (r PortRange) Any() bool { return r == PortRange{} || r == PortRange{0, 655
 // Single reports whether r is exactly one port.
 func (r PortRange) Single() bool { return r.Lo == r.Hi && r.Hi != 0 }
 
-// Contains reports whether p is in r.
-func (r PortRange) Contains(p uint16) bool { return r.Any() || r.Lo <= p && p <= r.Hi }
+// contains reports whether p is in r.
+func (r PortRange) contains(p uint16) bool { return r.Any() || r.Lo <= p && p <= r.Hi }
 
 // String returns "80" or "8000-8999"; "any" for every port.
 func (r PortRange) String() string {
@@ -64,9 +64,9 @@ type Rule struct {
 var (
 	ErrRuleEmpty     = errors.New("the rule matches every packet: name an address, a protocol with a port, or an interface")
 	ErrRulePortProto = errors.New("a port needs a protocol that has ports: tcp, udp, udplite, sctp or dccp")
-	ErrRuleFamilies  = errors.New("the two addresses are of different families")
-	ErrRuleAnswers   = errors.New("the answers to it could be any packet: say one-way, or name an address or a protocol with a port")
-	ErrRuleICMP      = errors.New("an ICMP type or identifier needs protocol icmp or icmpv6")
+	errRuleFamilies  = errors.New("the two addresses are of different families")
+	errRuleAnswers   = errors.New("the answers to it could be any packet: say one-way, or name an address or a protocol with a port")
+	errRuleICMP      = errors.New("an ICMP type or identifier needs protocol icmp or icmpv6")
 	ErrRuleIface     = errors.New("an interface name has 1 to 15 bytes, none of them a slash or a blank")
 )
 
@@ -77,9 +77,9 @@ func (r *Rule) Check() error {
 	case ports && !(r.HasProto && r.Proto.HasPorts()):
 		return ErrRulePortProto
 	case r.Src.IsValid() && r.Dst.IsValid() && r.Src.Addr().Is4() != r.Dst.Addr().Is4():
-		return ErrRuleFamilies
+		return errRuleFamilies
 	case (r.ICMP.HasType || r.ICMP.HasID) && !(r.HasProto && r.Proto.IsICMP()):
-		return ErrRuleICMP
+		return errRuleICMP
 	case r.Iface != "" && (len(r.Iface) > 15 || strings.ContainsAny(r.Iface, "/ \t\n") || r.Iface == "." || r.Iface == ".."):
 		return ErrRuleIface
 	}
@@ -87,7 +87,7 @@ func (r *Rule) Check() error {
 	if proto := r.HasProto && !r.Proto.HasPorts(); *r == bare && !proto {
 		return ErrRuleEmpty
 	} else if back := r.Reverse(); !r.OneWay && back == bare && !proto {
-		return ErrRuleAnswers
+		return errRuleAnswers
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (r *Rule) MatchTuple(t *Tuple) bool {
 		return false
 	}
 	if t.Proto.HasPorts() {
-		return r.Sport.Contains(t.Sport) && r.Dport.Contains(t.Dport)
+		return r.Sport.contains(t.Sport) && r.Dport.contains(t.Dport)
 	}
 	if t.Proto.IsICMP() {
 		typ, _, id := t.ICMP()

@@ -53,11 +53,6 @@ func (e *Error) Caret(indent string) string {
 	return b.String()
 }
 
-// Column returns the place of the offending part as people count: characters from 1.
-func (e *Error) Column() int {
-	return utf8.RuneCountInString(e.Text[:min(max(e.Pos, 0), len(e.Text))]) + 1
-}
-
 // cells returns about how many columns a terminal uses for s: two for the wide scripts of East Asia, none for
 // combining marks.
 func cells(s string) int {

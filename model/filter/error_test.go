@@ -270,10 +270,6 @@ func TestCaret(t *testing.T) {
 			t.Errorf("%q:\n%s\nwant\n%s", tt.text, got, tt.want)
 		}
 	}
-	e := &Error{Text: "é foo", Pos: 3, End: 6}
-	if got := e.Column(); got != 3 {
-		t.Errorf("Column() = %d, want 3", got)
-	}
 }
 
 func checkError(t *testing.T, text string, err error) {

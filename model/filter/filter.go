@@ -107,13 +107,6 @@ func (f *Filter) Names() []string {
 	return names
 }
 
-// RefersTo reports whether f compares the field called name, e.g. "zone", in either direction.
-func (f *Filter) RefersTo(name string) bool {
-	return slices.ContainsFunc(f.Names(), func(n string) bool {
-		return n == name || strings.HasSuffix(n, " "+name)
-	})
-}
-
 // UnknownNoun names what the kernel must tell for f to be decided, for texts like "3 flows have no byte count"; "" when
 // f asks for nothing that can be missing.
 func (f *Filter) UnknownNoun() string {

@@ -84,8 +84,8 @@ func ByRow(r *model.Row) []Named {
 	f := &r.Flow
 	out := []Named{
 		{"state", ByValue(model.ColState, r)}, {"zone", ByValue(model.ColZone, r)}, {"helper", ByValue(model.ColHelper, r)},
-		{"src", ByValue(model.ColSrc, r)}, {PrefixName("src", f.Family), ByPrefix(model.ColSrc, r)},
-		{"dst", ByValue(model.ColDst, r)}, {PrefixName("dst", f.Family), ByPrefix(model.ColDst, r)},
+		{"src", ByValue(model.ColSrc, r)}, {prefixName("src", f.Family), byPrefix(model.ColSrc, r)},
+		{"dst", ByValue(model.ColDst, r)}, {prefixName("dst", f.Family), byPrefix(model.ColDst, r)},
 		{"sport", ByValue(model.ColSport, r)}, {"dport", ByValue(model.ColDport, r)}, {"proto", ByValue(model.ColProto, r)},
 		{"mark", ByValue(model.ColMark, r)}, {"ct state", ByValue(model.ColCtState, r)}, {"nat", ByValue(model.ColNAT, r)},
 		{"labels", ByValue(model.ColLabels, r)}, {"secctx", ByValue(model.ColSecctx, r)},
@@ -99,8 +99,8 @@ func ByRow(r *model.Row) []Named {
 	return slices.DeleteFunc(out, func(x Named) bool { return x.Text == "" })
 }
 
-// PrefixName returns the menu's name of a ByPrefix: "src/24" for IPv4, "src/64" for IPv6.
-func PrefixName(name string, fam model.Family) string {
+// prefixName returns the menu's name of a byPrefix: "src/24" for IPv4, "src/64" for IPv6.
+func prefixName(name string, fam model.Family) string {
 	return name + "/" + strconv.Itoa(prefixLen(fam))
 }
 
@@ -111,9 +111,9 @@ func prefixLen(fam model.Family) int {
 	return 64
 }
 
-// ByPrefix returns the condition that an address of the row's network meets: its /24, or /64 for IPv6. "" for
+// byPrefix returns the condition that an address of the row's network meets: its /24, or /64 for IPv6. "" for
 // columns that hold no address.
-func ByPrefix(c model.Column, r *model.Row) string {
+func byPrefix(c model.Column, r *model.Row) string {
 	addr, word := RowAddr(c, r)
 	if word == "" {
 		return ""

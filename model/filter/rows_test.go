@@ -82,7 +82,7 @@ func TestValueFilterMatchesItsRow(t *testing.T) {
 		if x != nil {
 			row.Extra = *x
 		}
-		texts := []string{ByPrefix(model.ColSrc, &row), ByPrefix(model.ColReplyDst, &row)}
+		texts := []string{byPrefix(model.ColSrc, &row), byPrefix(model.ColReplyDst, &row)}
 		for _, c := range model.Columns() {
 			if s := ByValue(c, &row); s != "" {
 				texts = append(texts, s)

@@ -8,13 +8,13 @@ import (
 
 // AppendCell appends the text of a column for eyes: units of at most three digits, names escaped, "-" for what is not
 // known or not there. f may come from a table or from an Event; x may be nil. now is what timeouts and ages count from.
-// Labels are numbers here; AppendNamedCell names them.
+// Labels are numbers here; appendNamedCell names them.
 func AppendCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, now int64) []byte {
-	return AppendNamedCell(dst, c, f, x, Options{Now: now})
+	return appendNamedCell(dst, c, f, x, Options{Now: now})
 }
 
-// AppendNamedCell is AppendCell with Options: Now, Location (start), Labels, Host and Service count.
-func AppendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
+// appendNamedCell is AppendCell with Options: Now, Location (start), Labels, Host and Service count.
+func appendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
 	n := len(dst)
 	switch c {
 	case model.ColTimeout:

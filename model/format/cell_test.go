@@ -78,9 +78,9 @@ func TestAppendCell(t *testing.T) {
 		{model.ColStart, "2023-11-14 19:10:02", "2023-11-14T19:10:02.123456789Z", "-", ""},
 	} {
 		o := Options{Now: testNow, Location: time.UTC, Labels: LabelNames{1: "web"}}
-		got := []string{string(AppendNamedCell(nil, tt.c, &known.Flow, &known.Extra, o)),
-			string(AppendValue(nil, tt.c, &known.Flow, &known.Extra, o)),
-			string(AppendCell(nil, tt.c, &bare.Flow, nil, testNow)), string(AppendValue(nil, tt.c, &bare.Flow, nil, o))}
+		got := []string{string(appendNamedCell(nil, tt.c, &known.Flow, &known.Extra, o)),
+			string(appendValue(nil, tt.c, &known.Flow, &known.Extra, o)),
+			string(AppendCell(nil, tt.c, &bare.Flow, nil, testNow)), string(appendValue(nil, tt.c, &bare.Flow, nil, o))}
 		if diff := cmp.Diff([]string{tt.cell, tt.value, tt.bare, tt.bareNumber}, got); diff != "" {
 			t.Errorf("%v: unexpected cells (-want +got):\n%s", tt.c, diff)
 		}

@@ -30,14 +30,14 @@ func AppendConntrack(dst []byte, e *model.Event, o Options) []byte {
 	dst = appendMeta(dst, e, &o)
 	dst = dst[:len(dst)-1] // every field ends in a blank; the line does not
 	if e.Kind != model.Dump && e.PortID != 0 {
-		dst = AppendUserspace(dst, e.PortID, o.progname(e.PortID))
+		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID))
 	}
 	return dst
 }
 
-// AppendUserspace appends the end of an event line that tells which program caused the event: its netlink port and, if
+// appendUserspace appends the end of an event line that tells which program caused the event: its netlink port and, if
 // it is not "", its name.
-func AppendUserspace(dst []byte, portid uint32, progname string) []byte {
+func appendUserspace(dst []byte, portid uint32, progname string) []byte {
 	dst = appendUint(append(dst, " [USERSPACE] portid="...), uint64(portid))
 	if progname != "" {
 		dst = model.AppendEscaped(append(dst, " progname="...), progname)

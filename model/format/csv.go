@@ -31,7 +31,7 @@ func AppendCSVHeader(dst []byte, cols []model.Column, events bool) []byte {
 	return dst
 }
 
-// AppendCSV appends a flow as one CSV record (RFC 4180) without its line end. x may be nil. See AppendValue for what the
+// AppendCSV appends a flow as one CSV record (RFC 4180) without its line end. x may be nil. See appendValue for what the
 // fields hold. Of the options Now and Labels count.
 func AppendCSV(dst []byte, cols []model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
 	for i, c := range cols {
@@ -39,7 +39,7 @@ func AppendCSV(dst []byte, cols []model.Column, f *model.Flow, x *model.Extra, o
 			dst = append(dst, ',')
 		}
 		from := len(dst)
-		dst = AppendValue(dst, c, f, x, o)
+		dst = appendValue(dst, c, f, x, o)
 		if foreign(c) {
 			dst = quoteCSV(dst, from)
 		}
@@ -102,10 +102,10 @@ func csvQuote(r rune) string {
 	return ""
 }
 
-// AppendValue appends the value of a column for programs, nothing for what is not known: counters, seconds of timeout
+// appendValue appends the value of a column for programs, nothing for what is not known: counters, seconds of timeout
 // and age, bytes and packets per second, marks and zones as plain decimal numbers; addresses without ports; times as in
 // JSON; flags, NAT and names as AppendCell has them, escaped but not quoted.
-func AppendValue(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
+func appendValue(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
 	switch c {
 	case model.ColTimeout:
 		if f.Known&model.KnownTimeout != 0 {

@@ -61,7 +61,4 @@ const (
 
 	// FixAll is every correction: what ctview's own -o xml and -o save use.
 	FixAll = FixState | FixEscape | FixTail | FixPort | FixICMP | FixOffload | FixCounters | FixMaster
-	// FixSafe only mends what no reader of conntrack's output can have relied on: wrong words and broken XML. It adds
-	// no element.
-	FixSafe = FixState | FixEscape | FixTail | FixCounters
 )

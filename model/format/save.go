@@ -25,7 +25,7 @@ func AppendSave(dst []byte, e *model.Event, o Options) []byte {
 	dst = appendSaveProto(dst, e, f.ReplySport, f.ReplyDport, o.Fix)
 	dst = dst[:len(dst)-1]
 	if e.Kind != model.Dump && o.Fix&FixTail == 0 && e.PortID != 0 {
-		dst = AppendUserspace(dst, e.PortID, o.progname(e.PortID))
+		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID))
 	}
 	return dst
 }

@@ -128,7 +128,7 @@ func rightAligned(c model.Column) bool {
 // each.
 func (t *Table) Widen(f *model.Flow, x *model.Extra, o Options) {
 	for i, c := range t.cols {
-		t.cell = AppendNamedCell(t.cell[:0], c, f, x, o)
+		t.cell = appendNamedCell(t.cell[:0], c, f, x, o)
 		t.widths[i] = max(t.widths[i], utf8.RuneCount(t.cell))
 	}
 }
@@ -174,7 +174,7 @@ func (t *Table) AppendEvent(dst []byte, e *model.Event, o Options) []byte {
 
 func (t *Table) cells(l *line, f *model.Flow, x *model.Extra, o Options) {
 	for i, c := range t.cols {
-		t.cell = AppendNamedCell(t.cell[:0], c, f, x, o)
+		t.cell = appendNamedCell(t.cell[:0], c, f, x, o)
 		l.put(t.cell, t.widths[i], rightAligned(c))
 	}
 }

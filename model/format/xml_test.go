@@ -59,7 +59,7 @@ func TestAppendXML(t *testing.T) {
 				`<meta direction="independent"><unreplied/></meta></flow>`},
 		{"wrong as conntrack", sctpEvent(), Options{}, sctpOrig + `<counters><packets>0</packets><bytes>0</bytes></counters></meta>` +
 			`<meta direction="independent"><state>FIN_WAIT</state><secctx>"x">` + "\uffff" + `</secctx><assured/><unreplied/><deltatime>2</deltatime></meta><helper>a<b&\x1bc</helper></flow> [USERSPACE] portid=4338 progname=prog`},
-		{"mended without new elements", sctpEvent(), Options{Fix: FixSafe}, sctpOrig + `</meta>` +
+		{"mended without new elements", sctpEvent(), Options{Fix: FixState | FixEscape | FixTail | FixCounters}, sctpOrig + `</meta>` +
 			`<meta direction="independent"><state>ESTABLISHED</state><secctx>&quot;x&quot;&gt;` + "\ufffd" + `</secctx><assured/><unreplied/><deltatime>2</deltatime></meta><helper>a&lt;b&amp;\x1bc</helper></flow>`},
 		{"mended", sctpEvent(), Options{Fix: FixAll}, sctpOrig + `</meta>` + master +
 			`<meta direction="independent"><state>ESTABLISHED</state><secctx>&quot;x&quot;&gt;` + "\ufffd" + `</secctx><assured/><unreplied/><offload/><deltatime>2</deltatime><portid>4338</portid><progname>prog</progname></meta><helper>a&lt;b&amp;\x1bc</helper></flow>`},

@@ -24,9 +24,6 @@ type GroupKey struct {
 var groupColumns = []model.Column{model.ColSrc, model.ColDst, model.ColSport, model.ColDport, model.ColProto, model.ColState, model.ColCtState, model.ColPhase, model.ColZone,
 	model.ColHelper, model.ColMark, model.ColFamily, model.ColNAT, model.ColReplySrc, model.ColReplyDst, model.ColReplySport, model.ColReplyDport}
 
-// GroupColumns returns the columns that can be grouped by. The slice is shared: read only.
-func GroupColumns() []model.Column { return groupColumns }
-
 func (k GroupKey) isAddr() bool {
 	return k.Col == model.ColSrc || k.Col == model.ColDst || k.Col == model.ColReplySrc || k.Col == model.ColReplyDst
 }
