@@ -18,7 +18,7 @@ func addCommand(g *globals) *cobra.Command {
 		file string
 	)
 	cmd := &cobra.Command{
-		Use:   "add FLOW --timeout SECONDS [--state STATE] …",
+		Use:   "add FLOW --timeout TIME [--state STATE] …",
 		Short: "make an entry in the table",
 		Long: `add makes an entry, as a program that restores connections would. The reply direction is the inverse of the
 original, unless --snat or --dnat says otherwise. --file reads the lines of "ctview list -o save".` + tupleTopic,
@@ -89,7 +89,7 @@ func updateCommand(g *globals) *cobra.Command {
 		s flowSettings
 	)
 	cmd := &cobra.Command{
-		Use:   "update FLOW|FILTER… [--mark V[/M]] [--timeout S] [--labels …] [--helper NAME] [--status …] [--state …]",
+		Use:   "update FLOW|FILTER… [--mark V[/M]] [--timeout TIME] [--labels …] [--helper NAME] [--status …] [--state …]",
 		Short: "change one flow by tuple and zone, or what a filter matches",
 		Long: `update changes entries. The kernel lets a program set mark, timeout, labels, helper (on flows that have none
 yet or the same), the status bits seen_reply, assured and fixed_timeout (which cannot be taken back), and the state of TCP,

@@ -253,7 +253,7 @@ func (c *config) refresh() (time.Duration, error) {
 	if c.Refresh == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(c.Refresh)
+	d, err := parseDuration(c.Refresh)
 	if err != nil || d < 100*time.Millisecond || d > time.Hour {
 		return 0, fmt.Errorf("refresh: %q is not a duration between 100ms and 1h, such as 1s or 5s", c.Refresh)
 	}

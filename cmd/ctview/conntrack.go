@@ -53,6 +53,9 @@ func (g *globals) takeNetns(args []string) ([]string, error) {
 		default:
 			return args, nil
 		}
+		if g.netns == "" {
+			return nil, usageError{"--netns: the value is empty", "leave --netns out if it is not meant; an unset variable in a script?"}
+		}
 	}
 	return args, nil
 }

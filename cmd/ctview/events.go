@@ -43,9 +43,9 @@ Events that the kernel had to drop are counted and told: on stderr, and with -o 
 	f.StringVar(&o.types, "types", "new,update,destroy", "kinds of events: `LIST`")
 	f.IntVar(&o.max, "max", 0, "end after `N` events")
 	addReadFlag(cmd, &o.read)
-	f.DurationVar(&o.span, "for", 0, "end after `DURATION`, e.g. 30s")
+	addDuration(f, &o.span, "for", 0, "end after `DURATION`, e.g. 30s")
 	f.BoolVar(&o.dump, "dump", false, "begin with the table")
-	f.IntVar(&o.buf, "buffer", 0, "socket buffer in `BYTES` (default 64 MiB where allowed)")
+	addSize(f, &o.buf, "buffer", "socket buffer of `SIZE`, e.g. 1M (default 64 MiB where allowed)")
 	return cmd
 }
 

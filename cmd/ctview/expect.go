@@ -161,7 +161,7 @@ func expectAddCommand(g *globals) *cobra.Command {
 		dryRun bool
 	)
 	cmd := &cobra.Command{
-		Use:   "add FLOW --master FLOW --timeout SECONDS",
+		Use:   "add FLOW --master FLOW --timeout TIME",
 		Short: "make an expectation; its master must be a flow with a helper",
 		Long: `add makes an expectation of FLOW, whose ports may be 0 for any. The master must be in the table and, on present
 kernels, have a helper.` + tupleTopic,
@@ -171,7 +171,7 @@ kernels, have a helper.` + tupleTopic,
 	}
 	f := cmd.Flags()
 	f.StringVar(&t.master, "master", "", "the `FLOW` that expects it")
-	f.Uint32VarP(&t.timeout, "timeout", "t", 0, "`SECONDS`")
+	addSeconds(f, &t.timeout, "`TIME` until it ends, e.g. 300 or 5m")
 	f.StringVar(&t.helper, "helper", "", "helper's `NAME`")
 	f.BoolVarP(&dryRun, "dry-run", "n", false, "check the command line and change nothing")
 	return cmd

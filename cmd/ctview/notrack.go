@@ -76,13 +76,13 @@ filter now, and then takes any filter.`,
 	}
 	addChangeFlags(cmd, &o.change)
 	f := cmd.Flags()
-	f.DurationVar(&o.trial, "for", notrack.DefaultTrial, "`TIME` that the rule lives unless it is confirmed")
+	addDuration(f, &o.trial, "for", notrack.DefaultTrial, "`TIME` that the rule lives unless it is confirmed")
 	f.StringVar(&o.keep, "keep", "removed", "once confirmed: until `removed`, for a TIME such as 10m, or for this session (until this command ends)")
 	f.StringVar(&o.iif, "iif", "", "only packets that come in on this `INTERFACE`, and their answers")
 	f.BoolVar(&o.oneWay, "one-way", false, "this direction only, not the answers")
 	f.BoolVar(&o.flows, "flows", false, "an exact rule for each flow that matches FILTER now")
 	f.BoolVar(&o.noDelete, "no-delete", false, "leave the covered entries in the table until they time out")
-	f.DurationVar(&o.verify, "verify", notrack.DefaultVerify, "`TIME` to look for packets that are tracked all the same; 0 to not look")
+	addDuration(f, &o.verify, "verify", notrack.DefaultVerify, "`TIME` to look for packets that are tracked all the same; 0 to not look")
 	offer(cmd, "keep", "removed", "10m", "session")
 	f.BoolVar(&o.mine, "mine", false, "allow a rule that covers your own ssh session")
 	return cmd
@@ -96,7 +96,7 @@ func parseKeep(s string) (model.Keep, error) {
 	case "session":
 		return model.KeepSession, nil
 	}
-	d, err := time.ParseDuration(s)
+	d, err := parseDuration(s)
 	if err != nil || d < time.Second {
 		return 0, usageError{fmt.Sprintf("--keep: %q is neither a time nor removed nor session", s), "write --keep 10m"}
 	}

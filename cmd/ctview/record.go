@@ -40,10 +40,10 @@ machine and without privileges. FILE is made readable for its owner only; - is s
 		RunE: func(cmd *cobra.Command, args []string) error { return runRecord(cmd.Context(), g, args[0], o) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.span, "for", 0, "end after `DURATION`, e.g. 30s")
+	addDuration(f, &o.span, "for", 0, "end after `DURATION`, e.g. 30s")
 	f.BoolVar(&o.noDump, "no-dump", false, "only events, without the table at the beginning")
 	f.BoolVar(&o.force, "force", false, "overwrite FILE")
-	f.IntVar(&o.buf, "buffer", 0, "socket buffer in `BYTES` (default 64 MiB where allowed)")
+	addSize(f, &o.buf, "buffer", "socket buffer of `SIZE`, e.g. 1M (default 64 MiB where allowed)")
 	return cmd
 }
 

@@ -45,9 +45,8 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 			return orCommand(cmd, args, runRoot(cmd.Context(), g, args, o))
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{err.Error(), `"` + cmd.CommandPath() + ` --help" lists its options`}
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentPreRunE = refuseEmptyWord
 	o.addFlags(root)
 	addReadFlag(root, &o.read)
 	f := root.PersistentFlags()
@@ -74,6 +73,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 			c.Short = "what a shell needs to complete ctview's command lines: bash, zsh, fish"
 		}
 	}
+	refuseEmpty(root)
 	return root
 }
 

@@ -31,7 +31,7 @@ type tuiOptions struct {
 
 func (o *tuiOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.DurationVar(&o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
+	addDuration(f, &o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
 	f.StringVar(&o.theme, "theme", "", "none, ansi, 256 or light256")
 	f.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
 	f.DurationVar(&o.escape, "escape-time", 0, "how long Esc waits to be more than the key (default 200ms)")

@@ -29,11 +29,15 @@ type flowSettings struct {
 // addFlags adds the flags; create says that they are for a new flow.
 func (s *flowSettings) addFlags(cmd *cobra.Command, create bool) {
 	f := cmd.Flags()
-	f.Uint32VarP(&s.timeout, "timeout", "t", 0, "`SECONDS` until the flow ends")
+	addSeconds(f, &s.timeout, "`TIME` until the flow ends, e.g. 120 or 5m")
 	f.StringVar(&s.state, "state", "", "protocol `STATE`, e.g. ESTABLISHED")
 	f.StringVarP(&s.mark, "mark", "m", "", "mark, `VALUE[/MASK]`; 0x for hexadecimal")
 	f.StringVarP(&s.status, "status", "u", "", "status bits to set, `BIT,…`: assured, seen_reply, fixed_timeout, …")
-	f.StringVar(&s.helper, "helper", "", "helper's `NAME`; \"\" takes it away")
+	f.StringVar(&s.helper, "helper", "", "helper's `NAME`")
+	if !create {
+		f.Lookup("helper").Usage += `; "" takes it away`
+		_ = f.SetAnnotation("helper", mayBeEmpty, []string{"true"})
+	}
 	f.StringVarP(&s.labels, "labels", "l", "", "labels to set, `NAME|BIT,…`; -NAME takes one away")
 	if create {
 		f.StringVar(&s.snat, "snat", "", "translate the source to `ADDRESS[:PORT]`")

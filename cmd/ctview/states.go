@@ -61,8 +61,8 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 	f.BoolVarP(&o.watch, "watch", "w", false, "count packets of all five states, again and again, with rates")
 	f.BoolVar(&o.samples, "samples", false, "list INVALID and UNTRACKED packets as they come")
 	f.BoolVar(&o.reasons, "reasons", false, "with --samples: the kernel's reason for INVALID")
-	f.DurationVar(&o.every, "interval", time.Second, "`TIME` between two readings of --watch")
-	f.DurationVar(&o.limit, "for", 0, "end after `TIME`")
+	addDuration(f, &o.every, "interval", time.Second, "`TIME` between two readings of --watch")
+	addDuration(f, &o.limit, "for", 0, "end after `TIME`")
 	f.IntVar(&o.max, "max", 0, "with --samples: end after `N` samples")
 	return cmd
 }

@@ -37,7 +37,7 @@ func statsCommand(g *globals) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json")
 	f.BoolVarP(&watch, "watch", "w", false, "again and again, with what changed per second")
-	f.DurationVar(&every, "interval", time.Second, "`TIME` between two readings of --watch")
+	addDuration(f, &every, "interval", time.Second, "`TIME` between two readings of --watch")
 	return cmd
 }
 
