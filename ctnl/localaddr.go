@@ -27,24 +27,9 @@ func (l LocalAddrs) Index(addr netip.Addr) (index int, ok bool) {
 
 // LocalAddrs asks for the addresses of all interfaces in the namespace. It needs no privilege.
 func (n *Netns) LocalAddrs() (LocalAddrs, error) {
-	var c *netlink.Conn
-	err := n.Do(func() (err error) {
-		c, err = netlink.Dial(unix.NETLINK_ROUTE, nil)
-		return err
-	})
+	ms, err := n.askRoute(unix.RTM_GETADDR, netlink.Dump, make([]byte, unix.SizeofIfAddrmsg))
 	if err != nil {
-		return nil, fmt.Errorf("ctnl: addresses: %w", errnoError(err))
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return nil, fmt.Errorf("ctnl: addresses: %w", err)
-	}
-	ms, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
-		Data:   make([]byte, unix.SizeofIfAddrmsg),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ctnl: addresses: %w", errnoError(err))
 	}
 	all := LocalAddrs{}
 	for _, m := range ms {
@@ -53,6 +38,57 @@ func (n *Netns) LocalAddrs() (LocalAddrs, error) {
 		}
 	}
 	return all, nil
+}
+
+// askRoute puts one question to rtnetlink in the namespace.
+func (n *Netns) askRoute(typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte) (ms []netlink.Message, err error) {
+	var c *netlink.Conn
+	err = n.Do(func() (err error) {
+		c, err = netlink.Dial(unix.NETLINK_ROUTE, nil)
+		return err
+	})
+	if err != nil {
+		return nil, errnoError(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, err
+	}
+	ms, err = c.Execute(netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | flags}, Data: body})
+	return ms, errnoError(err)
+}
+
+// RouteTo returns the index of the interface that a packet to addr would leave by (RTM_GETROUTE, RTA_OIF), that of the
+// loopback interface for the namespace's own addresses. It needs no privilege; the error is the kernel's, ENETUNREACH
+// where there is no route.
+func (n *Netns) RouteTo(addr netip.Addr) (index int, err error) {
+	var r request
+	family := uint8(unix.AF_INET)
+	if addr.Is6() {
+		family = unix.AF_INET6
+	}
+	r.b = append(make([]byte, 0, 64), family, uint8(addr.BitLen()), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // struct rtmsg
+	r.bytes(unix.RTA_DST, addr.AsSlice()...)
+	ms, err := n.askRoute(unix.RTM_GETROUTE, 0, r.b)
+	if err != nil {
+		return 0, fmt.Errorf("ctnl: route to %s: %w", addr, err)
+	}
+	for _, m := range ms {
+		if m.Header.Type != unix.RTM_NEWROUTE || len(m.Data) < unix.SizeofRtMsg {
+			continue
+		}
+		for b := m.Data[unix.SizeofRtMsg:]; len(b) > 0; {
+			typ, v, rest, ok := attr(b)
+			if !ok {
+				return 0, fmt.Errorf("ctnl: route to %s: %w", addr, ErrMalformed)
+			}
+			b = rest
+			if typ == unix.RTA_OIF && len(v) == 4 {
+				return int(binary.NativeEndian.Uint32(v)), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("ctnl: route to %s: %w", addr, unix.ENETUNREACH)
 }
 
 // readLocalAddr adds the address of one RTM_NEWADDR. IFA_LOCAL is the own end of a point-to-point link, where

@@ -75,6 +75,11 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s: %s", p.ImportPath, imp, rule.why)
 			}
 		}
+		for _, imp := range p.Imports {
+			if within(imp, "github.com/vishvananda") && !within(p.ImportPath, "ctview/ctnl/lab") {
+				t.Errorf("%s imports %s: it builds the lab; ctnl asks rtnetlink itself", p.ImportPath, imp)
+			}
+		}
 		for _, wall := range importWalls {
 			if p.ImportPath != wall.path {
 				continue

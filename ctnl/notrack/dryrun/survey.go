@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/google/nftables/expr"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl"
@@ -138,18 +137,14 @@ func (s *Survey) route(p netip.Prefix) (name string) {
 		return ""
 	}
 	_ = s.ns.Do(func() error {
-		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		here, err := ctnl.OpenNetns("")
 		if err != nil {
 			return err
 		}
-		defer h.Close()
-		rs, err := h.RouteGet(net.IP(p.Addr().AsSlice()))
-		if err != nil || len(rs) == 0 {
-			return err
-		}
-		l, err := h.LinkByIndex(rs[0].LinkIndex)
+		defer here.Close()
+		i, err := here.RouteTo(p.Addr())
 		if err == nil {
-			name = l.Attrs().Name
+			name = here.InterfaceName(i)
 		}
 		return err
 	})
