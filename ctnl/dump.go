@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/crash"
 
 	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
@@ -165,6 +166,7 @@ func dumpRows(ctx context.Context, s *socket, opt *DumpOptions, info *DumpInfo, 
 	quit := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
+		defer crash.Guard()
 		defer close(done)
 		readAhead(ctx, free, full, quit)
 	}()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ctview/model/crash"
 )
 
 // netnsDir is where ip netns keeps the names.
@@ -152,6 +154,7 @@ func (n *Netns) Do(fn func() error) error {
 // enter runs fn in the namespace on a thread that it throws away: going back may not be permitted. It must not be the
 // process's first thread, which Go cannot end and would park in the namespace for ever.
 func (n *Netns) enter(fn func() error, errc chan<- error) {
+	defer crash.Guard()
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		defer runtime.UnlockOSThread()

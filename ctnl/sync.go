@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 
 	"golang.org/x/sys/unix"
@@ -133,6 +134,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{s.watch, s.dumps, s.overdue, s.clocks, s.gone} {
 		wg.Go(func() {
+			defer crash.Guard()
 			if err := run(ctx); err != nil {
 				cancel(err)
 			}

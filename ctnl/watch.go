@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 
 	"github.com/mdlayher/netlink"
@@ -145,6 +146,7 @@ func (w *Watcher) Close() error { return w.s.close() }
 // idle reader gets one event, a busy one whatever has queued up. Nothing is allocated per event. Run can be called
 // once.
 func (w *Watcher) Run(ctx context.Context, sink Sink) error {
+	defer crash.Guard()
 	w.sink = sink
 	defer close(w.ended)
 	defer context.AfterFunc(ctx, w.wake)()

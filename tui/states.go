@@ -262,6 +262,8 @@ func (s *packetStates) take(_ *App, answer any) tea.Cmd {
 type Losser interface {
 	// Losses returns what was lost since the last call.
 	Losses() []model.NotrackLoss
+	// Failures returns with what a goroutine that looks after the rules ended since the last call.
+	Failures() []error
 }
 
 // losses tells who removed rules of ctview's, and offers to install them again.
@@ -269,6 +271,9 @@ func (a *App) losses() {
 	l, ok := a.opt.Rules.(Losser)
 	if !ok {
 		return
+	}
+	for _, err := range l.Failures() {
+		a.fail("!! " + err.Error())
 	}
 	for _, x := range l.Losses() {
 		who := "another program"

@@ -130,6 +130,8 @@ type lossRules struct {
 	lost []model.NotrackLoss
 }
 
+func (r *lossRules) Failures() []error { return nil }
+
 func (r *lossRules) Losses() []model.NotrackLoss {
 	l := r.lost
 	r.lost = nil

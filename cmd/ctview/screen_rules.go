@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"ctview/ctnl"
@@ -18,8 +19,9 @@ type screenRules struct {
 	flows   notrack.Flows
 	session model.Tuple
 
-	mu   sync.Mutex
-	lost []model.NotrackLoss
+	mu     sync.Mutex
+	lost   []model.NotrackLoss
+	failed []error // with which what follows ended, not told yet
 }
 
 // newScreenRules returns nil where no backend is there or allowed: the screen then has no NOTRACK.
@@ -31,20 +33,39 @@ func newScreenRules(ns *ctnl.Netns, session model.Tuple) *screenRules {
 	return &screenRules{conn: conn, flows: notrack.KernelFlows(ns), session: session}
 }
 
-// watch keeps the session's rules alive and gathers what others remove, until ctx ends.
+// watch keeps the session's rules alive and gathers what others remove, until ctx ends. Either may end before; Failures
+// tells why.
 func (r *screenRules) watch(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer crash.Guard()
-		_ = r.conn.Hold(ctx) // why the rules are gone, the Notrack screen tells
+		r.fail(ctx, "NOTRACK rules are not kept alive", r.conn.Hold(ctx))
 	})
 	defer wg.Wait()
-	_ = r.conn.WatchLosses(ctx, nil, func(l model.NotrackLoss) {
+	r.fail(ctx, "who removes NOTRACK rules is not seen", r.conn.WatchLosses(ctx, nil, func(l model.NotrackLoss) {
 		r.mu.Lock()
 		r.lost = append(r.lost, l)
 		r.mu.Unlock()
-	})
+	}))
 	return nil
+}
+
+func (r *screenRules) fail(ctx context.Context, what string, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = append(r.failed, fmt.Errorf("%s: %w", what, err))
+}
+
+// Failures implements tui.Losser.
+func (r *screenRules) Failures() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.failed
+	r.failed = nil
+	return f
 }
 
 // Losses implements tui.Losser.

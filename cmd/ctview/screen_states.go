@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -27,10 +28,10 @@ type screenStates struct {
 	w       *states.Watch
 	why     *states.Reasons
 	stop    func() // ends the goroutine that reads samples
-	failed  error  // why it ended by itself
 	last    model.StateCounts
+	ringing sync.Mutex     // guards what the goroutine writes: what follows
 	ring    []model.Sample // the oldest first
-	ringing sync.Mutex     // guards ring
+	failed  error          // why it ended by itself
 }
 
 // newScreenStates returns the states of a namespace. It first puts back what a killed ctview left changed, unless the
@@ -62,6 +63,8 @@ func (s *screenStates) Counts(ctx context.Context) (model.StateCounts, error) {
 	if err == nil {
 		err = states.Invalid(ctx, s.kern, &c)
 	}
+	s.ringing.Lock()
+	defer s.ringing.Unlock()
 	return c, errors.Join(err, s.failed)
 }
 
@@ -79,36 +82,41 @@ func (s *screenStates) Watch(_ context.Context, on, reasons bool) error {
 	if on == (s.w != nil) && reasons == (s.why != nil) {
 		return nil
 	}
-	if err := s.end(!on); err != nil || !on {
-		return err
+	ended := s.end(!on)
+	if !on {
+		return ended
 	}
 	var err error
 	if s.w == nil {
 		if s.w, err = states.Open(s.ns, states.Options{Samples: true}); err != nil {
-			return err
+			return errors.Join(ended, err)
 		}
 	}
 	if reasons {
 		s.why, err = states.OpenReasons(s.ns)
 	}
 	s.read()
-	return err // counting goes on without reasons
+	return errors.Join(ended, err) // counting goes on without reasons
 }
 
-// read starts the goroutine that gathers samples.
+// read starts the goroutine that gathers samples. Counts tells the error that it ends with.
 func (s *screenStates) read() {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	w, why := s.w, s.why
+	s.failed = nil // nobody writes it now
 	go func() {
 		defer crash.Guard()
-		done <- w.Samples(ctx, why, s.keep)
+		defer close(done)
+		if err := w.Samples(ctx, why, s.keep); !errors.Is(err, context.Canceled) {
+			s.ringing.Lock()
+			s.failed = fmt.Errorf("no more samples: %w", err)
+			s.ringing.Unlock()
+		}
 	}()
 	s.stop = func() {
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			s.failed = err
-		}
+		<-done
 	}
 }
 
@@ -117,7 +125,7 @@ func (s *screenStates) end(table bool) error {
 	var errs []error
 	if s.stop != nil {
 		s.stop()
-		s.stop, s.failed = nil, nil
+		s.stop = nil
 	}
 	if s.why != nil {
 		errs = append(errs, s.why.Close())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -155,12 +154,18 @@ func aboutNetns(n *ctnl.NetnsInfo) string {
 	return strings.Join(parts, ", ")
 }
 
+// An unprefixed error is told without the name of the package that it comes from.
+type unprefixed struct{ error }
+
+func (e unprefixed) Error() string { return strings.TrimPrefix(e.error.Error(), "ctnl: ") }
+func (e unprefixed) Unwrap() error { return e.error }
+
 // Switch implements tui.Namespaces: the new namespace is opened and watched before the old one is let go, so that a name
 // that is wrong changes nothing. NOTRACK rules of the session go with the namespace that they were made in.
 func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error) {
 	w, err := n.plan.open(name, name)
 	if err != nil {
-		return tui.Session{}, errors.New(strings.TrimPrefix(err.Error(), "ctnl: "))
+		return tui.Session{}, unprefixed{err}
 	}
 	n.mu.Lock()
 	if n.closed {

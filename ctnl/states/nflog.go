@@ -18,6 +18,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/crash"
 )
 
 // Numbers of <linux/netfilter/nfnetlink_log.h>.
@@ -132,10 +133,20 @@ func (l *nflog) config(attrs ...netlink.Attribute) error {
 	return err
 }
 
-// run reads until ctx ends.
+// run reads until ctx ends. It may be run again after that: the deadline that ends one run is gone before the next.
 func (l *nflog) run(ctx context.Context, fn func(*model.Sample)) error {
-	stop := context.AfterFunc(ctx, func() { _ = l.c.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer crash.Guard()
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		_ = l.c.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-woken
+		}
+		_ = l.c.SetReadDeadline(time.Time{})
+	}()
 	for {
 		ms, err := l.c.Receive()
 		switch {

@@ -10,6 +10,7 @@ import (
 
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/crash"
 )
 
 // ErrNoSamples says that the Watch was opened without samples.
@@ -130,6 +131,7 @@ func match(reason, s *model.Sample) bool {
 
 // flush hands on what waited long enough.
 func (m *merger) flush(ctx context.Context) error {
+	defer crash.Guard()
 	t := time.NewTicker(wait / 5)
 	defer t.Stop()
 	for {

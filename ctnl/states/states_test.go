@@ -130,6 +130,23 @@ func TestFiveStates(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("samples ended: %v", err)
 	}
+
+	// Stopped and started again, it goes on: w and e on the screen do that.
+	again, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { done <- w.Samples(again, nil, c.add) }()
+	before1 := len(c.of(model.CtInvalid))
+	must(t, l.Invalid(ctx, lab.From{}))
+	eventually(t, "a sample of the second run", func() bool {
+		select {
+		case err := <-done:
+			t.Fatalf("the second run ended: %v", err)
+		default:
+		}
+		return len(c.of(model.CtInvalid)) > before1
+	})
+	stop()
+	<-done
 	for i, s := range model.CtStates {
 		if counts.Of[i].Packets == 0 || counts.Of[i].Bytes == 0 {
 			t.Errorf("no %s packet: %+v", s, counts.Of)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ctview/model/crash"
 )
 
 // Bounds of a Resolver.
@@ -140,6 +142,7 @@ func (r *Resolver) Start(ctx context.Context, addr netip.Addr) {
 		return
 	}
 	go func() {
+		defer crash.Guard()
 		_, _ = r.Name(ctx, addr)
 		r.mu.Lock()
 		r.queued--
@@ -153,6 +156,7 @@ func (r *Resolver) All(ctx context.Context, addrs []netip.Addr) {
 	var wg sync.WaitGroup
 	for range min(r.opt.Parallel, len(addrs)) {
 		wg.Go(func() {
+			defer crash.Guard()
 			for addr := range work {
 				_, _ = r.Name(ctx, addr)
 			}
