@@ -85,24 +85,29 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 			g.summary("%d flow%s would be deleted", len(targets), plural(len(targets)))
 			return nil
 		}
-		if len(targets) == 0 {
-			return g.deleted(ctnl.DeleteResult{})
-		}
-		if mine {
-			g.warnOwnSession()
-		}
 		q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
-		if err := g.confirm(c, q, len(targets)); err != nil {
-			return err
-		}
-		p := g.progress("deleted", len(targets))
-		res, err := k.DeleteMany(ctx, targets, p.at)
-		p.clear()
-		if err != nil {
-			return err
-		}
-		return g.deleted(res)
+		return g.deleteListed(ctx, k, targets, mine, c, q)
 	})
+}
+
+// deleteListed asks question, unless c answers it, and deletes the targets. mine says that the own session is among them.
+func (g *globals) deleteListed(ctx context.Context, k *ctnl.Kernel, targets []ctnl.Target, mine bool, c change, question string) error {
+	if len(targets) == 0 {
+		return g.deleted(ctnl.DeleteResult{})
+	}
+	if mine {
+		g.warnOwnSession()
+	}
+	if err := g.confirm(c, question, len(targets)); err != nil {
+		return err
+	}
+	p := g.progress("deleted", len(targets))
+	res, err := k.DeleteMany(ctx, targets, p.at)
+	p.clear()
+	if err != nil {
+		return err
+	}
+	return g.deleted(res)
 }
 
 func (g *globals) warnOwnSession() {
@@ -220,12 +225,15 @@ func runFlush(ctx context.Context, g *globals, family string, c change) error {
 	default:
 		return usageError{fmt.Sprintf("--family: unknown family %q", family), "write ipv4 or ipv6"}
 	}
-	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		if !c.yes && !c.dryRun {
+			return g.flushListed(ctx, ns, k, fam)
+		}
 		entries, _, err := k.Count(ctx)
 		if err != nil {
 			return err
 		}
-		what := fmt.Sprintf("all %d flows", entries)
+		what := fmt.Sprintf("all flows (%d at the last count)", entries)
 		if fam != 0 {
 			what = fmt.Sprintf("all %s flows of %d", fam, entries)
 		}
@@ -233,8 +241,11 @@ func runFlush(ctx context.Context, g *globals, family string, c change) error {
 			g.summary("%s would be deleted", what)
 			return nil
 		}
-		if err := g.confirm(c, "flush: delete "+what+"?", int(entries)); err != nil {
-			return err
+		if own := ownSession(); own.Family != 0 && (fam == 0 || fam == own.Family) {
+			key := model.Key{Src: own.Src, Dst: own.Dst, Sport: own.Sport, Dport: own.Dport, Proto: own.Proto, Family: own.Family}
+			if _, err := k.Get(ctx, key); err == nil {
+				g.warnOwnSession()
+			}
 		}
 		if err := k.Flush(ctx, fam); err != nil {
 			return err
@@ -242,6 +253,25 @@ func runFlush(ctx context.Context, g *globals, family string, c change) error {
 		g.summary("%s deleted", what)
 		return nil
 	})
+}
+
+// flushListed asks, and deletes the flows that it asked about by key and ID. What began while the answer was awaited
+// was not asked about, and stays: the kernel's own flush would take it too.
+func (g *globals) flushListed(ctx context.Context, ns *ctnl.Netns, k *ctnl.Kernel, fam model.Family) error {
+	text := map[model.Family]string{model.IPv4: "ip", model.IPv6: "ip6"}[fam]
+	f, err := g.parseFilter(text)
+	if err != nil {
+		return err
+	}
+	targets, mine, err := selection{filter: f}.targets(ctx, g, ns, k, false)
+	if err != nil {
+		return err
+	}
+	what := "all"
+	if fam != 0 {
+		what += " " + fam.String()
+	}
+	return g.deleteListed(ctx, k, targets, mine, change{}, fmt.Sprintf("flush: delete %s flows, %d?", what, len(targets)))
 }
 
 // summary tells on stderr what was done, unless -q.

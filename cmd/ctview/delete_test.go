@@ -41,3 +41,45 @@ func TestDeleteAsFound(t *testing.T) {
 		t.Errorf("%s flows left, %v; want 3500", n, err)
 	}
 }
+
+// TestFlushTakesWhatItShowed answers flush after two more flows have begun: they were not asked about, and stay. The own
+// session is among those that were, and is named before the answer.
+func TestFlushTakesWhatItShowed(t *testing.T) {
+	ns := newNS(t)
+	if err := ns.EnableTracking(); err != nil {
+		t.Fatal(err)
+	}
+	ctviewIn := func(args ...string) string {
+		t.Helper()
+		var out, diag bytes.Buffer
+		if code := run(context.Background(), append([]string{"ctview", "--netns", ns.Path()}, args...), strings.NewReader(""), &out, &diag); code != 0 {
+			t.Fatalf("%v: exit code %d, %s", args, code, &diag)
+		}
+		return out.String() + diag.String()
+	}
+	add := func(port string) {
+		t.Helper()
+		ctviewIn("add", "tcp", "10.0.0.1:"+port, "10.0.0.2:22", "-t", "5m", "--state", "ESTABLISHED")
+	}
+	add("1000")
+	add("1001")
+	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "flush"), 100, 24, "SSH_CONNECTION=10.0.0.1 1001 10.0.0.2 22")
+	tm.shows("flush: delete all flows, 2? Type 2:")
+	tm.shows("your own ssh session")
+	add("1002")
+	add("1003")
+	tm.send("2\r")
+	if code := tm.ended(); code != 0 || !strings.Contains(tm.output(), "2 flows deleted") {
+		t.Errorf("exit code %d; the screen:\n%s", code, tm.screen())
+	}
+	if got := ctviewIn("count"); !strings.HasPrefix(got, "2 of") {
+		t.Errorf("left are %q, want the 2 that began after the question", got)
+	}
+	t.Setenv("SSH_CONNECTION", "10.0.0.1 1002 10.0.0.2 22")
+	if got := ctviewIn("flush", "--yes"); !strings.Contains(got, "your own ssh session") {
+		t.Errorf("flush --yes says %q, and nothing of the own session", got)
+	}
+	if got := ctviewIn("count"); !strings.HasPrefix(got, "0 of") {
+		t.Errorf("left are %q, want none", got)
+	}
+}

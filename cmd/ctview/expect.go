@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"ctview/ctnl"
@@ -270,25 +271,40 @@ func expectFlushCommand(g *globals) *cobra.Command {
 				return err
 			}
 			return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
-				n := 0
-				if err := k.Expects(cmd.Context(), 0, func(*model.Expect) error { n++; return nil }); err != nil {
-					return err
-				}
-				if c.dryRun {
-					g.summary("%d expectation%s would be deleted", n, plural(n))
-					return nil
-				}
-				if err := g.confirm(c, fmt.Sprintf("expect flush: delete all %d expectations?", n), n); err != nil {
-					return err
-				}
-				if err := k.FlushExpects(cmd.Context()); err != nil {
-					return refused(err)
-				}
-				g.summary("%d expectation%s deleted", n, plural(n))
-				return nil
+				return g.flushExpects(cmd.Context(), k, c)
 			})
 		},
 	}
 	addChangeFlags(cmd, &c)
 	return cmd
+}
+
+// flushExpects deletes the expectations that it lists and asks about, by tuple and ID: one that is made while the answer is
+// awaited stays.
+func (g *globals) flushExpects(ctx context.Context, k *ctnl.Kernel, c change) error {
+	var xs []model.Expect
+	if err := k.Expects(ctx, 0, func(x *model.Expect) error { xs = append(xs, *x); return nil }); err != nil {
+		return err
+	}
+	if c.dryRun {
+		g.summary("%d expectation%s would be deleted", len(xs), plural(len(xs)))
+		return nil
+	}
+	if own := ownSession(); own.Family != 0 && slices.ContainsFunc(xs, func(x model.Expect) bool { return x.Master == own }) {
+		g.warnOwnSession()
+	}
+	if err := g.confirm(c, fmt.Sprintf("expect flush: delete all %d expectations?", len(xs)), len(xs)); err != nil {
+		return err
+	}
+	n := 0
+	for i := range xs {
+		switch err := k.DeleteExpect(ctx, xs[i].Tuple, xs[i].Zone, xs[i].ID); {
+		case err == nil:
+			n++
+		case !errors.Is(err, ctnl.ErrGone):
+			return refused(err)
+		}
+	}
+	g.summary("%d expectation%s deleted", n, plural(n))
+	return nil
 }
