@@ -4,9 +4,11 @@ GO      ?= go
 FUZZTIME ?= 20s
 KERNEL_PACKAGES = qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod xz:xz-utils setpriv:util-linux
 ARCH_PACKAGES = qemu-mips-static:qemu-user-static
-PACKAGES = conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
+PREFIX  ?= /usr/local
+COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
+PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
-.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist clean
+.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist test-packages install uninstall clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -51,11 +53,24 @@ cover: deps ## coverage of the tests, in cover.out
 	$(GO) test -coverprofile=cover.out ./...
 	$(GO) tool cover -func=cover.out | tail -1
 
-dist: ## release binaries in dist/
-	@for a in amd64 arm64 arm mips mipsle riscv64; do \
-		echo "dist/ctview-linux-$$a"; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$a GOMIPS=softfloat $(GO) build -trimpath -ldflags='-s -w' -o dist/ctview-linux-$$a ./cmd/ctview || exit 1; \
-	done
+dist: ## the release in dist/: static binaries of every target, packages, checksums, SBOM. TARGETS="amd64 mips": these alone
+	@sh packaging/dist.sh $(TARGETS)
+
+test-packages: ## installs, runs, upgrades and removes the packages in roots of their own; as root
+	@sh .ci/deps debootstrap:debootstrap rpm:rpm mandoc:mandoc
+	@sh .ci/packages
+
+install: build ## the program, its manual and completions below PREFIX (and DESTDIR)
+	install -D -m 755 ctview $(DESTDIR)$(PREFIX)/bin/ctview
+	for p in packaging/man/*; do install -D -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/} || exit; done
+	for c in $(COMPLETIONS); do install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${c#*:}) && \
+		./ctview completion $${c%%:*} >$(DESTDIR)$(PREFIX)/share/$${c#*:} || exit; done
+	install -D -m 644 packaging/sysctl.conf $(DESTDIR)$(PREFIX)/share/doc/ctview/examples/90-ctview.conf
+
+uninstall: ## what install put there
+	for p in packaging/man/*; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/}; done
+	for c in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/share/$${c#*:}; done
+	rm -rf $(DESTDIR)$(PREFIX)/bin/ctview $(DESTDIR)$(PREFIX)/share/doc/ctview
 
 clean:
 	rm -rf ctview dist cover.out

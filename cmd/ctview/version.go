@@ -8,8 +8,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version returns the module's version as the go command stamped it, with the commit where it is known.
+// release is what "make dist" builds: version and commit (-X). Packages are built without the go command's own stamp, which
+// depends on where and from what they are built.
+var release string
+
+// version returns the release, or else the module's version as the go command stamped it, with the commit where it is known.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(unknown)"

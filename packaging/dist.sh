@@ -1,0 +1,76 @@
+#!/bin/sh
+# usage: dist.sh [TARGET…]
+# Builds the release below dist/: static binaries, packages, licences, SBOM, checksums. The same tree gives the same bytes,
+# wherever it lies.
+set -eu
+cd "$(dirname "$0")/.."
+out=$PWD/dist
+stage=$out/stage
+# target  GOARCH and its variable        deb       rpm          apk          OpenWrt (- for what it does not run on)
+targets='
+amd64    amd64:GOAMD64=v1                amd64     x86_64       x86_64       x86_64
+arm64    arm64:GOARM64=v8.0              arm64     aarch64      aarch64      aarch64_generic
+armv5    arm:GOARM=5                     armel     armv5tel     -            arm_arm926ej-s
+armv6    arm:GOARM=6                     -         armv6hl      armhf        arm_arm1176jzf-s_vfp
+armv7    arm:GOARM=7                     armhf     armv7hl      armv7        arm_cortex-a7_neon-vfpv4
+386      386:GO386=softfloat             i386      i586         x86          i386_pentium-mmx
+mips     mips:GOMIPS=softfloat           mips      mips         -            mips_24kc
+mipsle   mipsle:GOMIPS=softfloat         mipsel    mipsel       -            mipsel_24kc
+mips64   mips64:GOMIPS64=softfloat       mips64    mips64       mips64       mips64_octeonplus
+mips64le mips64le:GOMIPS64=softfloat     mips64el  mips64el     -            mips64el_mips64r2
+ppc64le  ppc64le:GOPPC64=power8          ppc64el   ppc64le      ppc64le      -
+riscv64  riscv64:GORISCV64=rva20u64      riscv64   riscv64      riscv64      riscv64_generic
+s390x    s390x:GOARCH=s390x              s390x     s390x        s390x        -
+loong64  loong64:GOARCH=loong64          loong64   loongarch64  loongarch64  loongarch64_generic
+'
+read -r version time commit <<END
+$(sh packaging/version.sh)
+END
+export CGO_ENABLED=0 GOOS=linux GOFLAGS='-trimpath -buildvcs=false' SOURCE_DATE_EPOCH="$time" TZ=UTC LC_ALL=C
+tool() { GOOS='' GOARCH='' GOFLAGS='' go tool -modfile=packaging/tools.mod "$@"; }
+
+rm -rf "$out"
+mkdir -p "$stage/completions" "$stage/man"
+build() { go build -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" ./cmd/ctview; }
+
+# What all packages have.
+GOARCH=$(go env GOHOSTARCH) build "$stage/host"
+for s in bash zsh fish; do "$stage/host" completion $s >"$stage/completions/$s"; done
+for page in packaging/man/*.[1-8]; do gzip -9nc "$page" >"$stage/man/$(basename "$page").gz"; done
+{
+	echo "ctview is under the licence below; what is linked into it, under those that follow."
+	cat LICENSE
+	printf '\n\n==== Go standard library and runtime (%s)\n\n' "$(go env GOVERSION | cut -d' ' -f1)"
+	cat "$(go env GOROOT)/LICENSE"
+	go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/ctview | sort -u | while read -r path v dir; do
+		printf '\n\n==== %s %s\n\n' "$path" "$v"
+		cat "$dir"/LICEN[SC]E* "$dir"/COPYING* 2>/dev/null
+	done
+} >"$stage/licences" || :
+tool cyclonedx-gomod app -json -noserial -assert-licenses=false -main cmd/ctview -output "$stage/sbom" . >"$stage/sbom.log" 2>&1 ||
+	{ cat "$stage/sbom.log" >&2; exit 1; }
+sed 's/"timestamp": *"[^"]*"/"timestamp": "'"$(date -u -d "@$time" +%Y-%m-%dT%H:%M:%SZ)"'"/' "$stage/sbom" >"$out/ctview-$version.cdx.json"
+cp "$stage/licences" "$out/LICENCES"
+
+# package FORMAT ARCH NAME: one package of the binary in $bin.
+package() {
+	[ "$2" != - ] || return 0
+	sed -e "s|@ARCH@|$2|; s|@VERSION@|$version|; s|@BINARY@|$bin|; s|@STAGE@|$stage|" packaging/nfpm.yaml >"$stage/nfpm.yaml"
+	(cd packaging && GOFLAGS='' GOOS='' GOARCH='' "$stage/nfpm" package -f "$stage/nfpm.yaml" -p "$1" -t "$3" >"$stage/nfpm.log") || { cat "$stage/nfpm.log" >&2; exit 1; }
+}
+GOFLAGS='' GOARCH='' GOOS='' go build -modfile=packaging/tools.mod -o "$stage/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+echo "$targets" | while read -r target go deb rpm apk ipk; do
+	[ -n "$target" ] || continue
+	case " ${*:-$target} " in *" $target "*) ;; *) continue ;; esac
+	bin=$out/ctview-$version-linux-$target
+	echo "dist/$(basename "$bin")"
+	(export GOARCH="${go%%:*}" "${go#*:}" && build "$bin")
+	touch -d "@$time" "$bin"
+	package deb "$deb" "$out/ctview_${version}_$deb.deb"
+	package rpm "$rpm" "$out/ctview-$version.$rpm.rpm"
+	package apk "$apk" "$out/ctview-$version-$apk.apk"
+	package ipk "$ipk" "$out/ctview_${version}_$ipk.ipk"
+done
+rm -rf "$stage"
+(cd "$out" && sha256sum -- * >SHA256SUMS)
