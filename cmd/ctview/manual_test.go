@@ -122,7 +122,7 @@ func commandPage(c *cobra.Command, all []string) string {
 		for _, n := range all {
 			sub, _, _ := c.Find([]string{n})
 			fmt.Fprintf(p, ".It Xr ctview-%s 1\n", n)
-		p.fill(sub.Short)
+			p.fill(sub.Short)
 		}
 		p.WriteString(".El\n")
 		p.flags("Every command has these options:", c.PersistentFlags())
