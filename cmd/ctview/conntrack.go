@@ -62,6 +62,7 @@ func (g *globals) takeNetns(args []string) ([]string, error) {
 
 // conntrack runs a command line of conntrack(8) in g.netns and returns its exit code.
 func (g *globals) conntrack(ctx context.Context, args []string, in io.Reader, program string) (int, error) {
+	g.putBack()
 	env := ctcompat.Env{Stdin: in, Stdout: g.out, Stderr: g.err, Context: ctx, Version: version(), Program: program}
 	if g.netns != "" {
 		ns, err := ctnl.OpenNetns(g.netns)

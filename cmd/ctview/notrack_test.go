@@ -375,3 +375,35 @@ func TestNotrackTypedAhead(t *testing.T) {
 	tm.send("\x03")
 	tm.ended()
 }
+
+// TestReasonsComeBack kills a ctview that has the kernel log INVALID packets; whichever command comes next puts that back.
+func TestReasonsComeBack(t *testing.T) {
+	for _, args := range [][]string{{"list"}, {"count"}, {"stats"}, {"doctor"}, {"notrack", "list"}, {"explain", "tcp"}, {"conntrack", "-C"}} {
+		ns := trackingNS(t)
+		setting := func() string { return must(ns.ReadSysctl("net/netfilter/nf_conntrack_log_invalid"))(t) }
+		before := setting()
+		cmd := ctview(t, "--netns", ns.Path(), "states", "--samples", "--reasons")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(15 * time.Second); setting() != "255"; {
+			if time.Now().After(end) {
+				t.Fatal("not set")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if s := setting(); s != "255" {
+			t.Errorf("after the kill: %s", s)
+		}
+		_, _, _ = runIn(t, ctview(t, append([]string{"--read-only", "--netns", ns.Path()}, args...)...))
+		if s := setting(); s != "255" {
+			t.Errorf("%v --read-only wrote a setting", args)
+		}
+		_, _, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path()}, args...)...))
+		if s := setting(); s != before || !strings.Contains(diag, "put nf_conntrack_log_invalid and the logger back") {
+			t.Errorf("after %v: %s, before %s\n%s", args, s, before, diag)
+		}
+	}
+}

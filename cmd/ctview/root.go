@@ -41,6 +41,7 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		SilenceUsage:               true,
 		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2,
+		PersistentPreRun:           func(*cobra.Command, []string) { g.putBack() },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return orCommand(cmd, args, runRoot(cmd.Context(), g, args, o))
 		},

@@ -82,11 +82,6 @@ func runStates(ctx context.Context, g *globals, filter string, o *statesOptions)
 		return err
 	}
 	defer ns.Close()
-	if !g.readOnly {
-		if did, err := states.RestoreReasons(ns); did && err == nil {
-			g.summary("put nf_conntrack_log_invalid and the logger back, which a killed ctview had changed")
-		}
-	}
 	if o.limit > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, o.limit)
@@ -363,4 +358,22 @@ func appendSampleJSON(b []byte, s *model.Sample, rule string) []byte {
 		j.About = model.RuleFromTuple(&s.Inner).String()
 	}
 	return appendJSONLine(b, &j)
+}
+
+// putBack restores what a killed ctview left changed in the namespace of the command. Where none did, that is two looks at the
+// file system. It fails nothing: the next command tries again.
+func (g *globals) putBack() {
+	if !states.Left() || g.allowed("") != nil {
+		return
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return // the command itself will say so
+	}
+	defer ns.Close()
+	if did, err := states.RestoreReasons(ns); did && err == nil {
+		g.summary("put nf_conntrack_log_invalid and the logger back, which a killed ctview had changed")
+	} else if err != nil {
+		g.summary("nf_conntrack_log_invalid and the logger, which a killed ctview had changed, could not be put back: %v", err)
+	}
 }

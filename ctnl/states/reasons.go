@@ -25,7 +25,7 @@ const (
 	logger6    = "/proc/sys/net/netfilter/nf_log/10" // AF_INET6
 )
 
-var reasonSettings = [...]struct{ path, value string }{
+var reasonSettings = [...]setting{
 	{logger4, "nfnetlink_log"}, {logger6, "nfnetlink_log"}, {logInvalid, "255"},
 }
 
@@ -102,20 +102,40 @@ func (r *reasons) restore() error {
 	return r.err
 }
 
-// putBack writes settings in the reverse order: the logging first.
+// putBack writes settings in the reverse order: the logging first. A setting that no longer is as ctview left it was changed
+// by somebody else since, and stays; so does one for which what is to be written is no value that it can have.
 func putBack(ns ruleset.Namespace, was map[string]string) error {
 	var errs []error
 	for i := len(reasonSettings) - 1; i >= 0; i-- {
-		if v, ok := was[reasonSettings[i].path]; ok {
-			errs = append(errs, writeSetting(ns, reasonSettings[i].path, v))
+		s := &reasonSettings[i]
+		v, ok := was[s.path]
+		if !ok || !s.valid(v) {
+			continue
 		}
+		now, err := readSetting(ns, s.path)
+		if err == nil && now == s.value && now != v {
+			err = writeSetting(ns, s.path, v)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
+// A setting is one of the reasonSettings.
+type setting struct{ path, value string }
+
+// valid reports whether v is what the kernel shows for the setting: a protocol number (0 none, 255 all), a logger's name.
+func (s *setting) valid(v string) bool {
+	if s.path == logInvalid {
+		n, err := strconv.ParseUint(v, 10, 8)
+		return err == nil && v == strconv.FormatUint(n, 10)
+	}
+	return v != "" && len(v) < 64 && strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
 // save writes the file, complete or not at all.
 func (r *reasons) save() error {
-	dir, err := runtimeDir()
+	dir, err := runtimeDir(true)
 	if err != nil {
 		return err
 	}
@@ -151,9 +171,9 @@ func (r *reasons) save() error {
 // RestoreReasons puts the settings back that a ctview left changed in this namespace because it was killed. It reports
 // whether there was something to do.
 func RestoreReasons(ns ruleset.Namespace) (bool, error) {
-	dir, err := runtimeDir()
+	dir, err := runtimeDir(false)
 	if err != nil {
-		return false, err
+		return false, nil // no file that could be trusted
 	}
 	id, err := netnsID(ns)
 	if err != nil {
@@ -182,20 +202,35 @@ func RestoreReasons(ns ruleset.Namespace) (bool, error) {
 	return true, err
 }
 
-// runtimeDir is where files live that a boot empties and only this user can write: /run for root, XDG_RUNTIME_DIR, or
-// the directory of temporary files. Root of a user namespace may not write /run.
-func runtimeDir() (string, error) {
-	var dirs []string
-	if os.Geteuid() == 0 {
-		dirs = append(dirs, "/run") // before XDG_RUNTIME_DIR, which may be another user's, kept by sudo
+// Left reports whether a ctview may have left settings changed, in whichever namespace: two looks at the file system.
+func Left() bool {
+	dir, err := runtimeDir(false)
+	if err != nil {
+		return false
 	}
+	files, err := os.ReadDir(dir)
+	return err == nil && len(files) > 0
+}
+
+// errNoDir is why settings are not changed.
+var errNoDir = errors.New("what is to be put back after a crash can be kept only where root alone may write: run ctview as root (sudo)")
+
+// runtimeDir is where files live that a boot empties and that nobody else can write: what they say is written to the kernel.
+// That is /run for root. Root of a user namespace may not write there; XDG_RUNTIME_DIR or the directory of temporary files
+// do as well for it, if they are safe. A user who is not root has none: with capabilities of the program file or of a service,
+// the one who called it owns every directory that it could use.
+func runtimeDir(create bool) (string, error) {
+	if os.Geteuid() != 0 {
+		return "", fmt.Errorf("states: %w", errNoDir)
+	}
+	dirs := []string{"/run"} // before XDG_RUNTIME_DIR, which may be another user's, kept by sudo
 	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
 		dirs = append(dirs, d)
 	}
 	var first error
-	for _, d := range append(dirs, os.TempDir()) {
-		d = filepath.Join(d, "ctview-"+strconv.Itoa(os.Geteuid()))
-		err := private(d)
+	for _, parent := range append(dirs, os.TempDir()) {
+		d := filepath.Join(parent, "ctview-"+strconv.Itoa(os.Geteuid()))
+		err := private(parent, d, create)
 		if err == nil {
 			return d, nil
 		}
@@ -206,12 +241,21 @@ func runtimeDir() (string, error) {
 	return "", first
 }
 
-// private makes a directory that is this user's alone, or reports why it is not.
-func private(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("states: %w", err)
-	}
+// private makes a directory that is this user's alone, or reports why it is not: nobody else may write it, nor put another
+// in its place.
+func private(parent, dir string, create bool) error {
 	var st unix.Stat_t
+	if err := unix.Stat(parent, &st); err != nil {
+		return fmt.Errorf("states: %s: %w", parent, err)
+	}
+	if sticky := st.Mode&unix.S_ISVTX != 0; !sticky && (st.Uid != 0 || st.Mode&0o022 != 0) {
+		return fmt.Errorf("states: %s can be written by others", parent)
+	}
+	if create {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("states: %w", err)
+		}
+	}
 	if err := unix.Lstat(dir, &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o777 != 0o700 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return fmt.Errorf("states: %s is not a private directory of this user", dir)
 	}

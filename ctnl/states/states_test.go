@@ -3,9 +3,13 @@ package states
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,6 +272,103 @@ func TestReasonsRestored(t *testing.T) {
 	}
 }
 
+// TestReasonsRestoredByValue leaves alone what somebody has set since, and what no such setting can be.
+func TestReasonsRestoredByValue(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before map[string]string
+		since  string // nf_conntrack_log_invalid, as somebody has set it since the crash
+		want   string
+	}{
+		{"as it was", map[string]string{logInvalid: "6", logger4: "NONE", logger6: "NONE"}, "", "6 NONE NONE"},
+		{"changed since", map[string]string{logInvalid: "6", logger4: "NONE", logger6: "NONE"}, "17", "17 NONE NONE"},
+		{"no such values", map[string]string{logInvalid: "256", logger4: "no such\n", logger6: ""}, "", "255 nfnetlink_log nfnetlink_log"},
+		{"not numbers", map[string]string{logInvalid: "+6"}, "", "255 nfnetlink_log nfnetlink_log"},
+		{"other files", map[string]string{"/proc/sys/net/ipv4/ip_forward": "1", logInvalid: "0"}, "", "0 nfnetlink_log nfnetlink_log"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := tracking(t)
+			for _, s := range reasonSettings {
+				must(t, writeSetting(ns, s.path, s.value))
+			}
+			r := &reasons{ns: ns, was: tt.before}
+			must(t, r.save())
+			b, err := os.ReadFile(r.file)
+			must(t, err)
+			must(t, os.WriteFile(r.file, []byte(strings.Replace(string(b), `"start":"`, `"start":"1`, 1)), 0o600)) // its process is gone
+			if !Left() {
+				t.Error("nothing left?")
+			}
+			if tt.since != "" {
+				must(t, writeSetting(ns, logInvalid, tt.since))
+			}
+			if did, err := RestoreReasons(ns); !did || err != nil {
+				t.Errorf("%v %v", did, err)
+			}
+			var got []string
+			for _, p := range []string{logInvalid, logger4, logger6} {
+				v, err := readSetting(ns, p)
+				must(t, err)
+				got = append(got, v)
+			}
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %s, want %s", s, tt.want)
+			}
+			if v, err := readSetting(ns, "/proc/sys/net/ipv4/ip_forward"); err != nil || v != "0" {
+				t.Errorf("another setting was written: %s %v", v, err)
+			}
+		})
+	}
+}
+
+// TestStateFileNotTrusted offers files in directories that somebody else can write.
+func TestStateFileNotTrusted(t *testing.T) {
+	parent := t.TempDir()
+	dir := parent + "/ctview-" + strconv.Itoa(os.Geteuid())
+	for _, tt := range []struct {
+		name        string
+		parent, dir os.FileMode
+		ok          bool
+	}{
+		{"private", 0o755, 0o700, true},
+		{"parent writable", 0o777, 0o700, false},
+		{"parent writable by a group", 0o775, 0o700, false},
+		{"parent sticky", 0o777 | os.ModeSticky, 0o700, true},
+		{"readable", 0o755, 0o755, false},
+		{"writable", 0o755, 0o770, false},
+	} {
+		must(t, os.MkdirAll(dir, 0o700))
+		must(t, os.Chmod(parent, tt.parent))
+		must(t, os.Chmod(dir, tt.dir))
+		if err := private(parent, dir, true); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	must(t, os.Remove(dir))
+	must(t, os.Chmod(parent, 0o755))
+	must(t, os.Symlink("/tmp", dir))
+	if err := private(parent, dir, true); err == nil {
+		t.Error("a link is trusted")
+	}
+
+	// Whoever is not root gave the directory that its environment names to himself, whatever capabilities the program has.
+	exe, err := os.Executable()
+	must(t, err)
+	pub := t.TempDir()
+	must(t, os.Chmod(pub, 0o777))
+	b, err := os.ReadFile(exe)
+	must(t, err)
+	must(t, os.WriteFile("/tmp/ctview-states-test", b, 0o755))
+	defer os.Remove("/tmp/ctview-states-test")
+	cmd := exec.Command("/tmp/ctview-states-test")
+	cmd.Env = []string{asCrasher + "=left", "XDG_RUNTIME_DIR=" + pub}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "false, states: "+errNoDir.Error()) {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
 // asCrasher makes the test binary be a ctview that changes the settings and is killed.
 const asCrasher = "STATES_TEST_CRASH"
 
@@ -276,8 +377,13 @@ type here struct{}
 func (here) Do(fn func() error) error { return fn() }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asCrasher) == "" {
+	switch os.Getenv(asCrasher) {
+	case "":
 		os.Exit(lab.Main(m))
+	case "left":
+		_, err := runtimeDir(true)
+		println(fmt.Sprint(Left(), ", ", err))
+		os.Exit(0)
 	}
 	if _, err := OpenReasons(here{}); err != nil {
 		println(err.Error())
