@@ -61,3 +61,15 @@ func Sayable(s *Spec) bool {
 	_, ok := sayable(s)
 	return ok
 }
+
+// FreeMemory is freeMemory, RcvBufFor rcvBufFor.
+var (
+	FreeMemory = freeMemory
+	RcvBufFor  = rcvBufFor
+)
+
+// Queued is how many bytes the kernel holds for the Watcher.
+func (w *Watcher) Queued() int {
+	_ = w.s.raw.Control(w.readMem)
+	return int(w.mem[memRmemAlloc])
+}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultRcvBuf is the receive buffer that a Watcher asks for. The kernel doubles it; each event costs 1,280 bytes of
+// DefaultRcvBuf is the receive buffer that a Watcher asks for where memory allows, see AdvisedRcvBuf. The kernel doubles it; each event costs 1,280 bytes of
 // it whatever its size, so it holds some 100,000 events: 250 ms at 400,000 a second.
 const DefaultRcvBuf = 64 << 20
 
@@ -36,10 +36,10 @@ type Sink interface {
 	Refuse(forged, malformed uint64)
 }
 
-// WatchOptions say what to listen to. The zero value is flow events with a buffer of DefaultRcvBuf.
+// WatchOptions say what to listen to. The zero value is flow events with a buffer of AdvisedRcvBuf.
 type WatchOptions struct {
 	Groups []netfilter.NetlinkGroup // nil: netfilter.GroupsCT
-	RcvBuf int                      // bytes asked for; 0: DefaultRcvBuf
+	RcvBuf int                      // bytes asked for; 0: AdvisedRcvBuf
 
 	// Expect, if not nil, gets the events of expectations, whose groups are then joined too. It is called on Run's
 	// goroutine, after the flow events that came before; it must not keep xs.
@@ -105,7 +105,7 @@ func Watch(ns *Netns, opt WatchOptions) (*Watcher, error) {
 func (w *Watcher) setup() (err error) {
 	size := w.opt.RcvBuf
 	if size == 0 {
-		size = DefaultRcvBuf
+		size = AdvisedRcvBuf()
 	}
 	if w.rcvbuf, w.forced, err = w.s.setReadBuffer(size); err != nil {
 		return err

@@ -35,6 +35,7 @@ type Exam struct {
 
 	join    error // of subscribing to events
 	rcvbuf  int   // bytes as the kernel counts them
+	advised int   // bytes that are asked for on a machine with so much memory free
 	forced  bool
 	rmemMax model.Setting
 
@@ -103,6 +104,7 @@ func (x *Exam) subscribe(ns *ctnl.Netns) {
 		return
 	}
 	x.rcvbuf, x.forced = w.RcvBuf()
+	x.advised = ctnl.AdvisedRcvBuf()
 	_ = w.Close()
 }
 

@@ -190,12 +190,14 @@ func (x *Exam) buffer() Finding {
 	f.Value = fmt.Sprintf("%s for events, some %d of them", model.AppendBytes(nil, uint64(x.rcvbuf)), x.rcvbuf/eventCharge)
 	if x.forced {
 		f.Value += " (SO_RCVBUFFORCE works)"
-		return f
 	}
-	if x.rcvbuf < 2*ctnl.DefaultRcvBuf {
+	if x.advised < ctnl.DefaultRcvBuf {
+		f.Value += ", an eighth of the memory that is free"
+	}
+	if !x.forced && x.rcvbuf < 2*x.advised {
 		f.Mark = Note
 		f.Value += ": net.core.rmem_max holds it down; storms may cost events, which ctview counts and repairs"
-		f.Cure = fmt.Sprintf("sysctl -w net.core.rmem_max=%d, or CAP_NET_ADMIN in the first user namespace", ctnl.DefaultRcvBuf)
+		f.Cure = fmt.Sprintf("sysctl -w net.core.rmem_max=%d, or CAP_NET_ADMIN in the first user namespace", x.advised)
 	}
 	return f
 }

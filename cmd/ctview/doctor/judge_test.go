@@ -18,7 +18,7 @@ func set(v int64) model.Setting { return model.Setting{Value: v, OK: true} }
 
 // healthy is a machine without anything to complain about.
 func healthy() Exam {
-	x := Exam{release: "6.18.0", netAdmin: true, entries: set(10), rcvbuf: 128 << 20, forced: true, logInvalid: set(0)}
+	x := Exam{release: "6.18.0", netAdmin: true, entries: set(10), rcvbuf: 128 << 20, advised: 64 << 20, forced: true, logInvalid: set(0)}
 	x.sys = model.System{Max: set(100), Buckets: set(100), Acct: set(1), Timestamp: set(1), Events: set(1)}
 	x.firewall = ruleset.Firewall{NFTables: true, Rules: 2, Tracks: "inet t c: ct state new"}
 	x.cpus = []model.CPUStats{{Has: 1<<9 | 1<<10 | 1<<11}}
@@ -109,5 +109,15 @@ func TestCures(t *testing.T) {
 		if diff := cmp.Diff(want, x.sysctl("nf_conntrack_acct", "1")); diff != "" {
 			t.Errorf("cure in %q (-want +got):\n%s", spec, diff)
 		}
+	}
+}
+
+// TestBufferFollowsMemory: doctor says when the buffer is as small as it is for want of memory.
+func TestBufferFollowsMemory(t *testing.T) {
+	x := healthy()
+	x.rcvbuf, x.advised = 8<<20, 4<<20
+	const want = "8.4M for events, some 6553 of them (SO_RCVBUFFORCE works), an eighth of the memory that is free"
+	if f := x.buffer(); f.Value != want || f.Mark != OK {
+		t.Errorf("%v %q, want %q", f.Mark, f.Value, want)
 	}
 }
