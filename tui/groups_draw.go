@@ -167,13 +167,22 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 			if r.KnownBytes == 0 {
 				return "-", draw.Plain
 			}
-			return string(model.AppendBytes(nil, r.Bytes)), draw.Plain
+			return counted(r, r.Bytes), draw.Plain
 		}
 		if r.KnownBytes == 0 {
 			return "-", draw.Plain
 		}
-		return string(model.AppendBytes(nil, r.Packets)), draw.Plain
+		return counted(r, r.Packets), draw.Plain
 	})
+}
+
+// counted writes a total, as the least that it can be where not all flows of the group are counted.
+func counted(r *table.GroupRow, total uint64) string {
+	b := []byte(nil)
+	if r.KnownBytes < r.Flows {
+		b = append(b, '>')
+	}
+	return string(model.AppendBytes(b, total))
 }
 
 // foot writes the striking sentence, the message line and the keys.

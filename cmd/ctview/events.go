@@ -174,6 +174,7 @@ type eventSink struct {
 	types   [5]bool
 	max     int
 	printed int
+	told    [5]bool // kinds of which it was said that the filter cannot be answered
 	done    context.CancelFunc
 	err     error
 }
@@ -193,7 +194,7 @@ func (s *eventSink) Apply(now int64, evs []model.Event) {
 		if s.err != nil || s.max > 0 && s.printed >= s.max {
 			break
 		}
-		if !s.types[ev.Kind] || !s.filter.Match(&ev.Flow, &ev.Extra, now) {
+		if !s.types[ev.Kind] || !s.match(ev, now) {
 			continue
 		}
 		s.out.buf = s.format.line(s.out.buf, ev, now)
@@ -204,6 +205,25 @@ func (s *eventSink) Apply(now int64, evs []model.Event) {
 	if s.max > 0 && s.printed >= s.max {
 		s.done()
 	}
+}
+
+// match reports whether ev is to be printed. The age that a filter asks for is that of the flow at the event: none at
+// its NEW, and at its DESTROY the time that it lived.
+func (s *eventSink) match(ev *model.Event, now int64) bool {
+	switch {
+	case ev.Kind == model.Destroy && ev.Stop != 0:
+		now = ev.Stop
+	case ev.Time != 0:
+		now = ev.Time
+	}
+	match, unknown := s.filter.MatchEvent(ev.Kind, &ev.Flow, &ev.Extra, now)
+	if unknown && !s.told[ev.Kind] && !s.g.quiet {
+		s.told[ev.Kind] = true
+		fmt.Fprintf(s.g.err, "ctview: events: there are %s events that do not tell the %s: they count as not matching\n",
+			ev.Kind, s.filter.UnknownNoun())
+		s.g.hintUnknown()
+	}
+	return match
 }
 
 func (s *eventSink) write(err error) {

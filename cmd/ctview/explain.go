@@ -11,7 +11,7 @@ func explainCommand(g *globals) *cobra.Command {
 		Use:   "explain FILTER…",
 		Short: "the parsed filter, fully parenthesised, and which part the kernel filters",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := g.parseFilter(filterText(args))
+			f, err := g.parseFor(filterText(args), false)
 			if err != nil {
 				return err
 			}

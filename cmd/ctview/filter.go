@@ -9,11 +9,18 @@ import (
 
 // parseFilter compiles text with the names that this user has saved and those of connlabel.conf.
 func (g *globals) parseFilter(text string) (*filter.Filter, error) {
+	return g.parseFor(text, true)
+}
+
+// parseFor is parseFilter for what reads the table once, or, like the screen, again and again.
+func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 	c, err := g.settings()
 	if err != nil {
 		return nil, err
 	}
-	return filter.Parse(text, c.parseOptions())
+	opt := c.parseOptions()
+	opt.Once = once
+	return filter.Parse(text, opt)
 }
 
 // parseOptions are the names that a filter may use: saved filters and labels.
@@ -44,6 +51,11 @@ func (g *globals) noteUnknown(n int) {
 		return
 	}
 	fmt.Fprintf(g.err, "ctview: %d flow%s without a value that the filter compares: they count as not matching\n", n, plural(n))
+	g.hintUnknown()
+}
+
+// hintUnknown tells what makes the kernel tell more.
+func (g *globals) hintUnknown() {
 	fmt.Fprintln(g.err, "hint: bytes and packets need net.netfilter.nf_conntrack_acct=1, age needs nf_conntrack_timestamp=1, when the flow begins")
 }
 

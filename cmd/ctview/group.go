@@ -60,7 +60,7 @@ func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions)
 
 // parseGroupSort reads --sort of groups: the most flows first where nothing is said.
 func parseGroupSort(s string) (c table.GroupColumn, desc bool, err error) {
-	name, dir, ok := strings.Cut(s, ":")
+	name, dir, ok := strings.Cut(strings.ToLower(s), ":")
 	if s == "" {
 		name, dir, ok = "flows", "desc", true
 	}
@@ -118,6 +118,9 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 		if row.KnownBytes > 0 {
 			bytes = string(model.AppendBytes(nil, row.Bytes))
 		}
+		if row.KnownBytes > 0 && row.KnownBytes < row.Flows {
+			bytes = ">=" + bytes
+		}
 		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s\n", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
 		if err := out.spill(); err != nil {
 			return err
@@ -126,7 +129,7 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 	return out.flush()
 }
 
-// groupJSON prints an object a group; bytes and packets only where the kernel counts them.
+// groupJSON prints an object a group; bytes only where the kernel counts them, and how many flows it does not count.
 func groupJSON(g *globals, names []string, v *table.GroupView) error {
 	out := newFlusher(g.out)
 	for r := range v.Rows {
@@ -141,7 +144,8 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 			Flows     int               `json:"flows"`
 			Unreplied int               `json:"unreplied"`
 			Bytes     *uint64           `json:"bytes,omitempty"`
-		}{keys, row.Filter, row.Flows, row.Unreplied, nil}
+			Uncounted int               `json:"uncounted,omitempty"` // flows whose bytes are not in Bytes
+		}{keys, row.Filter, row.Flows, row.Unreplied, nil, row.Flows - row.KnownBytes}
 		if row.KnownBytes > 0 {
 			obj.Bytes = &row.Bytes
 		}
@@ -160,7 +164,7 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 func groupCSV(g *globals, o listOptions, names []string, v *table.GroupView) error {
 	w := csv.NewWriter(g.out)
 	if !o.noHeader {
-		w.Write(append(append([]string{}, names...), "flows", "unreplied", "bytes"))
+		w.Write(append(append([]string{}, names...), "flows", "unreplied", "bytes", "uncounted"))
 	}
 	for r := range v.Rows {
 		row := &v.Rows[r]
@@ -168,7 +172,8 @@ func groupCSV(g *globals, o listOptions, names []string, v *table.GroupView) err
 		if row.KnownBytes > 0 {
 			bytes = strconv.FormatUint(row.Bytes, 10)
 		}
-		w.Write(append(append([]string{}, row.Values...), strconv.Itoa(row.Flows), strconv.Itoa(row.Unreplied), bytes))
+		w.Write(append(append([]string{}, row.Values...), strconv.Itoa(row.Flows), strconv.Itoa(row.Unreplied), bytes,
+			strconv.Itoa(row.Flows-row.KnownBytes)))
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {

@@ -185,7 +185,7 @@ func parseSort(s string) (*sortOrder, error) {
 	if s == "" {
 		return nil, nil
 	}
-	name, dir, _ := strings.Cut(s, ":")
+	name, dir, _ := strings.Cut(strings.ToLower(s), ":")
 	c, err := model.ParseColumn(name)
 	if err != nil {
 		return nil, usageError{"--sort: " + err.Error(), `"ctview help columns" lists the columns`}

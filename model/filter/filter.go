@@ -26,6 +26,8 @@ type Options struct {
 	LabelName func(bit int) (name string, ok bool)
 	// Services gives the port of a service that the built-in list does not have (/etc/services).
 	Services func(name string) (port uint16, ok bool)
+	// Once says that each flow is judged by one reading of its counters: rate and pps, which take two, are errors.
+	Once bool
 }
 
 // Parse compiles text. A text without words gives nil, nil: everything. The error is always a *Error.
@@ -70,6 +72,17 @@ func (f *Filter) MatchKnown(fl *model.Flow, x *model.Extra, now int64) (match, u
 	// every unknown leaf taken for true.
 	unknown, _ = f.run(fl, x, now, true)
 	return false, unknown
+}
+
+// MatchEvent is MatchKnown for what an event of a kind told of a flow at the time at, Unix nanoseconds. The age is the
+// flow's at the event: none at its NEW, also where the kernel keeps no timestamps.
+func (f *Filter) MatchEvent(kind model.Kind, fl *model.Flow, x *model.Extra, at int64) (match, unknown bool) {
+	if kind == model.New && fl.Known&model.KnownStart == 0 && f.Timed() {
+		begun := *fl
+		begun.First, begun.Known = at, fl.Known|model.KnownStart
+		fl = &begun
+	}
+	return f.MatchKnown(fl, x, at)
 }
 
 // Text returns the text that f was parsed from, "" for nil.

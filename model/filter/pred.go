@@ -98,6 +98,10 @@ func (p *parser) compare(s *subject, f field, w string) (*node, *Error) {
 	}
 	var err *Error
 	switch {
+	case p.opt.Once && (f == fieldRate || f == fieldPPS):
+		word := &p.toks[p.at-1]
+		return nil, p.fail(word, quote(word.text)+" takes two readings of the counters, and here there is one",
+			"write bytes, packets or avgpkt, or look at the screen: ctview")
 	case f == fieldAddr || f == fieldPort:
 		err = p.endpoint(s, &pr, w)
 	case fieldInfos[f].shape == shapeAmount:

@@ -112,14 +112,14 @@ func (p *parser) unknownWord(t *token, w string) *Error {
 		}
 	}
 	var tries []string
+	if containsFold(phaseWords, w) { // before a state of the same name, which only SCTP or DCCP has
+		tries = append(tries, "phase "+w)
+	}
 	if containsFold(stateWords, w) && w != "none" {
 		tries = append(tries, "state "+w)
 	}
 	if containsFold(ctStateWords, w) {
 		tries = append(tries, "ct state "+w)
-	}
-	if containsFold(phaseWords, w) && len(tries) == 0 {
-		tries = append(tries, "phase "+w)
 	}
 	if containsFold(model.StatusNames(), w) && len(tries) == 0 {
 		tries = append(tries, "status "+w)

@@ -114,7 +114,7 @@ func (q *ChangeQuery) matches(c *Change, v *ChangeView) bool {
 	if q.Filter == nil || c.Note == NoteLost || c.Note == NoteResync {
 		return true
 	}
-	ok, unknown := q.Filter.MatchKnown(&c.Flow, nil, q.Now)
+	ok, unknown := q.Filter.MatchEvent(c.Kind, &c.Flow, nil, c.Time)
 	if unknown && v != nil {
 		v.Unknown++
 	}

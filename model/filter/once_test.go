@@ -1,0 +1,85 @@
+package filter
+
+import (
+	"testing"
+
+	"ctview/model"
+)
+
+func TestOnceRefusesWhatTakesTwoReadings(t *testing.T) {
+	for _, tt := range []struct {
+		text     string
+		pos, end int // of the word; 0, 0: the filter is right
+	}{
+		{"rate > 5Mbit", 0, 4},
+		{"tcp and orig rate > 1k", 13, 17},
+		{"not (udp or reply pps < 10)", 18, 21},
+		{"@fast", 0, 4},
+		{"bytes > 5M and avgpkt > 100", 0, 0},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			opt := Options{Saved: map[string]string{"fast": "rate > 1M"}}
+			if _, err := Parse(tt.text, opt); err != nil {
+				t.Fatalf("for the screen: %v", err)
+			}
+			opt.Once = true
+			_, err := Parse(tt.text, opt)
+			e, _ := err.(*Error)
+			if tt.end == 0 {
+				if err != nil {
+					t.Errorf("error %v, want none", err)
+				}
+				return
+			}
+			if e == nil || tt.text != "@fast" && (e.Pos != tt.pos || e.End != tt.end) {
+				t.Errorf("error %+v, want one at %d to %d", e, tt.pos, tt.end)
+			}
+		})
+	}
+}
+
+func TestSuggestionsBeginWithWhatFitsEveryProtocol(t *testing.T) {
+	for _, tt := range []struct{ text, first string }{
+		{"closed", "phase closed"}, {"closing", "phase closing"}, {"open", "phase open"}, {"time_wait", "state time_wait"},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			_, err := Parse(tt.text, Options{})
+			if e, _ := err.(*Error); e == nil || len(e.Suggestions) == 0 || e.Suggestions[0] != tt.first {
+				t.Errorf("%+v, want %q suggested first", err, tt.first)
+			}
+		})
+	}
+}
+
+func TestAnEventHasTheAgeOfItsTime(t *testing.T) {
+	const second = int64(1e9)
+	known := model.Flow{Known: model.KnownStart, First: 100 * second}
+	bare := model.Flow{}
+	for _, tt := range []struct {
+		name         string
+		kind         model.Kind
+		flow         model.Flow
+		text         string
+		match, unkwn bool
+	}{
+		{"a NEW without timestamps has no age", model.New, bare, "age < 1s", true, false},
+		{"and so is not old", model.New, bare, "age > 1s", false, false},
+		{"an UPDATE without timestamps does not tell", model.Update, bare, "age < 30s", false, true},
+		{"a DESTROY tells the whole life", model.Destroy, known, "age = 50s", true, false},
+		{"a NEW with a start has it from there", model.New, known, "age = 50s", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := Parse(tt.text, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			match, unknown := f.MatchEvent(tt.kind, &tt.flow, nil, 150*second)
+			if match != tt.match || unknown != tt.unkwn {
+				t.Errorf("MatchEvent = %v, %v, want %v, %v", match, unknown, tt.match, tt.unkwn)
+			}
+		})
+	}
+	if m, _ := (*Filter)(nil).MatchEvent(model.New, &bare, nil, 0); !m {
+		t.Error("no filter does not match an event")
+	}
+}
