@@ -47,9 +47,7 @@ for page in packaging/man/*.[1-8]; do gzip -9nc "$page" >"$stage/man/$(basename 
 		cat "$dir"/LICEN[SC]E* "$dir"/COPYING* 2>/dev/null
 	done
 } >"$stage/licences" || :
-tool cyclonedx-gomod app -json -noserial -assert-licenses=false -main cmd/ctview -output "$stage/sbom" . >"$stage/sbom.log" 2>&1 ||
-	{ cat "$stage/sbom.log" >&2; exit 1; }
-sed 's/"timestamp": *"[^"]*"/"timestamp": "'"$(date -u -d "@$time" +%Y-%m-%dT%H:%M:%SZ)"'"/' "$stage/sbom" >"$out/ctview-$version.cdx.json"
+tool cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$version" -output "$out/ctview-$version.cdx.json" "$stage/host"
 cp "$stage/licences" "$out/LICENCES"
 
 # package FORMAT ARCH NAME: one package of the binary in $bin.

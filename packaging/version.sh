@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 if git rev-parse --git-dir >/dev/null 2>&1 && [ "$(git rev-parse --show-toplevel)" = "$PWD" ]; then
 	tag=$(git describe --tags --match 'v*' 2>/dev/null || :)
 	time=$(git log -1 --format=%ct)
-	commit=$(git log -1 --format=%h --abbrev=12)
+	commit=$(git log -1 --format=%H)
 else
 	{ read -r tag; read -r time; read -r commit; } <packaging/version
 	case $time in *Format*) tag='' time=0 commit=unknown ;; esac
@@ -21,4 +21,4 @@ v*-*-g*)
 v*) version=${tag#v} ;;
 *) version=0.0.0-git$day ;;
 esac
-echo "$version $time $commit"
+echo "$version $time $(echo "$commit" | cut -c1-12)"
