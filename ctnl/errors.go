@@ -17,8 +17,7 @@ var (
 	ErrGone = errors.New("no such flow")
 	// ErrExists: a flow or expectation with such a tuple exists.
 	ErrExists = errors.New("it exists")
-	// ErrBusy: the kernel refuses to change it now: offloaded flows, clearing ASSURED or SEEN_REPLY, a second dump on
-	// a socket.
+	// ErrBusy: the kernel refuses to change it now: offloaded flows, clearing ASSURED or SEEN_REPLY.
 	ErrBusy = errors.New("the kernel refuses to change this")
 	// ErrInvalid: the kernel calls the request invalid.
 	ErrInvalid = errors.New("invalid for the kernel")
@@ -65,9 +64,15 @@ func errnoError(err error) error {
 	return errno
 }
 
-// probeError is errnoError for requests that any kernel with ctnetlink finds valid: there EINVAL is nfnetlink's
+// errReading is EBUSY for a question that changes nothing: another dump goes on on the socket (__netlink_dump_start).
+var errReading = errors.New("the kernel is still answering another question; try again")
+
+// probeError is errnoError for questions that any kernel with ctnetlink finds valid: there EINVAL is nfnetlink's
 // answer for a subsystem that is not registered (nfnetlink_rcv_msg).
 func probeError(err error) error {
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%w: %w", errReading, unix.EBUSY)
+	}
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%w: %w", ErrNoConntrack, unix.EINVAL)
 	}

@@ -73,3 +73,6 @@ func (w *Watcher) Queued() int {
 	_ = w.s.raw.Control(w.readMem)
 	return int(w.mem[memRmemAlloc])
 }
+
+// ProbeError is probeError.
+var ProbeError = probeError

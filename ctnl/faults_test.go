@@ -1,9 +1,13 @@
 package ctnl_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,4 +180,91 @@ func TestUserNamespace(t *testing.T) {
 		t.Error(err)
 	}
 	r.until(t, "101 events, lost ones counted", func() bool { return len(r.evs)+int(r.lost) == 101 })
+}
+
+// TestBusyReading: EBUSY for a question is not told as a refusal to change something.
+func TestBusyReading(t *testing.T) {
+	err := ctnl.ProbeError(unix.EBUSY)
+	if !errors.Is(err, unix.EBUSY) || errors.Is(err, ctnl.ErrBusy) || strings.Contains(err.Error(), "change") {
+		t.Errorf("EBUSY on a read: %v", err)
+	}
+}
+
+// TestDumpDoubtful: the rows of a dump may come twice (the entry at which the kernel went on was gone), and after a
+// resize of the hash some may be missing: no row counts twice, and nothing is taken for gone.
+func TestDumpDoubtful(t *testing.T) {
+	_, ns, k := newKernel(t)
+	fill(t, k, 20)
+	rows := dump(t, ns, model.KernelFilter{})
+	tab := table.New()
+	now := time.Now().UnixNano()
+	tab.BeginDump(now)
+	tab.Apply(now, rows)
+	tab.Apply(now, rows[5:15])
+	tab.EndDump(now, true)
+	if n := tab.Stats().Flows; n != 20 {
+		t.Errorf("%d flows after a dump with 10 rows twice, want 20", n)
+	}
+	tab.BeginDump(now + 1)
+	tab.Apply(now+1, rows[:10])
+	tab.EndDump(now+1, false)
+	if n := tab.Stats().Flows; n != 20 {
+		t.Errorf("%d flows after a dump that may have missed some, want 20", n)
+	}
+}
+
+// TestTwoAtOnce: two ctviews follow one namespace beside each other, while flows come and go, and both end with what the
+// kernel has.
+func TestTwoAtOnce(t *testing.T) {
+	_, ns, k := newKernel(t)
+	tabs := [2]*table.Table{table.New(), table.New()}
+	var syncs [2]*ctnl.Syncer
+	for i, tab := range tabs {
+		syncs[i], _ = startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1})
+	}
+	for i := range 300 {
+		if err := k.Create(testContext(t), spec(nth(i))); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			if err := k.Delete(testContext(t), nth(i), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%100 == 50 {
+			syncs[0].Resync()
+			syncs[1].Resync()
+		}
+	}
+	for _, tab := range tabs {
+		eventually(t, "200 flows", func() bool { return tab.Stats().Loaded && tab.Stats().Flows == 200 })
+		sameAsKernel(t, ns, tab)
+	}
+}
+
+// TestReliabilityTests: every test that docs/reliability.md promises is there.
+func TestReliabilityTests(t *testing.T) {
+	doc, err := os.ReadFile("../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests []byte
+	for _, dir := range []string{".", "notrack", "states", "../cmd/ctview"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no tests, %v", dir, err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests = append(tests, b...)
+		}
+	}
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`").FindAllSubmatch(doc, -1) {
+		if !bytes.Contains(tests, fmt.Appendf(nil, "\nfunc %s(", m[1])) {
+			t.Errorf("%s is not there", m[1])
+		}
+	}
 }
