@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
 PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
-.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist test-packages install uninstall clean
+.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist test-packages size small install uninstall clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -47,6 +47,7 @@ gobench: ## the Go benchmarks: decode, apply, view, filter, group, format
 lint: ## gofmt, vet, staticcheck (pinned in go.mod)
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet -tags kernels ./...
+	$(GO) build -tags small -o /dev/null ./cmd/ctview
 	$(GO) tool staticcheck ./...
 
 cover: deps ## coverage of the tests, in cover.out
@@ -59,6 +60,12 @@ dist: ## the release in dist/: static binaries of every target, packages, checks
 test-packages: ## installs, runs, upgrades and removes the packages in roots of their own; as root
 	@sh .ci/deps debootstrap:debootstrap rpm:rpm mandoc:mandoc
 	@sh .ci/packages
+
+size: ## what the program weighs on every target, whole and with -tags small
+	@sh packaging/size.sh
+
+small: ## ./ctview without demo and GeoIP, for routers with little flash
+	CGO_ENABLED=0 $(GO) build -tags small -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
 
 install: build ## the program, its manual and completions below PREFIX (and DESTDIR)
 	install -D -m 755 ctview $(DESTDIR)$(PREFIX)/bin/ctview

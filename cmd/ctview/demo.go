@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -11,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
+
+// extraCommands are those that a small build leaves out.
+func extraCommands(g *globals) []*cobra.Command { return []*cobra.Command{demoCommand(g)} }
 
 func demoCommand(g *globals) *cobra.Command {
 	var (

@@ -62,9 +62,10 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 	root.AddCommand(
 		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
-		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g), demoCommand(g),
+		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g),
 		notrackCommand(g), doctorCommand(g), recordCommand(g), statesCommand(g),
 	)
+	root.AddCommand(extraCommands(g)...)
 	root.AddCommand(helpTopics()...)
 	addCompletions(g, root)
 	root.SetHelpCommand(helpCommand())

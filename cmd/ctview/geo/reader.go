@@ -1,3 +1,5 @@
+//go:build !small
+
 // Package geo tells country, city and autonomous system of an address from MaxMind DB files (GeoLite2, DB-IP, …) that
 // the user has. It reads the few bytes that a question needs and keeps none: a city file of 60 MB would cost more memory
 // than the rest of ctview, and mapping it would crash a program whose file is cut short meanwhile.
