@@ -3,6 +3,7 @@ package notrack
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -52,24 +53,9 @@ func newBuilder(tgt target) *builder {
 // uses conntrack in a table of family inet would switch on the one that is not. A table of
 // that name that somebody else has made, or put something into, is refused.
 func (b *builder) skeleton(tracked ruleset.Tracked, in *installed) error {
-	exists := false
-	for i := range b.rs.Tables {
-		t := &b.rs.Tables[i]
-		if t.Family != unix.NFPROTO_INET || t.Name != b.table {
-			continue
-		}
-		exists = true
-		own, foreign := b.rs.Own(t)
-		if foreign == "" {
-			foreign = in.foreign[t.Name]
-		}
-		switch {
-		case foreign != "":
-			return fmt.Errorf("notrack: table inet %s has something in it that this ctview did not make (%s): %w; nothing was changed",
-				t.Name, model.Escape(foreign), ErrNotOurs)
-		case !own && t.Name == ruleset.TableName:
-			return fmt.Errorf("notrack: there is a table inet %s that no ctview made: %w; nothing was changed", t.Name, ErrNotOurs)
-		}
+	exists, err := usable(b.rs, in, b.table)
+	if err != nil {
+		return err
 	}
 	have := map[string]bool{}
 	for i := range b.rs.Chains {
@@ -94,6 +80,25 @@ func (b *builder) skeleton(tracked ruleset.Tracked, in *installed) error {
 		}
 	}
 	return nil
+}
+
+// usable reports whether the table exists, and why ctview does not put rules into it, if it is not, or not all, ctview's.
+func usable(rs *ruleset.Ruleset, in *installed, table string) (exists bool, err error) {
+	i := slices.IndexFunc(rs.Tables, func(t ruleset.Table) bool { return t.Family == unix.NFPROTO_INET && t.Name == table })
+	if i < 0 {
+		return false, nil
+	}
+	own, foreign := rs.Own(&rs.Tables[i])
+	if foreign == "" {
+		foreign = in.foreign[table]
+	}
+	switch {
+	case foreign != "":
+		err = fmt.Errorf("notrack: table inet %s has something in it (%s): %w; nothing was changed", table, model.Escape(foreign), ErrNotOurs)
+	case !own && table == ruleset.TableName:
+		err = fmt.Errorf("notrack: table inet %s: %w; nothing was changed", table, ErrNotOurs)
+	}
+	return true, err
 }
 
 // Numbers of the sets within a transaction. google/nftables would count them up in a package variable without a lock.

@@ -22,9 +22,9 @@ func TestNotOurs(t *testing.T) {
 		{"the name of a session", "table inet ctview-1 { " + drop + "; }", ""},
 		{"the name of a session, with a number", "table inet ctview-1.2 { " + drop + "; }", ""},
 		{"the name of the watch table", "table inet ctview_watch_1 { " + drop + "; }", ""},
-		{"the shared name", "table inet ctview { " + drop + "; }", "something in it that this ctview did not make (chain f)"},
+		{"the shared name", "table inet ctview { " + drop + "; }", "something in it (chain f)"},
 		{"the shared name, no hook", "table inet ctview { chain mychain { tcp dport 80 accept; }; }\ntable inet g { " + drop + "; }", "chain mychain"},
-		{"the shared name, empty", "table inet ctview { }\ntable inet g { " + drop + "; }", "there is a table inet ctview that no ctview made"},
+		{"the shared name, empty", "table inet ctview { }\ntable inet g { " + drop + "; }", "table inet ctview: not made by this ctview"},
 		{"a chain named as ours", "table inet ctview { chain pre { type filter hook prerouting priority -310; ip daddr 10.2.0.2 drop; }; }", "a rule in chain pre: ip daddr 10.2.0.2 drop"},
 		{"a chain named as ours, elsewhere", "table inet ctview { chain pre { type filter hook forward priority 0; policy drop; }; }", "chain pre"},
 		{"a comment as ours", `table inet ctview { chain pre { type filter hook prerouting priority -310; ip daddr 10.2.0.2 drop comment "ctview v1"; }; }`, "a rule in chain pre"},
@@ -39,7 +39,13 @@ func TestNotOurs(t *testing.T) {
 			before := tool(t, n.router, "nft", "list", "ruleset")
 			c := open(t, n.router, "nftables")
 			for _, text := range []string{"tcp 10.1.0.2:1 > 10.2.0.2:2", "tcp any > any:80"} {
-				r, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}})
+				q := &Request{Rules: []model.Rule{rule(t, text)}}
+				p, err := c.Preview(ctx(t), q, flowsOf(t, n.router), nil)
+				must(t, err)
+				if got := p.Refused(); (got == "") != (tt.refused == "") || !strings.Contains(got, tt.refused) {
+					t.Errorf("preview: %q, want %q", got, tt.refused)
+				}
+				r, err := c.Add(ctx(t), q)
 				if tt.refused == "" {
 					must(t, err)
 					must(t, c.Confirm(ctx(t), r.ID, nil))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ctview/ctnl/notrack/dryrun"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -84,6 +85,9 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 			"The rule gets no leak counter: that would switch tracking on")
 	}
 	if err := b.exists(ctx, c, q.Keep); err != nil {
+		return nil, err
+	}
+	if err := b.place(c, q.Keep); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(b.p.Warnings, func(x, y model.NotrackWarning) int { return int(x.Kind) - int(y.Kind) })
@@ -333,6 +337,24 @@ func (b *previewer) exists(ctx context.Context, c *Installer, keep model.Keep) e
 			b.refuse(model.WarnExists, 0, "rule %s (by %s, %s) has packets of %s already, and a tuple belongs to one rule only: remove that one, or wait until it ends",
 				rules[i].ID, rules[i].Who, leftText(&rules[i]), t)
 		}
+	}
+	return nil
+}
+
+// place looks whether the table is ctview's to write to. That of a session is made anew.
+func (b *previewer) place(c *Installer, keep model.Keep) error {
+	n, ok := c.be.(*nft)
+	if !ok || keep == model.KeepSession {
+		return nil
+	}
+	c.mu.Lock()
+	rs, have, err := n.readInstalled()
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if _, err := usable(rs, have, ruleset.TableName); err != nil {
+		b.refuse(model.WarnExists, 0, "%s", strings.TrimPrefix(err.Error(), "notrack: "))
 	}
 	return nil
 }
