@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -140,8 +143,8 @@ func (g *globals) loadConfig() (config, error) {
 	if err != nil {
 		return config{}, nil // no home directory: no configuration
 	}
-	b, err := os.ReadFile(path)
-	if g.config == "" && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
+	b, err := readText(path)
+	if g.config == "" && notThere(err) {
 		return config{}, nil
 	}
 	if err != nil {
@@ -182,9 +185,36 @@ func configError(path string, err error) error {
 			`"ctview config default" shows every key`}
 	case errors.As(err, &bad):
 		line, col := bad.Position()
-		return usageError{fmt.Sprintf("config: %s:%d:%d: %s", path, line, col, bad.Error()), ""}
+		return usageError{fmt.Sprintf("config: %s:%d:%d: %s", path, line, col, tomlProblem(bad)), `"ctview config default" shows every key`}
 	}
 	return usageError{fmt.Sprintf("config: %s: %v", path, err), ""}
+}
+
+// wrongKind is the decoder's message for a value of another type than the key's; the words are a TOML and a Go type.
+var wrongKind = regexp.MustCompile(`cannot decode TOML (\w+) into (?:struct field \S+ of type )?(\S+)$`)
+
+// kinds are the words for types in a configuration.
+var kinds = map[string]string{
+	"string": "text in quotes", "bool": "true or false", "float64": "a number", "integer": "a whole number", "float": "a number",
+	"[]string": `a list, such as ["a", "b"]`, "array": "a list", "boolean": "true or false", "datetime": "a date",
+}
+
+// tomlProblem says what the decoder found, in words of the file and not of the program.
+func tomlProblem(e *toml.DecodeError) string {
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	m := wrongKind.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	got, want := kinds[m[1]], kinds[m[2]]
+	if want == "" {
+		want = "a section with keys of its own"
+	}
+	key := joinKey(e.Key())
+	if key == "" {
+		key = "the value"
+	}
+	return fmt.Sprintf("%s is %s; it wants %s", key, cmp.Or(got, m[1]), want)
 }
 
 func joinKey(k toml.Key) string {

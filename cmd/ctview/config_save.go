@@ -49,7 +49,7 @@ func (g *globals) editConfig(name string, edit func([]byte) []byte) error {
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(path)
+	old, err := readText(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,7 +31,7 @@ func loadThemes(dir string) (map[string]map[string]string, error) {
 		return nil, nil
 	}
 	files, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+	if notThere(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -45,7 +44,7 @@ func loadThemes(dir string) (map[string]map[string]string, error) {
 			continue
 		}
 		path := filepath.Join(dir, f.Name())
-		b, err := os.ReadFile(path)
+		b, err := readText(path)
 		if err != nil {
 			return nil, usageError{"themes: " + err.Error(), ""}
 		}

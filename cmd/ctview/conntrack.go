@@ -83,9 +83,9 @@ func runAddFile(ctx context.Context, g *globals, file string, c change) error {
 	}
 	in := g.in
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := openRegular(file, os.O_RDONLY)
 		if err != nil {
-			return usageError{"--file: " + err.Error(), ""}
+			return usageError{"--file: " + err.Error(), "- is standard input"}
 		}
 		defer f.Close()
 		in = f

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -86,7 +85,6 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 	}
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	defer exitIfStuck(ctx)()
 	types[model.Dump] = o.dump
 	s := &eventSink{g: g, filter: f, format: lf, out: newFlusher(g.out), types: types, max: o.max, done: done}
 	s.out.buf = append(s.out.buf, lf.head...)
@@ -144,24 +142,6 @@ func groupsOf(set [5]bool) (g []netfilter.NetlinkGroup) {
 		g = append(g, netfilter.GroupCTDestroy)
 	}
 	return g
-}
-
-// exitIfStuck ends the process one second after a signal if the command has not returned by then: a reader that holds
-// our pipe open without reading would otherwise keep us in write(2). The returned function disarms it.
-func exitIfStuck(ctx context.Context) func() {
-	returned := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		sig := signalOf(ctx)
-		if sig == 0 {
-			return
-		}
-		select {
-		case <-returned:
-		case <-time.After(time.Second):
-			os.Exit(exitSignalOffset + int(sig))
-		}
-	})
-	return func() { close(returned) }
 }
 
 // An eventSink prints what it is given. It writes within Apply: a reader of our output that is too slow holds up the

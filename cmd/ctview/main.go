@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -24,6 +25,7 @@ func main() {
 // run is main without the process: args[0] is the name that ctview was called by. It returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	g := &globals{in: in, out: out, err: errOut}
+	defer g.exitIfStuck(ctx)()
 	if filepath.Base(args[0]) == conntrackName {
 		g.quiet = true // scripts compare what it prints
 		code, _ := g.conntrack(ctx, args[1:], in, args[0])
@@ -72,6 +74,38 @@ func withSignals(parent context.Context) (context.Context, func()) {
 		}
 	}()
 	return ctx, func() { signal.Stop(c); cancel(nil) }
+}
+
+// How long a command may go on after a signal: the others wait for nothing but what stands in their way, these put back
+// what they changed in the kernel.
+const (
+	endTime  = time.Second
+	tidyTime = 5 * time.Second
+)
+
+// exitIfStuck ends the process if a signal came and the command has not returned in time: a question that nobody answers,
+// a file that never opens, or a reader that holds our pipe open without reading would otherwise keep us. The screen has
+// signals of its own and is left alone. The returned function disarms it.
+func (g *globals) exitIfStuck(ctx context.Context) func() {
+	returned := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		sig := signalOf(ctx)
+		if sig == 0 || g.screen.Load() {
+			return
+		}
+		wait := endTime
+		if g.tidies.Load() {
+			wait = tidyTime
+		}
+		select {
+		case <-returned:
+		case <-time.After(wait):
+			if !g.screen.Load() {
+				os.Exit(exitSignalOffset + int(sig))
+			}
+		}
+	})
+	return func() { close(returned) }
 }
 
 // signalOf returns the signal that ended ctx, or 0.

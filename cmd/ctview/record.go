@@ -71,7 +71,6 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 		ctx, cancel = context.WithTimeout(ctx, o.span)
 		defer cancel()
 	}
-	defer exitIfStuck(ctx)()
 	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf})
 	if cerr := w.Close(); err == nil && cerr != nil {
 		err = failure{cerr}
@@ -103,16 +102,19 @@ func (g *globals) createRecording(file string, force bool) (io.WriteCloser, erro
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC | syscall.O_NOFOLLOW
+		flags = os.O_WRONLY | os.O_CREATE | syscall.O_NOFOLLOW
 	}
-	f, err := os.OpenFile(file, flags, 0o600)
+	f, err := openRegular(file, flags)
+	if err == nil && force {
+		err = f.Truncate(0)
+	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil, usageError{"record: " + file + " is there already", "--force overwrites it"}
 	case err != nil:
 		return nil, failure{fmt.Errorf("record: %w", err)}
 	}
-	return f, nil
+	return &newFile{File: f}, nil
 }
 
 // A keepOpen is a stream that outlives what writes to it.

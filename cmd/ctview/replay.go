@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -109,12 +108,11 @@ func (g *globals) openRecording(file string) (io.ReadCloser, error) {
 	if file == "-" {
 		return io.NopCloser(g.in), nil
 	}
-	f, err := os.Open(file)
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return nil, failure{fmt.Errorf("--read: %s: %w", file, pe.Err)}
+	f, err := openRegular(file, os.O_RDONLY)
+	if err != nil {
+		return nil, failure{fmt.Errorf("--read: %w", err)} // a pipe goes to stdin: --read -
 	}
-	return f, err
+	return f, nil
 }
 
 // A clockSink is a table that remembers the last time it was told.
@@ -159,5 +157,6 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 		ahead := time.Until(time.Unix(0, g.at))
 		opt.Now = func() time.Time { return time.Now().Add(ahead) }
 	}
+	g.screen.Store(true)
 	return ended(ctx, tui.Run(ctx, opt))
 }

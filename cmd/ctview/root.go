@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"ctview/cmd/ctview/names"
 
@@ -23,7 +24,9 @@ type globals struct {
 	config   string
 	loaded   *config // once read
 	resolver *names.Resolver
-	at       int64 // the time, where a recording is shown: Unix nanoseconds
+	screen   atomic.Bool // the screen stands: signals are its business
+	tidies   atomic.Bool // the command has something of the kernel's to put back
+	at       int64       // the time, where a recording is shown: Unix nanoseconds
 }
 
 // newRoot builds the command tree.

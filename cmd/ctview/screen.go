@@ -83,6 +83,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	tell := &teller{places: places}
 	opt.About = func(ctx context.Context, r *model.Row) []string { return tell.about(ctx, all.current(), &r.Flow) }
 
+	g.screen.Store(true)
 	err = tui.Run(ctx, opt)
 	cause := context.Cause(ctx)
 	stop(nil)

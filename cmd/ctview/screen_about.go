@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +53,12 @@ func (t *teller) about(_ context.Context, ns *ctnl.Netns, f *model.Flow) []strin
 // openPlaces opens the MaxMind files of the configuration.
 func openPlaces(files []string) (dbs []*geo.DB, err error) {
 	for _, file := range files {
-		db, err := geo.Open(file)
+		f, err := openRegular(file, os.O_RDONLY)
+		var db *geo.DB
+		if err == nil {
+			_ = f.Close()
+			db, err = geo.Open(file)
+		}
 		if err != nil {
 			for _, db := range dbs {
 				_ = db.Close()

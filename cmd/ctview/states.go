@@ -69,6 +69,7 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 
 func runStates(ctx context.Context, g *globals, filter string, o *statesOptions) error {
 	if o.watch || o.samples {
+		g.tidies.Store(true)
 		if err := g.allowed("states --watch and --samples install a table of their own"); err != nil {
 			return err
 		}
