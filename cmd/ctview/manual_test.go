@@ -245,7 +245,7 @@ func (p *page) fill(s string) {
 		line = ""
 	}
 	for _, w := range strings.Fields(s) {
-		if len(line)+len(w) > 70 {
+		if len(escape(line))+len(escape(w)) > 75 {
 			end()
 		}
 		if line != "" {
