@@ -6,6 +6,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // Everything that a flow can carry is carried by one of the lab's, as the product's own decoder reads it.
@@ -57,6 +58,10 @@ func TestWhatFlowsCarry(t *testing.T) {
 		{"ftp data", data, "", -1, lab.MarkFTP, model.StatusAssured | model.StatusExpected, ftp.Key},
 		{"dns", dns, "", lab.LabelDNS, lab.MarkDNS, 0, model.Key{}},
 	}
+	announced, err := filter.Parse("expected and master dport {21, 5060}", filter.Options{}) // as docs/filter.md has it
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range tests {
 		e, ok := flows[tt.key]
 		if !ok {
@@ -72,6 +77,9 @@ func TestWhatFlowsCarry(t *testing.T) {
 		}
 		if e.Extra.Master != tt.master.OrigTuple() {
 			t.Errorf("%s: expected by %+v; want %+v", tt.name, e.Extra.Master, tt.master)
+		}
+		if got, want := announced.Match(f, &e.Extra, 0), tt.master != (model.Key{}); got != want {
+			t.Errorf("%s: %s: %v, want %v", tt.name, announced, got, want)
 		}
 		if !e.Has.Has(model.HasCountersOrig | model.HasCountersReply | model.HasStart | model.HasID) {
 			t.Errorf("%s: has %b, without counters, start or ID", tt.name, e.Has)

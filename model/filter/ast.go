@@ -77,12 +77,15 @@ var relTexts = [...]string{relEq: "=", relNe: "!=", relLt: "<", relLe: "<=", rel
 // A pred is one comparison. Which parts it uses depends on the field.
 type pred struct {
 	field field
-	flag  flag   // fieldFlag
-	ends  ends   // fieldAddr, fieldPort
-	side  side   // amounts, zone, ICMP and GRE fields
-	rel   rel    // relEq and relNe take several values, the others one
-	vals  []val  // what is compared with
-	text  string // relHas, fieldText, fieldSaved
+	// master says that the flow meant is the one that this one was expected by: fieldAddr, fieldPort.
+	master bool
+
+	flag flag   // fieldFlag
+	ends ends   // fieldAddr, fieldPort
+	side side   // amounts, zone, ICMP and GRE fields
+	rel  rel    // relEq and relNe take several values, the others one
+	vals []val  // what is compared with
+	text string // relHas, fieldText, fieldSaved
 }
 
 // A val is a value to compare with.
@@ -150,8 +153,15 @@ func (n *node) append(dst []byte) []byte {
 	return n.pred.append(dst)
 }
 
-// word returns the words before the comparison: "src", "reply dport", "ctstate", "tcp".
+// word returns the words before the comparison: "src", "reply dport", "master src", "ctstate", "tcp".
 func (p *pred) word() string {
+	if p.master {
+		other := *p
+		if other.master = false; p.ends == origEnds {
+			other.ends = allEnds // a master is known by its original tuple
+		}
+		return "master " + other.word()
+	}
 	switch p.field {
 	case fieldFlag:
 		return flagNames[p.flag]

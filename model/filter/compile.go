@@ -42,6 +42,7 @@ const (
 	opSecctx
 	opSecctxIn
 	opText
+	opMaster // set.master compares the master's original tuple
 	opNever
 )
 
@@ -106,6 +107,9 @@ func (c *compiler) gen(n *node, neg bool, yes, no int32) int32 {
 func (n *node) cost() int {
 	cost := 0
 	n.each(func(p *pred) {
+		if p.master {
+			cost = max(cost, 1)
+		}
 		switch p.field {
 		case fieldText:
 			cost = max(cost, 2)
@@ -143,6 +147,11 @@ func (c *compiler) pred(p *pred) op {
 		o.code = opNever
 	default:
 		c.names(&o, p)
+	}
+	if p.master {
+		c.extra = true
+		inner := o
+		return op{code: opMaster, neg: o.neg, set: &opSet{master: &inner}}
 	}
 	return o
 }

@@ -142,6 +142,10 @@ func (c *completer) fill(w *want) {
 		for _, f := range sidedWords {
 			c.add(f+" ", "", "")
 		}
+	case wantMaster:
+		for _, f := range []string{"src", "dst", "sport", "dport", "host", "port"} {
+			c.add(f+" ", "", "of the flow that announced it")
+		}
 	case wantRel:
 		if c.word == "" {
 			c.relations()
@@ -196,6 +200,7 @@ func (c *completer) primaries() {
 	c.add("sport ", "sport <port>", "source port")
 	c.add("net ", "net <prefix>", "any of the four addresses")
 	c.add("ct ", "", "words as nft writes them")
+	c.add("master ", "", "of the flow that announced it")
 	for _, f := range []string{"src", "dst", "sport", "dport"} {
 		c.add("reply "+f+" ", "", "of the reply side")
 	}

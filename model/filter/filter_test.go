@@ -27,7 +27,7 @@ var accepted = []struct{ text, want string }{
 	{"(src 192.168.1.0/24 or src 192.168.2.0/24) and dport 53", "((src 192.168.1.0/24 or src 192.168.2.0/24) and dport 53)"},
 	{"zone != 0", "zone != 0"},
 	{"ct original ip saddr 10.0.0.0/8 and ct reply ip daddr 198.51.100.2", "(src 10.0.0.0/8 and reply dst 198.51.100.2)"},
-	{"expected and helper {sip, ftp}", "(expected and helper {sip, ftp})"},
+	{"expected and master dport {21, 5060}", "(expected and master dport {21, 5060})"},
 	{"dnat and not dst 192.168.0.0/16", "(dnat and not dst 192.168.0.0/16)"},
 	{"@noisy and not port 22", "((host 203.0.113.7 or port 53) and not port 22)"},
 	{"orig bytes > 1G and reply bytes < 1M", "(orig bytes > 1G and reply bytes < 1M)"},
@@ -46,6 +46,13 @@ var accepted = []struct{ text, want string }{
 	{"@web", "(tcp and dport {80, 443})"},
 	{"not @both", "not ((tcp and dport {80, 443}) or host 203.0.113.7 or port 53)"},
 	{"@WEB nat", "(tcp and dport {80, 443} and nat)"},
+
+	// the flow that a flow was expected by
+	{"master src 10.0.0.0/8", "master src 10.0.0.0/8"},
+	{"MASTER host 10.0.0.1", "master host 10.0.0.1"},
+	{"master dst != {10.0.0.1, 2001:db8::/32}", "master dst != {10.0.0.1, 2001:db8::/32}"},
+	{"not master port ftp", "not master port 21"},
+	{"master sport > 1023", "master sport > 1023"},
 
 	// addresses
 	{"10.0.0.1", "host 10.0.0.1"},

@@ -67,6 +67,9 @@ func implied(n *node, neg bool) model.KernelFilter {
 // passes all.
 func (p *pred) implied(neg bool) model.KernelFilter {
 	var k model.KernelFilter
+	if p.master {
+		return k
+	}
 	switch p.field {
 	case fieldFlag:
 		return p.flag.implied(neg)

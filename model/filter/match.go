@@ -104,6 +104,26 @@ func (o *op) slow(fl *model.Flow, x *model.Extra) bool {
 		return x != nil && hasFold(x.Secctx, o.set.text)
 	case opText:
 		return o.set.search.in(fl, x)
+	case opMaster:
+		return x != nil && x.Master.Family != 0 && o.set.master.ofTuple(&x.Master)
+	}
+	return false
+}
+
+// ofTuple does a comparison of addresses or ports for the original direction of a flow of which no more is known.
+func (o *op) ofTuple(t *model.Tuple) bool {
+	fl := model.Flow{Key: model.Key{Src: t.Src, Dst: t.Dst, Sport: t.Sport, Dport: t.Dport, Proto: t.Proto, Family: t.Family}}
+	switch o.code {
+	case opAddr4:
+		return o.addr4(&fl)
+	case opAddr6:
+		return o.addr6(&fl)
+	case opAddrSet:
+		return o.addrSet(&fl)
+	case opPort:
+		return o.port(&fl)
+	case opPortSet:
+		return fl.Proto.HasPorts() && (o.ends&origSrc != 0 && o.set.has(uint64(fl.Sport)) || o.ends&origDst != 0 && o.set.has(uint64(fl.Dport)))
 	}
 	return false
 }

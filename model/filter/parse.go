@@ -46,6 +46,7 @@ const (
 	wantJoin                    // and, or, a predicate, )
 	wantCt                      // after ct
 	wantSide                    // after orig or reply
+	wantMaster                  // after master
 	wantRel                     // a comparison
 	wantValue                   // a value of the field
 	wantComma                   // , or }

@@ -28,6 +28,9 @@ func (p *parser) predicate() (*node, *Error) {
 			return nil, p.fail(start, `nothing follows "ct"`, "write for example ct state established or ct mark 1")
 		}
 	}
+	if w == wordMaster && !s.ct {
+		return p.master(&s)
+	}
 	if sd, ok := sideWords[w]; ok {
 		return p.sided(&s, sd)
 	}
@@ -43,6 +46,27 @@ func (p *parser) predicate() (*node, *Error) {
 		return n, nil
 	}
 	return p.other(start, w)
+}
+
+// master reads what follows master: an address or a port of the flow that announced this one.
+func (p *parser) master(s *subject) (*node, *Error) {
+	t := p.next()
+	s.side = sideOrig // the kernel tells no other tuple of it (CTA_TUPLE_MASTER)
+	p.want = want{kind: wantMaster}
+	word := p.tok()
+	w := foldWord(word.text)
+	f, ok := fieldWords[w]
+	if word.kind != tokAtom || !ok || f != fieldAddr && f != fieldPort {
+		return nil, p.fail(t, quote(t.text)+" wants an address or a port", "write for example master src 10.0.0.1 or master dport 21")
+	}
+	s.end = p.next().end
+	s.word = wordMaster + " " + w
+	n, err := p.compare(s, f, w)
+	if err != nil {
+		return nil, err
+	}
+	n.pred.master = true
+	return n, nil
 }
 
 // sided reads what follows orig or reply.

@@ -46,6 +46,15 @@ func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
 		return r
 	}
 	p := &n.pred
+	if p.master {
+		of := *p
+		if of.master = false; x == nil || x.Master.Family == 0 {
+			return truthOf(p.rel == relNe)
+		}
+		m := x.Master
+		return slowEval(&node{pred: of}, &model.Flow{Key: model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport,
+			Proto: m.Proto, Family: m.Family}}, nil, now)
+	}
 	switch p.field {
 	case fieldFlag:
 		return truthOf(slowFlag(flagNames[p.flag], f))

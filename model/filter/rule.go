@@ -107,6 +107,8 @@ func (b *ruleBuilder) pred(p *pred) error {
 	why, bad := untold[p.field]
 	switch {
 	case bad:
+	case p.master:
+		why, bad = "which flow announced it is known of tracked flows only", true
 	case p.field == fieldFlag:
 		why, bad = "it is known of tracked flows only", true
 	case p.field >= fieldBytes && p.field <= fieldTimeout:

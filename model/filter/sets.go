@@ -20,6 +20,7 @@ type opSet struct {
 	text   string
 	labels model.Labels
 	search *textSearch
+	master *op
 }
 
 type numRange struct{ lo, hi uint64 }

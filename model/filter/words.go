@@ -185,6 +185,9 @@ func protoWord(w string) (model.Proto, bool) {
 	return 0, false
 }
 
+// wordMaster stands before an address or port of the flow that a flow was expected by.
+const wordMaster = "master"
+
 // wordNone is the value of a name that is not there: helper none.
 const wordNone = "none"
 
@@ -257,7 +260,7 @@ var primaryWords = func() []string {
 	for _, p := range flagProtos {
 		ws = append(ws, p.Name())
 	}
-	ws = append(ws, "ip", "ip6", "orig", "original", "reply", "ct", "and", "or", "not")
+	ws = append(ws, "ip", "ip6", "orig", "original", "reply", wordMaster, "ct", "and", "or", "not")
 	slices.Sort(ws)
 	return ws
 }()
