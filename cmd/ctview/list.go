@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -211,9 +212,10 @@ type sortedLine struct {
 
 // sorted prints the flows in order. With a limit it never keeps more than twice that many.
 func (l *lister) sorted(ctx context.Context, order sortOrder) error {
-	var rows []sortedLine
+	var rows []*sortedLine // pointers: a slice of the rows themselves is there twice whenever it grows
+	var scratch []byte
 	now := l.g.now()
-	less := func(a, b sortedLine) int {
+	less := func(a, b *sortedLine) int {
 		c := table.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
 		return cmp.Or(c, cmp.Compare(a.seq, b.seq))
 	}
@@ -224,16 +226,18 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 			if !l.match(ev, now) {
 				continue
 			}
-			row := sortedLine{flow: ev.Flow, extra: ev.Extra, seq: l.matched}
+			row := &sortedLine{flow: ev.Flow, extra: ev.Extra, seq: l.matched}
 			if l.resolve != nil {
 				kept := *ev
 				row.ev = &kept
 			} else {
-				row.line = l.format.line(nil, ev, now)
+				scratch = l.format.line(scratch[:0], ev, now)
+				row.line = bytes.Clone(scratch)
 			}
 			rows = append(rows, row)
 			if l.limit > 0 && len(rows) >= 2*l.limit+1024 {
 				slices.SortFunc(rows, less)
+				clear(rows[l.limit:])
 				rows = rows[:l.limit]
 			}
 		}
@@ -257,7 +261,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 }
 
 // finish makes the lines that waited for names.
-func (l *lister) finish(rows []sortedLine, now int64) {
+func (l *lister) finish(rows []*sortedLine, now int64) {
 	if l.resolve == nil {
 		return
 	}
