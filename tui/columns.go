@@ -179,7 +179,7 @@ func zoneLook(r *model.Row, _ *cells) draw.Role {
 	if r.Flow.Zone != 0 {
 		return draw.Zoned
 	}
-	return draw.Plain
+	return draw.Faint
 }
 
 func helperCell(dst []byte, r *model.Row, _ *cells) []byte {
@@ -261,7 +261,10 @@ func rateCell(dst []byte, r *model.Row, c *cells) []byte {
 }
 
 func rateLook(r *model.Row, c *cells) draw.Role {
-	if r.Flow.Known&model.KnownRate != 0 && c.rate(&r.Flow) >= 1e6 {
+	switch v := c.rate(&r.Flow); {
+	case r.Flow.Known&model.KnownRate == 0, v < 0.5:
+		return draw.Faint
+	case v >= 1e6:
 		return draw.Strong
 	}
 	return draw.Plain

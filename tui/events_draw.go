@@ -128,7 +128,11 @@ func (s *events) row(a *App, f *draw.Frame, ps []placed, c *table.Change, curren
 		case "time":
 			return stamp(c.Time, a.now.Location(), w >= 12), draw.Plain
 		case "event":
-			return kindWord(c, w >= 7), draw.Strong
+			look := draw.Plain
+			if c.Kind == model.New {
+				look = draw.Strong
+			}
+			return kindWord(c, w >= 7), look
 		case "proto":
 			return fl.Proto.String(), draw.Plain
 		case "state":

@@ -149,7 +149,7 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 			}
 			return strconv.FormatFloat(100*float64(r.Flows)/whole, 'f', prec, 64) + "%", draw.Plain
 		case "share":
-			return draw.Meter(float64(r.Flows), whole, w, f.Marks), draw.Plain
+			return draw.Meter(float64(r.Flows), whole, w, f.Marks), draw.Fill(float64(r.Flows), whole)
 		case "unreplied":
 			look := draw.Plain
 			if r.Unreplied*2 > r.Flows && r.Unreplied >= 10 {

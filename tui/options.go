@@ -107,7 +107,7 @@ type Options struct {
 	ASCII    bool // only ASCII marks; a locale that is not UTF-8 and vt*, dumb terminals imply it
 	NoColor  bool // attributes only; NO_COLOR (not empty) and terminals without colours imply it
 	NoMouse  bool
-	Theme    string // none, ansi, 256, light256, or one of CustomThemes; "" is ansi
+	Theme    string // auto, none, ansi, 256, light256, or one of CustomThemes; "" is auto
 	// CustomThemes are the themes of files: name → role → look; see CheckTheme.
 	CustomThemes map[string]map[string]string
 

@@ -36,7 +36,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("tui: %w", err)
 	}
-	a.profile = profile
+	a.profile, a.isDark = profile, darkBackground(env)
 	if err := a.dress(); err != nil {
 		return fmt.Errorf("tui: %w", err)
 	}
@@ -171,6 +171,14 @@ func dressFor(o *Options, env []string) colorprofile.Profile {
 		return colorprofile.ANSI256
 	}
 	return colorprofile.ANSI
+}
+
+// darkBackground is what COLORFGBG (rxvt, Konsole) says of the background, true if nothing; the terminal's own answer, if one
+// comes, holds. 7 and 15 are the white ones.
+func darkBackground(env []string) bool {
+	v := getenv(env, "COLORFGBG")
+	back := v[strings.LastIndexByte(v, ';')+1:]
+	return back != "7" && back != "15"
 }
 
 // noColours reports whether the operator (no-color.org, bixense.com/clicolors) or the terminal wants none.

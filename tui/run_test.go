@@ -113,8 +113,8 @@ func TestThemes(t *testing.T) {
 			if got := strings.Contains(c, "38;5;"); got != tt.index {
 				t.Errorf("indexed colours: %v, want %v", got, tt.index)
 			}
-			for _, sgr := range []string{"\x1b[7m", "\x1b[1m", "\x1b[2m"} {
-				if !strings.Contains(c, sgr) {
+			for _, sgr := range []string{"\x1b[7m", "\x1b[1m", "\x1b[2m"} { // chosen, marked, finished
+				if !tt.index && !strings.Contains(c, sgr) {
 					t.Errorf("no %q in the frame", sgr)
 				}
 			}
@@ -250,5 +250,24 @@ func TestLongMessage(t *testing.T) {
 	g.tick(3e9)
 	if g.line("bytes need net.netfilter.nf_conntrack_acct=1") == "" || g.line(`than that stay at "-".`) == "" {
 		t.Errorf("screen:\n%s", g.screen())
+	}
+}
+
+// TestCurrentRowKeepsItsState: on the current row the state has its colour, on the row's background; what is not known
+// stands back elsewhere; a terminal with 256 colours gets that by itself.
+func TestCurrentRowKeepsItsState(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.a.profile = colorprofile.ANSI256
+	if err := g.a.dress(); err != nil {
+		t.Fatal(err)
+	}
+	g.keys("j", "k")
+	lines := strings.Split(g.a.View().Content, "\n")
+	current := lines[4]
+	if !strings.HasPrefix(current, "\x1b[38;5;255;48;5;237m") || !strings.Contains(current, "\x1b[38;5;114mESTABLISHED\x1b[m\x1b[38;5;255;48;5;237m") {
+		t.Errorf("the current row: %q", current)
+	}
+	if next := lines[5]; !strings.Contains(next, "\x1b[38;5;246m") {
+		t.Errorf("nothing stands back: %q", next)
 	}
 }

@@ -116,13 +116,16 @@ func (s *stats) cell(f *draw.Frame, l statLine, cw int, id string) {
 	switch {
 	case l.row != nil && l.row.id == id:
 		f.Styled(draw.Selected, f.Marks.Cursor+padRight(t, cw-2))
+	case l.look >= draw.Low:
+		f.Text(" ")
+		f.Bar(l.look, t)
 	default:
 		f.Text(" ")
 		f.Styled(l.look, t)
 	}
 }
 
-func heading(t string) statLine { return statLine{text: t, look: draw.Strong} }
+func heading(t string) statLine { return statLine{text: t, look: draw.Head} }
 
 // tableLines say how full the table is and how that went.
 func (s *stats) tableLines(a *App, cw int) []statLine {
@@ -135,7 +138,8 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 	_, look := a.fill()
 	ls = append(ls, statLine{text: n, look: look})
 	if a.hasSys && a.sys.Max.OK {
-		ls = append(ls, statLine{text: "[" + draw.Meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]"})
+		ls = append(ls, statLine{text: "[" + draw.Meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]",
+			look: draw.Fill(float64(st.Flows), float64(a.sys.Max.Value))})
 	}
 	if a.hasSys && a.sys.Buckets.OK && a.sys.Buckets.Value > 0 {
 		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows each)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})

@@ -57,12 +57,34 @@ func writeRow(f *draw.Frame, ps []placed, r *model.Row, c *cells, st rowState) {
 		c.width = p.w
 		f.Cell = p.value(f.Cell[:0], r, c)
 		look := draw.Plain
-		if p.look != nil && (base == draw.Plain || base == draw.Marked) {
+		if p.look != nil && (base == draw.Plain || base == draw.Marked || base == draw.Selected) {
 			look = p.look(r, c)
 		}
+		look = inRow(f, base, look)
 		f.Put(p.x, p.w, p.right, look)
 	}
 	f.End()
+}
+
+// inRow is how the cell that f has just been given looks in a row of the style base: what is not known stands back, and what is
+// nothing too, and in the current row neither does.
+func inRow(f *draw.Frame, base, look draw.Role) draw.Role {
+	switch {
+	case base == draw.Selected && (look == draw.Faint || look == draw.Finished):
+		return draw.Plain
+	case base == draw.Plain && look == draw.Plain && nothing(f.Cell):
+		return draw.Faint
+	}
+	return look
+}
+
+// nothing reports whether a cell says that there is nothing, or nothing known.
+func nothing(cell []byte) bool {
+	switch string(cell) {
+	case "-", "0", "0.0", "0B/s", "none":
+		return true
+	}
+	return false
 }
 
 // writeMarks writes the two cells at the left of a row.
@@ -89,9 +111,7 @@ func writeGrid(f *draw.Frame, ps []placed, base draw.Role, lead string, fill fun
 		p := &ps[i]
 		t, look := fill(p.name, p.w)
 		f.Cell = append(f.Cell[:0], t...)
-		if base == draw.Selected {
-			look = draw.Plain
-		}
+		look = inRow(f, base, look)
 		f.Put(p.x, p.w, p.right, look)
 	}
 	f.End()

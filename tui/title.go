@@ -124,9 +124,9 @@ func (a *App) liveWord() (string, draw.Role) {
 	s := &a.stats
 	switch {
 	case a.paused:
-		return "PAUSED " + draw.Duration(a.now.Sub(a.pausedAt)), draw.Warn
+		return "PAUSED " + draw.Duration(a.now.Sub(a.pausedAt)), draw.Badge
 	case s.Dumping && !s.Loaded:
-		return "LOADING " + draw.Count(s.DumpRows), draw.Warn
+		return "LOADING " + draw.Count(s.DumpRows), draw.Badge
 	case s.Dumping && s.Stale, s.Stale:
 		t := "RESYNC"
 		if s.Dumping {
@@ -135,7 +135,7 @@ func (a *App) liveWord() (string, draw.Role) {
 				t += " of about " + strconv.FormatUint(uint64(a.sys.Entries), 10)
 			}
 		}
-		return t, draw.Warn
+		return t, draw.Badge
 	}
 	if a.opt.Replay {
 		return "REPLAY", draw.Plain
@@ -159,7 +159,7 @@ func (a *App) fill() (string, draw.Role) {
 	case pct >= 90:
 		look = draw.Alarm
 	case pct >= 75:
-		look = draw.Warn
+		look = draw.Badge
 	}
 	gap := " "
 	if a.w >= wideFrom {

@@ -33,7 +33,7 @@ func addCompletions(g *globals, root *cobra.Command) {
 			{"output", func() []string { return formatsOf(cmd) }},
 			{"sort", columnNames},
 			{"columns", columnNames},
-			{"theme", func() []string { return []string{"none", "ansi", "256", "light256"} }},
+			{"theme", func() []string { return []string{"auto", "none", "ansi", "256", "light256"} }},
 			{"types", func() []string { return []string{"new", "update", "destroy"} }},
 		} {
 			if cmd.Flags().Lookup(f.name) != nil {

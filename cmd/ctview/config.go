@@ -53,7 +53,7 @@ type view struct {
 // defaultConfig is what `ctview config default` prints: every key, with its default, commented out.
 const defaultConfig = `# ctview's configuration. Every key is optional; what stands here is the default.
 
-# theme = "ansi"          # none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
+# theme = "auto"          # auto, none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
 # escape_time = "200ms"   # how long Esc waits to be more than the key; longer for a line that delivers keys in pieces
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns

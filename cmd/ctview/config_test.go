@@ -50,7 +50,7 @@ func TestDefaultConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Theme != "ansi" || len(c.Columns) == 0 || c.Filters["noisy"] == "" || c.Views["web"].Sort == "" || len(c.Keys) == 0 {
+	if c.Theme != "auto" || len(c.Columns) == 0 || c.Filters["noisy"] == "" || c.Views["web"].Sort == "" || len(c.Keys) == 0 {
 		t.Errorf("the default configuration lacks keys: %+v", c)
 	}
 }

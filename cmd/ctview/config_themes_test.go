@@ -15,7 +15,7 @@ func TestThemeFiles(t *testing.T) {
 		{"unknown role", "opn = \"red\"\n", "theme = \"mine\"\n", `mine.toml: unknown role "opn": did you mean open?`},
 		{"unknown colour", "open = \"pink\"\n", "", `mine.toml: open: unknown colour or attribute "pink"`},
 		{"syntax", "open = \n", "", "mine.toml:1"},
-		{"not there", "open = \"red\"\n", "theme = \"yours\"\n", `unknown theme "yours": the themes are none, ansi, 256, light256, mine, or a file`},
+		{"not there", "open = \"red\"\n", "theme = \"yours\"\n", `unknown theme "yours": the themes are auto, none, ansi, 256, light256, mine, or a file`},
 		{"unknown action", "", "[keys]\ndelte = [\"D\"]\n", "keys.delte: there is no such action"},
 		{"action without key", "", "[keys]\ndelete = []\n", "keys.delete: no key"},
 		{"keys", "", "[keys]\ndelete = [\"X\"]\nquit = [\"Q\"]\n", ""},

@@ -32,7 +32,7 @@ type tuiOptions struct {
 func (o *tuiOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	addDuration(f, &o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
-	f.StringVar(&o.theme, "theme", "", "none, ansi, 256 or light256")
+	f.StringVar(&o.theme, "theme", "", "auto, none, ansi, 256, light256, or a theme of your own")
 	f.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
 	f.DurationVar(&o.escape, "escape-time", 0, "how long Esc waits to be more than the key (default 200ms)")
 	f.Float64Var(&o.budget, "budget", 0, "`PERCENT` of one core that re-reading the table may cost (default 5)")

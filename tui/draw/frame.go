@@ -86,6 +86,16 @@ func (f *Frame) Styled(r Role, s string) {
 	f.buf = append(f.buf, f.Theme[f.base]...)
 }
 
+// Bar writes a meter, full in the style of r; what is empty stands back.
+func (f *Frame) Bar(r Role, s string) {
+	i := strings.Index(s, f.Marks.empty)
+	if i < 0 {
+		i = len(s)
+	}
+	f.Styled(r, s[:i])
+	f.Styled(Faint, s[i:])
+}
+
 // right writes s so that it ends one cell before the right edge, if it fits behind what is there.
 func (f *Frame) Right(r Role, s string) {
 	x := f.W - 1 - Width(s)
@@ -215,6 +225,10 @@ func (f *Frame) Put(x, w int, right bool, look Role) {
 		f.Pad(x + w - n)
 	}
 	if f.X+n > f.W {
+		return
+	}
+	if look >= Low {
+		f.Bar(look, string(f.Cell))
 		return
 	}
 	if look != Plain && f.Theme[look] != "" {

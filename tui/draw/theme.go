@@ -31,6 +31,11 @@ const (
 	Warn   // worth a look
 	Alarm  // lost events, full table, errors
 	FrameLine
+	Badge // worth a look, in the first line
+	// Low, Half and High are bars by how full they are; the last roles.
+	Low
+	Half
+	High
 	roles
 )
 
@@ -43,7 +48,7 @@ const ResetSGR = "\x1b[m"
 var attributes = Theme{
 	Title: "\x1b[7m", Head: "\x1b[1m", Hint: "\x1b[7m", Strong: "\x1b[1m", Faint: "\x1b[2m",
 	Selected: "\x1b[7m", Marked: "\x1b[1m", Ended: "\x1b[2;9m",
-	Finished: "\x1b[2m", Helped: "\x1b[1m", Warn: "\x1b[1m", Alarm: "\x1b[1;7m",
+	Finished: "\x1b[2m", Helped: "\x1b[1m", Warn: "\x1b[1m", Badge: "\x1b[1m", Alarm: "\x1b[1;7m",
 }
 
 // with returns t with the roles of over in place of its own.
@@ -56,23 +61,34 @@ func (t Theme) with(over Theme) Theme {
 	return t
 }
 
+// The themes with colours. In the sixteen-colour one there is no blue: on black it cannot be read in most palettes. The others
+// hold every role to a contrast of 4.5 to 1 (WCAG 2.1, 1.4.3) on the backgrounds that terminals come with; they give the
+// selected row a background of its own, so that states keep their colours in it.
 var (
-	ansiTheme = attributes.with(Theme{Opening: "\x1b[33m", Open: "\x1b[32m", Offload: "\x1b[36m", Closing: "\x1b[34m",
-		Zoned: "\x1b[35m", Warn: "\x1b[33m", Alarm: "\x1b[31;7m"})
-	dark256 = attributes.with(Theme{Title: "\x1b[38;5;252;48;5;236m", Hint: "\x1b[38;5;252;48;5;236m", Head: "\x1b[1;38;5;250m",
-		Opening: "\x1b[38;5;221m", Open: "\x1b[38;5;114m", Offload: "\x1b[38;5;80m", Closing: "\x1b[38;5;75m",
-		Zoned: "\x1b[38;5;176m", Warn: "\x1b[38;5;221m", Alarm: "\x1b[38;5;231;48;5;160m", FrameLine: "\x1b[38;5;244m"})
-	light256 = attributes.with(Theme{Title: "\x1b[38;5;235;48;5;252m", Hint: "\x1b[38;5;235;48;5;252m", Head: "\x1b[1;38;5;238m",
-		Opening: "\x1b[38;5;130m", Open: "\x1b[38;5;28m", Offload: "\x1b[38;5;30m", Closing: "\x1b[38;5;25m",
-		Zoned: "\x1b[38;5;90m", Warn: "\x1b[38;5;130m", Alarm: "\x1b[38;5;231;48;5;160m", FrameLine: "\x1b[38;5;244m"})
+	ansiTheme = attributes.with(Theme{Opening: "\x1b[33m", Open: "\x1b[32m", Offload: "\x1b[1;32m", Closing: "\x1b[36m",
+		Zoned: "\x1b[35m", Warn: "\x1b[33m", Badge: "\x1b[33m", Alarm: "\x1b[31;7m", Low: "\x1b[32m", Half: "\x1b[33m", High: "\x1b[31m"})
+	dark256 = Theme{
+		Title: "\x1b[38;5;255;48;5;24m", Hint: "\x1b[38;5;250;48;5;236m", Head: "\x1b[1;38;5;110m",
+		Strong: "\x1b[1;38;5;255m", Faint: "\x1b[38;5;246m",
+		Selected: "\x1b[38;5;255;48;5;237m", Marked: "\x1b[1;38;5;223m", Ended: "\x1b[9;38;5;246m",
+		Opening: "\x1b[38;5;221m", Open: "\x1b[38;5;114m", Offload: "\x1b[38;5;80m", Closing: "\x1b[38;5;111m", Finished: "\x1b[38;5;246m",
+		Zoned: "\x1b[38;5;183m", Helped: "\x1b[38;5;180m", Warn: "\x1b[1;38;5;215m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
+		FrameLine: "\x1b[38;5;110m", Low: "\x1b[38;5;114m", Half: "\x1b[38;5;221m", High: "\x1b[38;5;210m"}
+	light256 = Theme{
+		Title: "\x1b[38;5;231;48;5;24m", Hint: "\x1b[38;5;238;48;5;253m", Head: "\x1b[1;38;5;24m",
+		Strong: "\x1b[1;38;5;232m", Faint: "\x1b[38;5;242m",
+		Selected: "\x1b[38;5;232;48;5;254m", Marked: "\x1b[1;38;5;88m", Ended: "\x1b[9;38;5;242m",
+		Opening: "\x1b[38;5;94m", Open: "\x1b[38;5;22m", Offload: "\x1b[38;5;23m", Closing: "\x1b[38;5;25m", Finished: "\x1b[38;5;242m",
+		Zoned: "\x1b[38;5;91m", Helped: "\x1b[38;5;54m", Warn: "\x1b[1;38;5;124m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
+		FrameLine: "\x1b[38;5;24m", Low: "\x1b[38;5;22m", Half: "\x1b[38;5;94m", High: "\x1b[38;5;124m"}
 )
 
 // Themes are the names that Options.Theme takes.
-var Themes = []string{"none", "ansi", "256", "light256"}
+var Themes = []string{"auto", "none", "ansi", "256", "light256"}
 
-// themeFor returns the theme called name, of custom or of ctview's own, on a terminal that can do what profile says. isDark is the background's
-// answer, true until one came. On a light background the 16-colour yellow is hard to read in most palettes, so a terminal
-// with 256 colours gets a brown there; "256" follows the background by itself.
+// ThemeFor returns the theme called name, of custom or of ctview's own, on a terminal that can do what profile says. isDark
+// is the background's answer. "auto" and "" are "256", which follows the background, where the terminal has that many
+// colours, else "ansi".
 func ThemeFor(name string, custom map[string]map[string]string, profile colorprofile.Profile, isDark bool) (Theme, error) {
 	if looks, ok := custom[name]; ok {
 		t, err := customTheme(looks)
@@ -87,13 +103,16 @@ func ThemeFor(name string, custom map[string]map[string]string, profile colorpro
 	if profile <= colorprofile.ASCII && (name == "" || slices.Contains(Themes, name)) {
 		name = "none"
 	}
+	if name == "" || name == "auto" {
+		name = "ansi"
+		if profile >= colorprofile.ANSI256 {
+			name = "256"
+		}
+	}
 	switch name {
 	case "none":
 		return attributes, nil
-	case "", "ansi":
-		if !isDark && profile >= colorprofile.ANSI256 {
-			return ansiTheme.with(Theme{Opening: "\x1b[38;5;130m", Warn: "\x1b[38;5;130m"}), nil
-		}
+	case "ansi":
 		return ansiTheme, nil
 	case "256":
 		if !isDark {
@@ -103,5 +122,16 @@ func ThemeFor(name string, custom map[string]map[string]string, profile colorpro
 	case "light256":
 		return light256, nil
 	}
-	return attributes, fmt.Errorf("unknown theme %q: none, ansi, 256 or light256", name)
+	return attributes, fmt.Errorf("unknown theme %q: auto, none, ansi, 256 or light256", name)
+}
+
+// Fill is the role of a bar that is full by part of whole.
+func Fill(part, whole float64) Role {
+	switch {
+	case part >= whole*0.75:
+		return High
+	case part >= whole*0.4:
+		return Half
+	}
+	return Low
 }
