@@ -200,14 +200,13 @@ func parseSort(s string) (*sortOrder, error) {
 	return nil, usageError{"--sort: unknown direction " + dir, "write " + name + ":asc or " + name + ":desc"}
 }
 
-// A sortedLine is a flow with its finished line. Lines, not events, are kept: what is kept is what will be printed. Only
-// where names are asked for, the lines wait for the names of those flows that are left in the end.
+// A sortedLine is a flow's finished line behind what it is sorted by. Only where names are asked for, the lines wait for
+// the names of those flows that are left in the end.
 type sortedLine struct {
-	flow  model.Flow
-	extra model.Extra
-	line  []byte
-	ev    *model.Event // nil once there is a line
-	seq   int          // place in the dump: ties keep its order
+	text []byte
+	key  int          // where the line begins in text
+	ev   *model.Event // nil once there is a line
+	seq  int          // place in the dump: ties keep its order
 }
 
 // sorted prints the flows in order. With a limit it never keeps more than twice that many.
@@ -216,8 +215,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	var scratch []byte
 	now := l.g.now()
 	less := func(a, b *sortedLine) int {
-		c := table.CompareFlows(order.column, order.desc, &a.flow, &b.flow, &a.extra, &b.extra)
-		return cmp.Or(c, cmp.Compare(a.seq, b.seq))
+		return cmp.Or(bytes.Compare(a.text[:a.key], b.text[:b.key]), cmp.Compare(a.seq, b.seq))
 	}
 	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now = l.g.now()
@@ -226,14 +224,15 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 			if !l.match(ev, now) {
 				continue
 			}
-			row := &sortedLine{flow: ev.Flow, extra: ev.Extra, seq: l.matched}
+			scratch = table.AppendSortKey(scratch[:0], order.column, order.desc, &ev.Flow, &ev.Extra)
+			row := &sortedLine{key: len(scratch), seq: l.matched}
 			if l.resolve != nil {
 				kept := *ev
 				row.ev = &kept
 			} else {
-				scratch = l.format.line(scratch[:0], ev, now)
-				row.line = bytes.Clone(scratch)
+				scratch = l.format.line(scratch, ev, now)
 			}
+			row.text = bytes.Clone(scratch)
 			rows = append(rows, row)
 			if l.limit > 0 && len(rows) >= 2*l.limit+1024 {
 				slices.SortFunc(rows, less)
@@ -252,7 +251,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	}
 	l.finish(rows, now)
 	for i := range rows {
-		l.out.buf = append(l.out.buf, rows[i].line...)
+		l.out.buf = append(l.out.buf, rows[i].text[rows[i].key:]...)
 		if err := l.out.spill(); err != nil {
 			return err
 		}
@@ -271,7 +270,7 @@ func (l *lister) finish(rows []*sortedLine, now int64) {
 	}
 	l.resolve(evs)
 	for i := range rows {
-		rows[i].line, rows[i].ev = l.format.line(nil, rows[i].ev, now), nil
+		rows[i].text, rows[i].ev = l.format.line(rows[i].text, rows[i].ev, now), nil
 	}
 }
 
