@@ -1,12 +1,15 @@
 package model
 
-import "unicode/utf8"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 const hexDigits = "0123456789abcdef"
 
 // AppendEscaped appends s to dst so that a terminal shows it and never obeys it: control characters (C0, DEL, C1) and
-// bytes that are not UTF-8 become \xNN, the line and paragraph separators and the marks that change the direction of
-// text become \u{NNNN}. A backslash stays as it is: the result is for eyes, not for parsing back.
+// bytes that are not UTF-8 become \xNN, the line and paragraph separators, the marks that change the direction of text and
+// the characters that show as nothing become \u{NNNN}. A backslash stays as it is: the result is for eyes, not for parsing back.
 func AppendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -22,7 +25,11 @@ func AppendEscaped(dst []byte, s string) []byte {
 		case r >= 0x80 && r < 0xa0:
 			dst = append(dst, '\\', 'x', hexDigits[byte(r)>>4], hexDigits[byte(r)&15])
 		case Reorders(r):
-			dst = append(dst, '\\', 'u', '{', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15], '}')
+			dst = append(dst, '\\', 'u', '{')
+			if r > 0xffff {
+				dst = strconv.AppendUint(dst, uint64(r>>16), 16)
+			}
+			dst = append(dst, hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15], '}')
 		default:
 			dst = append(dst, s[i:i+n]...)
 		}
@@ -41,10 +48,14 @@ func Escape(s string) string {
 	return s
 }
 
-// Reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out.
+// Reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out, or a
+// character of no width with which two names look the same that are not.
 func Reorders(r rune) bool {
 	switch {
 	case r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f:
+		return true
+	case r == 0x00ad, r == 0x034f, r == 0x180e, r == 0xfeff, r >= 0x200b && r <= 0x200d, r >= 0x2060 && r <= 0x2064,
+		r >= 0xfff9 && r <= 0xfffb, r >= 0xe0000 && r <= 0xe007f:
 		return true
 	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 		return true

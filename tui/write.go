@@ -293,12 +293,7 @@ func writeGroup(w *bufio.Writer, form string, keys []table.GroupKey, r *table.Gr
 	return err
 }
 
-func csvField(s string) string {
-	if strings.ContainsAny(s, ",\"\n") {
-		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
-	}
-	return s
-}
+func csvField(s string) string { return string(format.AppendCSVField(nil, s)) }
 
 // jsonString quotes s, which model has escaped: no control characters are left in it.
 func jsonString(s string) string {

@@ -89,7 +89,7 @@ func updateCommand(g *globals) *cobra.Command {
 		s flowSettings
 	)
 	cmd := &cobra.Command{
-		Use:   "update FLOW|FILTER… [--mark V[/M]] [--timeout TIME] [--labels …] [--helper NAME] [--status …] [--state …]",
+		Use:   "update FLOW|FILTER… [--mark V[/M]] [--timeout T] [--labels …] [--helper NAME] [--status …] [--state …]",
 		Short: "change one flow by tuple and zone, or what a filter matches",
 		Long: `update changes entries. The kernel lets a program set mark, timeout, labels, helper (on flows that have none
 yet or the same), the status bits seen_reply, assured and fixed_timeout (which cannot be taken back), and the state of TCP,

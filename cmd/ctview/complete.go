@@ -2,10 +2,12 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/table"
 
 	"github.com/spf13/cobra"
 )
@@ -18,7 +20,9 @@ func addCompletions(g *globals, root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("netns", func(*cobra.Command, []string, string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 		files, _ := os.ReadDir(netnsNames)
 		for _, f := range files {
-			names = append(names, f.Name())
+			if model.Escape(f.Name()) == f.Name() { // the shell prints it as it is
+				names = append(names, f.Name())
+			}
 		}
 		return names, cobra.ShellCompDirectiveDefault // or a path
 	})
@@ -31,7 +35,10 @@ func addCompletions(g *globals, root *cobra.Command) {
 			values func() []string
 		}{
 			{"output", func() []string { return formatsOf(cmd) }},
-			{"sort", columnNames},
+			{"sort", sortOrders},
+			{"group-by", groupKeys},
+			{"state", stateNames},
+			{"status", func() []string { return []string{"assured", "fixed_timeout", "seen_reply"} }},
 			{"columns", columnNames},
 			{"theme", func() []string { return []string{"auto", "none", "ansi", "256", "light256"} }},
 			{"types", func() []string { return []string{"new", "update", "destroy"} }},
@@ -64,6 +71,33 @@ func formatsOf(cmd *cobra.Command) []string {
 	return outputNames
 }
 
+// sortOrders are the columns, and each with its direction.
+func sortOrders() (orders []string) {
+	for _, c := range columnNames() {
+		orders = append(orders, c, c+":desc", c+":asc")
+	}
+	return orders
+}
+
+// groupKeys are the values of --group-by that are words.
+func groupKeys() (keys []string) {
+	for _, c := range columnNames() {
+		if _, err := table.ParseGroupKeys(c); err == nil {
+			keys = append(keys, c)
+		}
+	}
+	return keys
+}
+
+// stateNames are the states of every protocol that has some.
+func stateNames() (names []string) {
+	for _, p := range []model.Proto{model.ProtoTCP, model.ProtoSCTP, model.ProtoDCCP} {
+		names = append(names, model.StateNames(p)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 func columnNames() (names []string) {
 	for _, c := range model.Columns() {
 		names = append(names, c.String())
@@ -80,7 +114,7 @@ func (g *globals) completeFilter(_ *cobra.Command, args []string, word string) (
 			continue
 		}
 		w := strings.TrimSuffix(text[start:c.From]+c.Insert, " ")
-		if !strings.Contains(w, " ") {
+		if !strings.Contains(w, " ") || strings.Contains(word, " ") { // one quoted word may hold blanks
 			out = append(out, cobra.CompletionWithDesc(w, c.Hint))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"ctview/ctnl"
 	"ctview/model"
@@ -97,7 +98,10 @@ func expectListCommand(g *globals) *cobra.Command {
 }
 
 func expectEventsCommand(g *globals) *cobra.Command {
-	var output string
+	var (
+		output string
+		span   time.Duration
+	)
 	cmd := &cobra.Command{
 		Use: "events", Short: "the expectations as they come and go, until interrupted", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -105,10 +109,17 @@ func expectEventsCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runExpectEvents(cmd.Context(), g, line)
+			ctx := cmd.Context()
+			if span > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, span)
+				defer cancel()
+			}
+			return runExpectEvents(ctx, g, line)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: "+expectNames)
+	addDuration(cmd.Flags(), &span, "for", 0, "end after `TIME`, e.g. 30s")
 	return cmd
 }
 
@@ -143,7 +154,7 @@ func runExpectEvents(ctx context.Context, g *globals, line func([]byte, *model.E
 	if failed != nil {
 		return failed
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return nil
 	}
 	return err

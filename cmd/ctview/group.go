@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/format"
 	"ctview/model/table"
 )
 
@@ -162,22 +162,23 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 }
 
 func groupCSV(g *globals, o listOptions, names []string, v *table.GroupView) error {
-	w := csv.NewWriter(g.out)
+	out := newFlusher(g.out)
 	if !o.noHeader {
-		w.Write(append(append([]string{}, names...), "flows", "unreplied", "bytes", "uncounted"))
+		out.buf = append(append(out.buf, strings.Join(names, ",")...), ",flows,unreplied,bytes,uncounted\n"...)
 	}
 	for r := range v.Rows {
 		row := &v.Rows[r]
+		for _, value := range row.Values {
+			out.buf = append(format.AppendCSVField(out.buf, value), ',')
+		}
 		bytes := ""
 		if row.KnownBytes > 0 {
 			bytes = strconv.FormatUint(row.Bytes, 10)
 		}
-		w.Write(append(append([]string{}, row.Values...), strconv.Itoa(row.Flows), strconv.Itoa(row.Unreplied), bytes,
-			strconv.Itoa(row.Flows-row.KnownBytes)))
+		out.buf = fmt.Appendf(out.buf, "%d,%d,%s,%d\n", row.Flows, row.Unreplied, bytes, row.Flows-row.KnownBytes)
+		if err := out.spill(); err != nil {
+			return err
+		}
 	}
-	w.Flush()
-	if err := w.Error(); err != nil {
-		return failure{err}
-	}
-	return nil
+	return out.flush()
 }

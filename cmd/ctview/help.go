@@ -46,6 +46,12 @@ type perhapsCommand struct {
 func (e perhapsCommand) Error() string { return e.err.Error() }
 func (e perhapsCommand) Unwrap() error { return e.err }
 
+// otherTools are words that other programs have for what ctview calls otherwise.
+var otherTools = map[string]string{
+	"watch": "events", "monitor": "events", "show": "list", "ls": "list", "dump": "list", "tail": "events",
+	"rm": "delete", "del": "delete", "kill": "delete", "clear": "flush", "status": "doctor", "check": "doctor", "replay": "--read FILE",
+}
+
 // orCommand adds to the error of a filter that it may have been meant as a command.
 func orCommand(root *cobra.Command, args []string, err error) error {
 	var fe *filter.Error
@@ -53,7 +59,11 @@ func orCommand(root *cobra.Command, args []string, err error) error {
 		return err
 	}
 	cure := `"ctview help" lists the commands, "ctview help filter" tells the filter language`
-	if names := root.SuggestionsFor(args[0]); len(names) > 0 {
+	names := root.SuggestionsFor(args[0])
+	if meant := otherTools[args[0]]; meant != "" {
+		names = []string{meant}
+	}
+	if len(names) > 0 {
 		cure = fmt.Sprintf(`did you mean the command "ctview %s"? %s`, strings.Join(names, `" or "ctview `), cure)
 	}
 	return perhapsCommand{err, cure}

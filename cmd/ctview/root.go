@@ -31,14 +31,21 @@ type globals struct {
 
 // newRoot builds the command tree.
 func newRoot(g *globals) *cobra.Command {
-	var o tuiOptions
+	var (
+		o           tuiOptions
+		showVersion bool
+	)
 	root := &cobra.Command{
 		Use:   "ctview [FILTER…]",
 		Short: "watch the kernel's connection tracking table",
 		Long: `ctview shows the flows that the kernel tracks, live, and lets you filter, sort, group and delete them.
 
 Without a command it is the terminal UI; where stdout is no terminal, "ctview list".
-FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tells the language.`,
+FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tells the language.
+
+The exit code is 0 when it is done (also when nothing matched), 1 when an operation failed, or with --exit-code nothing
+matched, 2 for a command line or a filter that is wrong, 3 for an error of the kernel, 4 when it is not permitted, 5 when
+this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview conntrack" has conntrack(8)'s own.`,
 		Args:                       cobra.ArbitraryArgs,
 		SilenceErrors:              true,
 		SilenceUsage:               true,
@@ -46,10 +53,14 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 		SuggestionsMinimumDistance: 2,
 		PersistentPreRun:           func(*cobra.Command, []string) { g.putBack() },
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if showVersion {
+				return printVersion(g)
+			}
 			return orCommand(cmd, args, runRoot(cmd.Context(), g, args, o))
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
+	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
 	root.PersistentPreRunE = refuseEmptyWord
 	o.addFlags(root)
 	addReadFlag(root, &o.read)
@@ -76,6 +87,11 @@ FILTER is one or more words: ctview tcp and dport 443. "ctview help filter" tell
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Short = "what a shell needs to complete ctview's command lines: bash, zsh, fish"
+			for _, shell := range c.Commands() {
+				if shell.Name() == "powershell" { // there is none on Linux routers
+					c.RemoveCommand(shell)
+				}
+			}
 		}
 	}
 	refuseEmpty(root)

@@ -35,11 +35,13 @@ func versionCommand(g *globals) *cobra.Command {
 		Use:   "version",
 		Short: "print the version",
 		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(g.out, "ctview %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
+		RunE:  func(*cobra.Command, []string) error { return printVersion(g) },
 	}
+}
+
+func printVersion(g *globals) error {
+	_, err := fmt.Fprintf(g.out, "ctview %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 // noArgs refuses operands with a message that names the first of them.

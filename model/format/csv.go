@@ -95,6 +95,12 @@ func quoteCSV(dst []byte, from int) []byte {
 	return dst
 }
 
+// AppendCSVField appends a foreign text as one field: escaped, quoted where it must be, and never a formula.
+func AppendCSVField(dst []byte, s string) []byte {
+	from := len(dst)
+	return quoteCSV(model.AppendEscaped(dst, s), from)
+}
+
 func csvQuote(r rune) string {
 	if r == '"' {
 		return `""`
