@@ -313,7 +313,7 @@ func (a *App) deleted(n int, errs []error) {
 	case n == 1:
 		a.say("deleted; a new packet of it will make a new entry if the rules allow")
 	case gone > 0:
-		a.say(fmt.Sprintf("%d flows deleted, %d had ended already", n-gone, gone))
+		a.say(fmt.Sprintf("%s deleted, %d had ended already", draw.Plural(n-gone, "flow"), gone))
 	default:
 		a.say(fmt.Sprintf("%d flows deleted; new packets of them will make new entries if the rules allow", n))
 	}

@@ -18,6 +18,8 @@ type detail struct {
 
 	row      model.Row
 	got      bool
+	answered bool // the store was asked since; before that nothing is said of what the row does not hold
+	whole    bool // row is the store's own; that of an event lacks master, labels and context
 	gone     bool // the flow has ended; what is shown is the last of it
 	ev       model.Event
 	hasEv    bool
@@ -244,8 +246,9 @@ func (d *detail) take(a *App, answer any) tea.Cmd {
 	if !ok || n.key != d.key {
 		return nil
 	}
+	d.answered = true
 	if n.found {
-		d.row, d.got, d.gone = n.row, true, false
+		d.row, d.got, d.whole, d.gone = n.row, true, true, false
 	} else {
 		d.gone = true
 	}

@@ -47,6 +47,10 @@ func (d *detail) placeText(a *App, wide bool) string {
 		return "this flow has ended; what is shown is the last of it"
 	case d.gone:
 		return "no such flow in the table"
+	case !d.answered:
+		return "reading " + a.marks.Ellipsis
+	case d.at < 0 && a.active() == nil:
+		return "a flow of the table"
 	case d.at < 0:
 		return "a flow that the filter does not match"
 	}
@@ -314,7 +318,10 @@ func (d *detail) facts(a *App) []piece {
 	if s := d.protoFacts(); s != "" {
 		out = append(out, labelled(fl.Proto.String(), s, a.w)...)
 	}
-	master := "none: it was not expected"
+	master := "-"
+	if d.whole {
+		master = "none: it was not expected"
+	}
 	if m := d.row.Extra.Master; m.Family != 0 {
 		master = string(draw.AppendPair(nil, &m)) + "   (m goes there)"
 	}

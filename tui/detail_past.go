@@ -13,6 +13,9 @@ import (
 func (d *detail) rates(a *App, f *draw.Frame) []piece {
 	vs := lastMinute(d.readings, a.now.UnixNano(), d.fl.c.dir)
 	top := draw.Largest(vs)
+	if len(d.readings) == 0 && !d.answered {
+		return labelled("rate", "reading "+f.Marks.Ellipsis, f.W)
+	}
 	if len(d.readings) == 0 {
 		why := "no readings yet"
 		if d.row.Flow.Known&model.KnownCounters == 0 {
@@ -20,7 +23,7 @@ func (d *detail) rates(a *App, f *draw.Frame) []piece {
 		}
 		return labelled("rate", why, f.W)
 	}
-	peak := string(d.fl.c.appendRate(nil, top))
+	peak := string(d.fl.c.appendRate(nil, top)) + [...]string{"", ", original direction", ", reply direction"}[d.fl.c.dir]
 	if f.W < wideFrom || f.H < 30 {
 		w := min(60, f.W-32)
 		g := draw.Graph(draw.Resample(vs, w), 1, top, f.Marks)
@@ -59,8 +62,11 @@ func lastMinute(rs []table.Reading, now int64, dir int) []float64 {
 // past lists the events of the flow.
 func (d *detail) past(a *App, wide bool) []piece {
 	out := []piece{func(f *draw.Frame) { f.Styled(draw.Strong, "what happened to it (events seen since ctview started)") }}
+	if len(d.history) == 0 && !d.answered {
+		return append(out, words("reading "+a.marks.Ellipsis))
+	}
 	if len(d.history) == 0 {
-		return append(out, words("nothing: it was there when ctview started and has not changed since"))
+		return append(out, words("no event of it is kept"))
 	}
 	for i := range d.history {
 		c := &d.history[i]

@@ -197,6 +197,9 @@ func (s *expects) helperLines(text func(draw.Role, string), choose func(expectRo
 	}
 	for _, m := range s.missing {
 		t := fmt.Sprintf("%d flows to %s port %d have no %s helper: their data connections will not be RELATED.", m.flows, m.proto, m.port, m.name)
+		if m.flows == 1 {
+			t = fmt.Sprintf("1 flow to %s port %d has no %s helper: its data connections will not be RELATED.", m.proto, m.port, m.name)
+		}
 		filter := fmt.Sprintf("%s and dport %d and helper none and not phase closed", m.proto, m.port)
 		choose(expectRow{id: fmt.Sprint("m", m.proto, m.port), filter: filter, about: "Enter shows them: " + strings.TrimSpace(filter)},
 			func(f *draw.Frame, base draw.Role, lead string) { f.Line(base, lead+t) })

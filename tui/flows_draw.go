@@ -25,6 +25,7 @@ func (s *flows) draw(a *App, f *draw.Frame) {
 	s.rebuild(a)
 	s.settle()
 	ps := s.place(f.W)
+	s.dirHead(f.Marks, ps)
 	s.ageHead(a, ps)
 	writeHeads(f, ps, s.sort, s.desc)
 	rows := s.rowsOn(a)
@@ -43,6 +44,20 @@ func (s *flows) draw(a *App, f *draw.Frame) {
 	}
 	f.Blanks(first + rows)
 	s.footer(a, f)
+}
+
+// dirHead puts into the heads of counters which direction they are of, where it is only one.
+func (s *flows) dirHead(m *draw.Marks, ps []placed) {
+	mark := [...]string{"", m.Orig, m.Reply}[s.c.dir]
+	for i := range ps {
+		switch p := &ps[i]; p.name {
+		case "rate", "bytes", "packets", "pps":
+			if mark != "" && draw.Width(p.head+mark) > p.w {
+				p.head = "PKTS" // PACKETS leaves no room
+			}
+			p.head += mark
+		}
+	}
 }
 
 // ageHead puts into the head of RATE how old its values are, where that is more than a few seconds.
@@ -198,9 +213,11 @@ func (a *App) message() string {
 func (s *flows) standing(a *App) string {
 	switch {
 	case a.paused:
-		return fmt.Sprintf("screen is from %s; %d flows newer. p goes on.", a.pausedAt.Format("15:04:05"), a.stats.New-a.pauseStats.New)
+		return fmt.Sprintf("screen is from %s; %s newer. p goes on.", a.pausedAt.Format("15:04:05"), draw.Plural(int(a.stats.New-a.pauseStats.New), "flow"))
 	case len(s.marks) > 0:
 		return draw.Count(len(s.marks)) + " marked"
+	case s.view.Unknown == 1:
+		return "1 flow has no " + a.filter.UnknownNoun() + ": it does not match"
 	case s.view.Unknown > 0:
 		return draw.Count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
 	case s.follow:

@@ -217,13 +217,15 @@ func (s *flows) markAll(a *App) tea.Cmd {
 	}
 }
 
-// back undoes one thing: marks, then the scrolled columns, then the filter.
+// back undoes one thing: marks, then the scrolled columns, then the step from the groups, then the filter.
 func (s *flows) back(a *App) tea.Cmd {
 	switch {
 	case len(s.marks) > 0:
 		clear(s.marks)
 	case s.skip > 0:
 		s.skip = 0
+	case a.from != nil && a.from.now == a.text:
+		return a.goBack()
 	case a.text != "":
 		return a.setFilter(nil, "")
 	}

@@ -144,8 +144,12 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 	}
 	switch id {
 	case "flows":
+		from := cameFrom{s, *s, a.filter, a.text, ""}
 		a.current = 0
-		return a.narrowTo(r.Filter, false)
+		cmd := a.narrowTo(r.Filter, false)
+		from.now = a.text
+		a.from = &from
+		return cmd
 	case "and":
 		return a.narrowTo(r.Filter, false)
 	case "not":
@@ -332,3 +336,32 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 }
 
 func (s *groups) wheel(a *App, n int) tea.Cmd { return s.moveTo(a, s.top+s.at+n) }
+
+// A cameFrom is where the flows of a group were opened: Esc goes back there, with the filter and the place of then.
+type cameFrom struct {
+	screen *groups
+	was    groups
+	filter *filter.Filter
+	text   string
+	now    string // the filter that it led to; under another one there is no way back
+}
+
+// goBack returns to the groups.
+func (a *App) goBack() tea.Cmd {
+	b := a.from
+	a.from, a.note = nil, ""
+	for i, m := range a.screens {
+		if m == mode(b.screen) {
+			a.current = i
+		}
+	}
+	a.filter, a.text, a.trying = b.filter, b.text, false
+	for _, m := range a.screens {
+		if r, ok := m.(interface{ restart() }); ok {
+			r.restart()
+		}
+	}
+	s := b.screen
+	s.top, s.at, s.id, s.touched = b.was.top, b.was.at, b.was.id, true
+	return a.ask(false)
+}

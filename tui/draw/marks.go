@@ -8,18 +8,19 @@ type Marks struct {
 	spark                           []string // levels of a graph, lowest first, without the blank
 	H, V, TL, TR, BL, BR            string   // box
 	Arrow                           string
+	Orig, Reply                     string // what a column counts, where it is one direction only
 }
 
 var Unicode = Marks{
 	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "█", empty: "░",
 	spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
-	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→",
+	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→", Orig: "→", Reply: "←",
 }
 
 var ASCII = Marks{
 	Cursor: ">", Marked: "*", Ended: "x", Ellipsis: "~", desc: "v", asc: "^", full: "#", empty: ".",
 	spark: []string{".", ":", "|"},
-	H:     "-", V: "|", TL: "+", TR: "+", BL: "+", BR: "+", Arrow: "->",
+	H:     "-", V: "|", TL: "+", TR: "+", BL: "+", BR: "+", Arrow: "->", Orig: ">", Reply: "<",
 }
 
 // order returns the mark of a sort direction.

@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ctview/model"
+)
+
+// TestHeadTellsDirection: after o the same head must not stand over other numbers, in any column and at any width.
+func TestHeadTellsDirection(t *testing.T) {
+	for _, w := range []int{80, 120, 200} {
+		g := newRig(t, w, 35, manyFlows(30), func(o *Options) { o.Columns = []string{"src", "rate", "bytes", "packets", "pps"} })
+		for _, want := range []string{">", "<", ""} {
+			g.keys("o")
+			head := g.line("SOURCE")
+			for _, c := range []string{"RATE", "BYTES", "PPS"} {
+				if !strings.Contains(head, c+want) || want == "" && strings.ContainsAny(head, "<>") {
+					t.Errorf("%d columns: %s without %q in its head: %s", w, c, want, head)
+				}
+			}
+			if want != "" && !strings.Contains(head, "PKTS"+want) && !strings.Contains(head, "PACKETS"+want) {
+				t.Errorf("%d columns: packets without %q: %s", w, want, head)
+			}
+		}
+	}
+}
+
+// TestDetailAssertsNothingUnasked opens a flow as an event names it, before the table has answered.
+func TestDetailAssertsNothingUnasked(t *testing.T) {
+	rows := mockFlows()
+	g := newRig(t, 120, 50, rows, nil)
+	f := rows[0].Flow
+	f.Known &^= model.KnownCounters | model.KnownRate
+	late := g.a.openFlow(f.Key, &model.Row{Flow: f})
+	for _, s := range []string{"nothing:", "no event", "does not match", "not expected", "does not count", " of 15"} {
+		if l := g.line(s); l != "" {
+			t.Errorf("%q before anything was read: %s", s, l)
+		}
+	}
+	if g.line("reading") == "" {
+		t.Errorf("not told that it is being read:\n%s", g.screen())
+	}
+	g.run(late)
+	if g.line("Flow 1 of 15") == "" || g.line("expects") == "" && g.line("m goes there") == "" {
+		t.Errorf("not told after the answer:\n%s", g.screen())
+	}
+}
+
+// TestEscapeReturnsToGroups: from the flows of a group Esc goes back to the group that it was, under the filter of then.
+func TestEscapeReturnsToGroups(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Filter = "zone 5" })
+	withFlood(g)
+	g.keys("2", "j", "j")
+	s := g.a.screen().(*groups)
+	id, at := s.id, s.at
+	g.keys("enter")
+	if g.a.current != 0 || g.a.text == "zone 5" {
+		t.Fatalf("Enter did not open the flows of the group:\n%s", g.screen())
+	}
+	g.keys("esc")
+	if g.a.screen() != mode(s) || g.a.text != "zone 5" || s.id != id || s.at != at {
+		t.Errorf("screen %d, filter %q, row %d; want the groups, zone 5, row %d:\n%s", g.a.current, g.a.text, s.at, at, g.screen())
+	}
+	g.keys("enter", "/", " and tcp", "enter", "esc") // another filter: no way back
+	if g.a.current != 0 {
+		t.Errorf("Esc under a filter of one's own went back to the groups:\n%s", g.screen())
+	}
+}
+
+// TestOneFlow: one of a thing is not spoken of as many.
+func TestOneFlow(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.keys("p")
+	g.store.stats.New++
+	g.tick(5 * time.Second)
+	if g.line("; 1 flow newer") == "" {
+		t.Errorf("want 1 flow newer:\n%s", g.screen())
+	}
+	rows := mockFlows()
+	rows[8].Flow.Helper = 0
+	g = newRig(t, 120, 35, rows, nil)
+	g.keys("5")
+	if g.line("1 flow to tcp port 21 has no ftp helper") == "" {
+		t.Errorf("want 1 flow has no helper:\n%s", g.screen())
+	}
+	g = newRig(t, 120, 35, mockFlows(), nil)
+	g.kernel.errs = []error{ErrGone, nil}
+	g.keys("space", "space", "D", "2", "enter")
+	if g.line("1 flow deleted, 1 had ended already") == "" {
+		t.Errorf("want 1 flow deleted:\n%s", g.screen())
+	}
+}
