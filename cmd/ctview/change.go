@@ -66,7 +66,7 @@ func runAdd(ctx context.Context, g *globals, words []string, s flowSettings, c c
 	}
 	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
 		if err := k.Create(ctx, &spec); err != nil {
-			return refused(err)
+			return refused(s.explain(&spec, err))
 		}
 		g.summary("1 flow made")
 		return nil
@@ -91,8 +91,8 @@ func updateCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update FLOW|FILTER… [--mark V[/M]] [--timeout T] [--labels …] [--helper NAME] [--status …] [--state …]",
 		Short: "change one flow by tuple and zone, or what a filter matches",
-		Long: `update changes entries. The kernel lets a program set mark, timeout, labels, helper (on flows that have none
-yet or the same), the status bits seen_reply, assured and fixed_timeout (which cannot be taken back), and the state of TCP,
+		Long: `update changes entries. The kernel lets a program set mark, timeout, labels, helper (to none, or to the one
+that the flow has), the status bits seen_reply, assured and fixed_timeout (which cannot be taken back), and the state of TCP,
 SCTP and DCCP flows; it does not let one change tuples, zone, NAT, counters or the other status bits.` + tupleTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.seen(cmd)
@@ -140,6 +140,9 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 		failed, err := k.UpdateMany(ctx, len(specs), func(i int, spec *ctnl.Spec) { *spec = specs[i] })
 		if err != nil {
 			return err
+		}
+		for i := range failed {
+			failed[i].Err = s.explain(&specs[failed[i].Index], failed[i].Err)
 		}
 		return g.updated(len(specs), failed)
 	})

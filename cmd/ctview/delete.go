@@ -160,7 +160,7 @@ func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl
 	if s.key != nil {
 		ev, err := k.Get(ctx, *s.key)
 		if errors.Is(err, ctnl.ErrGone) {
-			return failure{err}
+			return errNoFlow
 		}
 		if err != nil {
 			return err

@@ -35,7 +35,7 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
 		ev, err := k.Get(ctx, key)
 		if errors.Is(err, ctnl.ErrGone) {
-			return failure{err}
+			return errNoFlow
 		}
 		if err != nil {
 			return err

@@ -40,6 +40,9 @@ type exitWith int
 
 func (e exitWith) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// errNoFlow is the answer where one flow was named and is not there.
+var errNoFlow = failure{errors.New("there is no such flow")}
+
 // errNoMatch ends a command with exit code 1 and no message: --exit-code and nothing matched.
 var errNoMatch = errors.New("nothing matched")
 

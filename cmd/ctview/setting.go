@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"ctview/model"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // flowSettings are the flags that say what a flow shall be: all of add's, those of update that the kernel can change.
@@ -180,4 +182,26 @@ func (s *flowSettings) setNAT(spec *ctnl.Spec) error {
 		*n.to = &ctnl.NATRange{Min: a, PortMin: port, PortMax: port}
 	}
 	return nil
+}
+
+// explain tells an errno by the request that met it: the kernel has few of them and means another thing by each. What it
+// says nothing of is returned as it is.
+func (s *flowSettings) explain(spec *ctnl.Spec, err error) error {
+	helper := spec.Has&model.HasHelper != 0 && s.helper != ""
+	var why string
+	switch {
+	// A user without the capability would not have got this far: ctnetlink_change_timeout means the flow.
+	case errors.Is(err, ctnl.ErrPermission) && s.changedTimeout && spec.Flow.Status.Has(model.StatusFixedTimeout):
+		why = "--timeout: the flow has FIXED_TIMEOUT, which cannot be taken back"
+	case errors.Is(err, unix.EOPNOTSUPP) && helper:
+		why = fmt.Sprintf("--helper: this kernel has no helper %q for %s and this family, or the flow has none: the kernel gives a helper "+
+			"to new flows only", s.helper, spec.Flow.Proto)
+	case errors.Is(err, unix.EBUSY) && helper:
+		why = "--helper: the flow has another helper, which can be taken away and not changed"
+	case errors.Is(err, unix.ENOSPC) && spec.Has&model.HasLabels != 0:
+		why = "--labels: the flow has no room for labels: no rule of this namespace used them when it began"
+	default:
+		return err
+	}
+	return failure{errors.New(why)}
 }
