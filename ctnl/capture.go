@@ -116,10 +116,13 @@ type captureReader struct {
 	order binary.ByteOrder // of the machine that captured them
 	micro bool
 	buf   []byte
+	at    int64  // where the next packet begins in the file
+	began int64  // where the last one did
+	short func() // called for a packet that is too short to be one
 }
 
 func newCaptureReader(r io.Reader) (*captureReader, error) {
-	c := &captureReader{r: bufio.NewReaderSize(r, 64<<10), order: binary.NativeEndian}
+	c := &captureReader{r: bufio.NewReaderSize(r, 64<<10), order: binary.NativeEndian, at: pcapHeader, short: func() {}}
 	var h [pcapHeader]byte
 	if _, err := io.ReadFull(c.r, h[:]); err != nil {
 		return nil, fmt.Errorf("%w: no pcap file: %w", ErrMalformed, err)
@@ -148,6 +151,7 @@ func newCaptureReader(r io.Reader) (*captureReader, error) {
 func (c *captureReader) next() (now int64, datagram []byte, err error) {
 	for {
 		var h [pcapRecord]byte
+		c.began = c.at
 		if _, err := io.ReadFull(c.r, h[:]); err != nil {
 			return 0, nil, err
 		}
@@ -157,6 +161,7 @@ func (c *captureReader) next() (now int64, datagram []byte, err error) {
 		}
 		now += int64(c.order.Uint32(h[:])) * 1e9
 		n := c.order.Uint32(h[8:])
+		c.at += pcapRecord + int64(n)
 		if n > maxPacket {
 			return 0, nil, fmt.Errorf("%w: a packet of %d bytes", ErrMalformed, n)
 		}
@@ -167,7 +172,11 @@ func (c *captureReader) next() (now int64, datagram []byte, err error) {
 		if _, err := io.ReadFull(c.r, b); err != nil {
 			return 0, nil, errors.Join(io.ErrUnexpectedEOF, err)
 		}
-		if n < cookedLen || binary.BigEndian.Uint16(b) == packetKernel ||
+		if n < cookedLen {
+			c.short()
+			continue
+		}
+		if binary.BigEndian.Uint16(b) == packetKernel ||
 			binary.BigEndian.Uint16(b[14:]) != unix.NETLINK_NETFILTER {
 			continue // a request, or another netlink family
 		}
@@ -184,6 +193,9 @@ type ReplayOptions struct {
 	Expect func(now int64, x *model.Expect)
 	// Pace, if not nil, is called before the datagrams of a time are applied: it may wait. Its error ends the replay.
 	Pace func(now int64) error
+	// Damaged, if not nil, is told of n messages that cannot be read in the packet that begins at offset, bytes from the
+	// beginning of the file. With n 0 nothing from there on can be read.
+	Damaged func(offset int64, n uint64)
 }
 
 // Replay hands what a capture file holds to sink, as a Syncer did when it was recorded: events, dumps, losses, each with
@@ -194,6 +206,10 @@ func Replay(r io.Reader, sink Sink, opt ReplayOptions) error {
 	if err != nil {
 		return fmt.Errorf("ctnl: replay: %w", err)
 	}
+	if opt.Damaged == nil {
+		opt.Damaged = func(int64, uint64) {}
+	}
+	c.short = func() { opt.Damaged(c.began, 1) }
 	p := player{sink: sink, opt: opt, d: NewDecoder(), evs: make([]model.Event, 0, batchSize)}
 	for {
 		now, b, err := c.next()
@@ -203,6 +219,9 @@ func Replay(r io.Reader, sink Sink, opt ReplayOptions) error {
 		}
 		if err != nil {
 			p.endDump(p.last, false)
+			if errors.Is(err, ErrMalformed) {
+				opt.Damaged(c.began, 0)
+			}
 			return fmt.Errorf("ctnl: replay: %w", err)
 		}
 		if opt.Pace != nil && now != p.last {
@@ -211,7 +230,9 @@ func Replay(r io.Reader, sink Sink, opt ReplayOptions) error {
 			}
 		}
 		p.last = now
-		p.datagram(now, b)
+		if bad := p.datagram(now, b); bad > 0 {
+			opt.Damaged(c.began, bad)
+		}
 	}
 }
 
@@ -226,9 +247,9 @@ type player struct {
 	last    int64
 }
 
-func (p *player) datagram(now int64, b []byte) {
+// datagram plays one datagram and returns how many of its messages cannot be read.
+func (p *player) datagram(now int64, b []byte) (bad uint64) {
 	w := Walk{Rest: b}
-	var bad uint64
 	for len(w.Rest) > 0 {
 		h, payload, ok := w.next()
 		switch {
@@ -258,6 +279,7 @@ func (p *player) datagram(now int64, b []byte) {
 	if bad > 0 {
 		p.sink.Refuse(0, bad)
 	}
+	return bad
 }
 
 // flow decodes a message into the batch. In captures of others nothing says that a dump begins but its first row.

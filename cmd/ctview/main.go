@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if errors.As(err, &sig) {
 		return exitSignalOffset + int(sig.sig)
 	}
+	if err == nil {
+		err = g.damage.err()
+	}
 	return g.report(err)
 }
 

@@ -90,8 +90,12 @@ func (g *globals) play(file string, sink ctnl.Sink, opt ctnl.ReplayOptions) erro
 		return err
 	}
 	defer r.Close()
+	g.damage = damage{file: file}
+	opt.Damaged = g.damage.add
 	err = ctnl.Replay(r, sink, opt)
 	switch {
+	case g.damage.cut: // what was before it is shown
+		return nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		if !g.quiet {
 			fmt.Fprintf(g.err, "ctview: %s: cut short: what follows the last whole packet is missing\n", model.Escape(file))
@@ -101,6 +105,37 @@ func (g *globals) play(file string, sink ctnl.Sink, opt ctnl.ReplayOptions) erro
 		return failure{fmt.Errorf("%s: %w", file, err)}
 	}
 	return err
+}
+
+// A damage is what could not be read of a recording.
+type damage struct {
+	file     string
+	messages uint64
+	first    int64 // offset of the first packet that has some
+	cut      bool  // from a place on nothing could be read
+}
+
+func (d *damage) add(offset int64, n uint64) {
+	if d.messages == 0 && !d.cut {
+		d.first = offset
+	}
+	d.messages += n
+	d.cut = d.cut || n == 0
+}
+
+// err says what was damaged, nil if nothing was. It comes after what is whole was shown.
+func (d *damage) err() error {
+	rest := ""
+	switch {
+	case d.cut && d.messages > 0:
+		rest = "; and from a place behind it nothing can be read"
+	case d.cut:
+		return failure{fmt.Errorf("%s: damaged: nothing can be read from byte %d on", d.file, d.first)}
+	case d.messages == 0:
+		return nil
+	}
+	return failure{fmt.Errorf("%s: damaged: %d message%s cannot be read, the first in the packet at byte %d%s",
+		d.file, d.messages, plural(int(d.messages)), d.first, rest)}
 }
 
 // openRecording opens FILE, or takes stdin for "-".

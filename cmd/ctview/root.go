@@ -24,6 +24,7 @@ type globals struct {
 	config   string
 	loaded   *config // once read
 	resolver *names.Resolver
+	damage   damage      // of the recording that is shown
 	screen   atomic.Bool // the screen stands: signals are its business
 	tidies   atomic.Bool // the command has something of the kernel's to put back
 	at       int64       // the time, where a recording is shown: Unix nanoseconds
