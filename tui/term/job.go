@@ -47,7 +47,10 @@ func (j *Job) SetStdout(io.Writer) {}
 func (j *Job) SetStderr(io.Writer) {}
 
 // notStopped is how long the kernel may take to stop a process that asked for it. It takes none: after that, it did not.
-const notStopped = time.Second
+const notStopped = 500 * time.Millisecond
+
+// drawerGone is how long a goroutine that was told to end takes at most to do so.
+const drawerGone = 100 * time.Millisecond
 
 // Run gives the terminal away until it is this job's again.
 func (j *Job) Run() error {
@@ -56,6 +59,10 @@ func (j *Job) Run() error {
 	var err error
 	if j.Stop {
 		err = j.stop(syscall.SIGTSTP)
+	} else {
+		// Bubble Tea's old goroutine that draws stops the ticker on its way out, without anybody waiting for it; the new one
+		// shares the ticker, and would never draw if it began first (v2.0.10, startRenderer).
+		time.Sleep(drawerGone)
 	}
 	for !j.ended() && !j.In.Foreground() {
 		// In the background (bg): the kernel stops whoever changes the terminal from there, too.
@@ -86,19 +93,17 @@ func (j *Job) stop(sig syscall.Signal) error {
 	if err := syscall.Kill(pid, sig); err != nil {
 		return err
 	}
-	late := time.NewTimer(notStopped)
-	defer late.Stop()
-	select {
-	case <-j.Continued:
-	case <-j.Ending:
-	case <-late.C: // runs on while the process is stopped
+	// Clocks run on while the process is stopped: the first wait may be over before Go has seen the signal that ended the stop.
+	for range 2 {
 		select {
 		case <-j.Continued:
-		default:
-			return ErrNoShell
+			return nil
+		case <-j.Ending:
+			return nil
+		case <-time.After(notStopped):
 		}
 	}
-	return nil
+	return ErrNoShell
 }
 
 // byDefault has the kernel do with sig what it does by itself; the returned function has Go get it again. os/signal.Reset
