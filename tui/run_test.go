@@ -64,6 +64,9 @@ func TestSized(t *testing.T) {
 		{0, 0, "COLUMNS=132 LINES=50", 132, 50},
 		{0, 0, "COLUMNS=x LINES=-3", 80, 24},
 		{65535, 30, "", 80, 30},
+		{2000, 2000, "", maxWidth, maxHeight},
+		{2000, 30, "", maxWidth, 30},
+		{0, 0, "COLUMNS=5000 LINES=5000", maxWidth, maxHeight},
 	} {
 		got := sized(tea.WindowSizeMsg{Width: tt.w, Height: tt.h}, strings.Fields(tt.env)).(tea.WindowSizeMsg)
 		if got.Width != tt.wantW || got.Height != tt.wantH {
