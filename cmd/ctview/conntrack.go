@@ -64,6 +64,9 @@ func (g *globals) takeNetns(args []string) ([]string, error) {
 func (g *globals) conntrack(ctx context.Context, args []string, in io.Reader, program string) (int, error) {
 	g.putBack()
 	env := ctcompat.Env{Stdin: in, Stdout: g.out, Stderr: g.err, Context: ctx, Version: version(), Program: program}
+	if program != addProgram && ownProcess(ctx) {
+		env.Follow = asInC()
+	}
 	if g.netns != "" {
 		ns, err := ctnl.OpenNetns(g.netns)
 		if err != nil {
@@ -74,6 +77,9 @@ func (g *globals) conntrack(ctx context.Context, args []string, in io.Reader, pr
 	}
 	return ctcompat.Main(args, env), nil
 }
+
+// addProgram is what "add --file" is called in usage lines; its signals are ctview's, not conntrack's.
+const addProgram = "ctview add"
 
 // runAddFile makes the flows that the lines of -o save in file describe. Only lines that add are taken: a file of
 // conntrack commands can also delete and flush, which "ctview conntrack -R" does.
@@ -98,7 +104,7 @@ func runAddFile(ctx context.Context, g *globals, file string, c change) error {
 		g.summary("%d flow%s would be made", n, plural(n))
 		return nil
 	}
-	code, err := g.conntrack(ctx, []string{"-R", "-"}, bytes.NewReader(text), "ctview add")
+	code, err := g.conntrack(ctx, []string{"-R", "-"}, bytes.NewReader(text), addProgram)
 	switch {
 	case err != nil:
 		return err

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
-	"time"
 )
 
 func main() {
@@ -48,74 +45,4 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		err = g.damage.err()
 	}
 	return g.report(err)
-}
-
-// The signals that end ctview in good order.
-const (
-	sigHangup    = syscall.SIGHUP
-	sigInterrupt = syscall.SIGINT
-	sigTerminate = syscall.SIGTERM
-)
-
-// A signalError is the cause of a context that a signal ended.
-type signalError struct{ sig syscall.Signal }
-
-func (e signalError) Error() string { return e.sig.String() }
-
-// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end; the signal is its cause. A second one of them
-// kills the process as it would without ctview.
-func withSignals(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, sigInterrupt, sigTerminate, sigHangup)
-	go func() {
-		select {
-		case s := <-c:
-			signal.Stop(c) // not Reset: the screen's own channel is to get a second one
-			cancel(signalError{s.(syscall.Signal)})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { signal.Stop(c); cancel(nil) }
-}
-
-// How long a command may go on after a signal: the others wait for nothing but what stands in their way, these put back
-// what they changed in the kernel.
-const (
-	endTime  = time.Second
-	tidyTime = 5 * time.Second
-)
-
-// exitIfStuck ends the process if a signal came and the command has not returned in time: a question that nobody answers,
-// a file that never opens, or a reader that holds our pipe open without reading would otherwise keep us. The screen has
-// signals of its own and is left alone. The returned function disarms it.
-func (g *globals) exitIfStuck(ctx context.Context) func() {
-	returned := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		sig := signalOf(ctx)
-		if sig == 0 || g.screen.Load() {
-			return
-		}
-		wait := endTime
-		if g.tidies.Load() {
-			wait = tidyTime
-		}
-		select {
-		case <-returned:
-		case <-time.After(wait):
-			if !g.screen.Load() {
-				os.Exit(exitSignalOffset + int(sig))
-			}
-		}
-	})
-	return func() { close(returned) }
-}
-
-// signalOf returns the signal that ended ctx, or 0.
-func signalOf(ctx context.Context) syscall.Signal {
-	var s signalError
-	if errors.As(context.Cause(ctx), &s) {
-		return s.sig
-	}
-	return 0
 }

@@ -112,7 +112,7 @@ func saveFormat(opt format.Options) lineFormat {
 	return lineFormat{
 		line: func(dst []byte, ev *model.Event, now int64) []byte {
 			opt.Now = now
-			return append(format.AppendFullSave(dst, ev, opt), '\n')
+			return append(format.AppendFullSave(format.AppendSaveNote(dst, ev), ev, opt), '\n')
 		},
 	}
 }

@@ -35,11 +35,9 @@ func AppendSave(dst []byte, e *model.Event, o Options) []byte {
 // states by their right names. Where NAT changed a port and not the address, conntrack's arguments make a flow that is
 // not translated: here it is -n or -g ADDR:PORT and the reply port from before the translation, of which the kernel
 // makes the same flow. (For ICMP the identifier is the port. conntrack's own -R heeds the port only for TCP and UDP.)
-// What nothing can restore (counters, times, security context, the EXPECTED bit) is noted on a comment line before it,
-// so that the result can be two lines.
+// What nothing can restore is for AppendSaveNote.
 func AppendFullSave(dst []byte, e *model.Event, o Options) []byte {
 	f := &e.Flow
-	dst = appendSaveNote(dst, e)
 	dst = appendSaveVerb(dst, e.Kind)
 	dst = appendSaveMeta(dst, e, saveStatus&^model.StatusExpected)
 	// After -u: conntrack 1.4.7 lets a later -u overwrite the mark.
@@ -227,8 +225,9 @@ func appendSaveLabels(dst []byte, l *model.Labels, names LabelNames) []byte {
 	return append(quoteWord(dst[:len(dst)-1], from), ' ')
 }
 
-// appendSaveNote appends a comment line, with its end, of what cannot be restored; nothing if there is nothing.
-func appendSaveNote(dst []byte, e *model.Event) []byte {
+// AppendSaveNote appends a comment line, with its end, of what no save line can restore: counters, times, security
+// context, the EXPECTED bit. It appends nothing if there is nothing.
+func AppendSaveNote(dst []byte, e *model.Event) []byte {
 	from := len(dst)
 	dst = append(dst, '#')
 	f := &e.Flow

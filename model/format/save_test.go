@@ -81,7 +81,7 @@ func TestAppendSave(t *testing.T) {
 			if tt.full == "" {
 				tt.full = tt.want
 			}
-			if diff := cmp.Diff(tt.full, string(AppendFullSave(nil, &tt.e, o))); diff != "" {
+			if diff := cmp.Diff(tt.full, string(AppendFullSave(AppendSaveNote(nil, &tt.e), &tt.e, o))); diff != "" {
 				t.Errorf("unexpected full save (-want +got):\n%s", diff)
 			}
 		})
@@ -100,7 +100,7 @@ func FuzzAppendFullSave(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		e := randomEvent(seed)
-		lines := strings.Split(string(AppendFullSave(nil, e, randomOptions(seed))), "\n")
+		lines := strings.Split(string(AppendFullSave(AppendSaveNote(nil, e), e, randomOptions(seed))), "\n")
 		for _, line := range lines {
 			checkText(t, []byte(line))
 		}

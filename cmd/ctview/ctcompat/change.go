@@ -163,7 +163,6 @@ func (r *run) delete(c *command) error {
 		r.shown++
 		return nil
 	})
-	p.end()
 	return wrapFailed(c, err)
 }
 
@@ -241,7 +240,6 @@ func (r *run) update(c *command) error {
 		p.flow(&e)
 		r.shown++
 	}
-	p.end()
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package ctcompat
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,9 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	// Context ends -E as SIGINT and SIGTERM end conntrack's: with the summary and exit code 0. nil: never.
 	Context context.Context
+	// Follow, if not nil, makes of Context the one that -E runs in: the place to catch signals, which end other commands
+	// at once. What it returns too ends that.
+	Follow func(context.Context) (context.Context, func())
 	// Netns is the network namespace; nil is the calling thread's.
 	Netns *ctnl.Netns
 	// Version is ctview's, for -V.
@@ -34,7 +36,7 @@ type run struct {
 	ctx    context.Context
 	ns     *ctnl.Netns
 	kernel *ctnl.Kernel
-	out    *bufio.Writer
+	out    *stdio
 	shown  int // entries shown, deleted, …: the number in the summary
 }
 
@@ -43,7 +45,8 @@ const outBuffer = 64 << 10
 
 // Main runs conntrack(8)'s command line args, without the program's name, and returns its exit code.
 func Main(args []string, env Env) int {
-	r := &run{Env: env, ctx: env.Context, ns: env.Netns, out: bufio.NewWriterSize(env.Stdout, outBuffer)}
+	r := &run{Env: env, ctx: env.Context, ns: env.Netns, out: newStdio(env.Stdout)}
+	r.Stderr = stderr{r.out, env.Stderr}
 	if r.ctx == nil {
 		r.ctx = context.Background()
 	}
@@ -54,20 +57,22 @@ func Main(args []string, env Env) int {
 		r.Labels = connlabelConf
 	}
 	code, err := r.main(args)
-	if ferr := r.out.Flush(); ferr != nil && err == nil && !errors.Is(ferr, syscall.EPIPE) {
-		err = failf("write: %s", errorText(ferr))
-	}
 	if r.kernel != nil {
 		_ = r.kernel.Close()
 	}
 	if r.ns != nil && env.Netns == nil {
 		_ = r.ns.Close()
 	}
+	interrupted := err != nil && r.ctx.Err() != nil && errors.Is(err, r.ctx.Err())
+	if err != nil && !interrupted {
+		code = report(r.Stderr, err)
+	}
+	ferr := r.out.Flush() // last, as exit(3) does
 	switch {
-	case err != nil && r.ctx.Err() != nil && errors.Is(err, r.ctx.Err()):
+	case interrupted:
 		return exitInterrupted
-	case err != nil:
-		return report(r.Stderr, err)
+	case ferr != nil && err == nil && !errors.Is(ferr, syscall.EPIPE):
+		return report(r.Stderr, failf("write: %s", errorText(ferr)))
 	}
 	return code
 }
@@ -97,7 +102,6 @@ func (r *run) summary(c *command) int {
 	if !ok {
 		return exitOK
 	}
-	_ = r.out.Flush()
 	fmt.Fprintf(r.Stderr, prefix+line, r.shown)
 	if r.shown == 0 && c.op != opList && c.op != expList && c.op != opAdd {
 		return exitFailed

@@ -32,13 +32,19 @@ type follower struct {
 	losses, lost uint64
 	want         chan struct{} // holds one request for a resync
 
-	mu      sync.Mutex // stderr is the follower's and the resyncs'
+	mu      sync.Mutex // the streams are the follower's and the resyncs'
 	resyncs int
 }
 
 // events is -E. It ends with the context, as conntrack ends with SIGINT and SIGTERM.
 func (r *run) events(c *command) error {
-	ctx, cancel := context.WithCancelCause(r.ctx)
+	ctx := r.ctx
+	if r.Follow != nil {
+		var stop func()
+		ctx, stop = r.Follow(ctx)
+		defer stop()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &follower{r: r, c: c, p: r.newPrinter(c, true), names: newPrognames(r.ns), cancel: cancel, want: make(chan struct{}, 1)}
 	f.p.opt.Progname = f.names.name
@@ -100,7 +106,6 @@ func (f *follower) end(ctx context.Context, err error) error {
 	if err != nil {
 		return failf("failed to received netlink event: %s", errorText(err))
 	}
-	_ = f.r.out.Flush()
 	what := "flow"
 	if f.c.op == expEvent {
 		what = "expectation"
@@ -115,6 +120,8 @@ func (f *follower) end(ctx context.Context, err error) error {
 // Apply prints the events that match.
 func (f *follower) Apply(_ int64, evs []model.Event) {
 	f.names.forget()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range evs {
 		if f.c.match(&evs[i]) {
 			f.p.flow(&evs[i])
@@ -126,6 +133,8 @@ func (f *follower) Apply(_ int64, evs []model.Event) {
 
 // expects prints events of expectations.
 func (f *follower) expects(_ int64, xs []model.Expect) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range xs {
 		f.p.expect(&xs[i])
 		f.r.shown++

@@ -160,7 +160,6 @@ var (
 	expStamp  = regexp.MustCompile(`(?m)^\[\d{8,}\.\d{1,6} *\]\t`)
 	when      = regexp.MustCompile(`<when>.*?</when>`)
 	userspace = regexp.MustCompile(`(?m) \[USERSPACE\].*$`)
-	saveNote  = regexp.MustCompile(`(?m)^#.*\n`)
 	saveMore  = regexp.MustCompile(` (?:-m|--label-add|--helper) (?:"[^"]*"|\S+)`)
 	saveFlags = regexp.MustCompile(`-u \S+ `)
 )
@@ -184,7 +183,6 @@ func maskEvents(line string, r result) result {
 
 // maskSave takes from save lines what conntrack's lack.
 func maskSave(r result) result {
-	r.Stdout = saveNote.ReplaceAllString(r.Stdout, "")
 	r.Stdout = userspace.ReplaceAllString(r.Stdout, "")
 	r.Stdout = saveMore.ReplaceAllString(r.Stdout, "")
 	r.Stdout = saveFlags.ReplaceAllStringFunc(r.Stdout, func(s string) string {

@@ -25,14 +25,15 @@ type printer struct {
 	out  output
 	opt  format.Options
 	root string // XML's root element
-	open bool   // it was begun
+	rows bool   // it shows the kernel's rows, and not what a command did to them
+	open bool   // the XML document was begun
 	buf  []byte
 }
 
 // newPrinter returns a printer for c. rows says that the command shows the kernel's rows, and not what it did to them:
 // only then conntrack heeds -o ktimestamp.
 func (r *run) newPrinter(c *command, rows bool) *printer {
-	p := &printer{r: r, out: c.out, root: flowRoot}
+	p := &printer{r: r, out: c.out, root: flowRoot, rows: rows}
 	p.opt = format.Options{Extended: c.out.extended, ID: c.out.id, KernelTime: c.out.ktimestamp && rows,
 		Timestamp: c.out.timestamp}
 	if c.out.xml {
@@ -86,21 +87,24 @@ func (p *printer) expect(x *model.Expect) {
 
 func (p *printer) line() {
 	p.buf = append(p.buf, '\n')
-	_, _ = p.r.out.Write(p.buf) // a bufio.Writer keeps its error for Flush
+	_, _ = p.r.out.Write(p.buf) // a stdio keeps its error for Flush
 }
 
-// begin opens the XML document before the first entry.
+// begin opens the XML document before the first entry. conntrack does so for what it lists or follows; what it changed
+// are bare elements, which scripts wrap in a root of their own.
 func (p *printer) begin() {
-	if p.out.xml && !p.open {
+	if p.out.xml && p.rows && !p.open {
 		p.open = true
 		_, _ = p.r.out.WriteString(xmlHead + "<" + p.root + ">\n")
 	}
 }
 
-// end closes the XML document if there is one. conntrack does so for -L and -E only.
+// end closes the XML document if there is one. conntrack does so for -L and -E, and forgets it for -G and -L dying:
+// scripts add the end there.
 func (p *printer) end() {
 	if p.open {
 		_, _ = p.r.out.WriteString("</" + p.root + ">\n")
+		_ = p.r.out.Flush() // as conntrack does: the summary comes behind a document, and before lines
 	}
 }
 
@@ -125,11 +129,10 @@ func (r *run) list(c *command) error {
 		}
 		return nil
 	})
-	p.end()
-	if err != nil {
-		return failed(c, err)
+	if c.table == tableConntrack {
+		p.end()
 	}
-	return nil
+	return wrapFailed(c, err)
 }
 
 // nothingAsked reports whether -u was given and names no bit.
@@ -169,7 +172,6 @@ func (r *run) get(c *command) error {
 			}
 			return nil
 		})
-		p.end()
 		if err == nil && r.shown == 0 {
 			err = syscall.ENOENT
 		}
@@ -196,7 +198,6 @@ func (r *run) get(c *command) error {
 		return failed(c, err)
 	}
 	show(&e)
-	p.end()
 	return nil
 }
 

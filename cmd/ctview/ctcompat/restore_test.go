@@ -125,7 +125,7 @@ func (w *world) all() []string {
 	w.t.Helper()
 	r := maskMoving(w.mustOurs("-L", "-o", "extended,labels"))
 	s := maskMoving(w.mustOurs("-L", "-o", "save")) // states, verification tags
-	lines := strings.Split(r.Stdout+saveNote.ReplaceAllString(s.Stdout, ""), "\n")
+	lines := strings.Split(r.Stdout+s.Stdout, "\n")
 	slices.Sort(lines)
 	return lines
 }
