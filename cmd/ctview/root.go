@@ -85,6 +85,13 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	addCompletions(g, root)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
+	describeCompletion(root)
+	refuseEmpty(root)
+	return root
+}
+
+// describeCompletion gives cobra's command for completions words of ours.
+func describeCompletion(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Short = "what a shell needs to complete ctview's command lines: bash, zsh, fish"
@@ -95,8 +102,6 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 			}
 		}
 	}
-	refuseEmpty(root)
-	return root
 }
 
 // filterText joins the words of a filter as the shell left them.
