@@ -52,7 +52,6 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		SilenceUsage:               true,
 		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2,
-		PersistentPreRun:           func(*cobra.Command, []string) { g.putBack() },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if showVersion {
 				return printVersion(g)
@@ -62,7 +61,13 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
-	root.PersistentPreRunE = refuseEmptyWord
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		err := refuseEmptyWord(cmd, args)
+		if err == nil {
+			g.putBack()
+		}
+		return err
+	}
 	o.addFlags(root)
 	addReadFlag(root, &o.read)
 	f := root.PersistentFlags()
