@@ -91,6 +91,25 @@ func (n *Netns) RouteTo(addr netip.Addr) (index int, err error) {
 	return 0, fmt.Errorf("ctnl: route to %s: %w", addr, unix.ENETUNREACH)
 }
 
+// PolicyRouting reports whether the route of a packet may depend on more than its destination: a rule of RTM_GETRULE leads
+// to another table than local, main and default, or ends the look-up by itself.
+func (n *Netns) PolicyRouting() (bool, error) {
+	ms, err := n.askRoute(unix.RTM_GETRULE, netlink.Dump, make([]byte, unix.SizeofRtMsg)) // struct fib_rule_hdr is as long
+	if err != nil {
+		return false, fmt.Errorf("ctnl: routing rules: %w", err)
+	}
+	for _, m := range ms {
+		if m.Header.Type != unix.RTM_NEWRULE || len(m.Data) < unix.SizeofRtMsg {
+			continue
+		}
+		table, action := m.Data[4], m.Data[7]
+		if action != unix.FR_ACT_TO_TBL || table != unix.RT_TABLE_LOCAL && table != unix.RT_TABLE_MAIN && table != unix.RT_TABLE_DEFAULT {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // readLocalAddr adds the address of one RTM_NEWADDR. IFA_LOCAL is the own end of a point-to-point link, where
 // IFA_ADDRESS is the other's; IPv6 without a peer has IFA_ADDRESS only.
 func readLocalAddr(b []byte, all LocalAddrs) {

@@ -89,6 +89,7 @@ type ForeignRule struct {
 type NotrackWarning struct {
 	Kind   NotrackWarningKind
 	Refuse bool // the rule will not be installed
+	Ask    bool // a question of its own: a general "yes" does not answer it
 	Text   string
 	Count  int // flows concerned, where the warning is about flows
 }
@@ -160,6 +161,16 @@ type NotrackPreview struct {
 func (p *NotrackPreview) Refused() string {
 	for _, w := range p.Warnings {
 		if w.Refuse {
+			return w.Text
+		}
+	}
+	return ""
+}
+
+// Question returns the text of the first warning that wants an answer of its own, "" if none does.
+func (p *NotrackPreview) Question() string {
+	for _, w := range p.Warnings {
+		if w.Ask {
 			return w.Text
 		}
 	}

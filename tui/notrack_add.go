@@ -94,6 +94,9 @@ func (d *ruleDialog) word() string {
 	if d.preview != nil && d.preview.SessionHit {
 		return "mine"
 	}
+	if d.preview != nil && d.preview.Question() != "" {
+		return "nat"
+	}
 	if d.preview != nil && d.preview.Covered > 0 {
 		return strconv.Itoa(d.preview.Covered)
 	}

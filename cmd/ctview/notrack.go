@@ -50,6 +50,7 @@ type notrackAddOptions struct {
 	iif                     string
 	oneWay, flows, noDelete bool
 	mine                    bool
+	nat                     bool
 }
 
 func notrackAdd(g *globals, backend *string) *cobra.Command {
@@ -84,6 +85,7 @@ filter now, and then takes any filter.`,
 	f.BoolVar(&o.noDelete, "no-delete", false, "leave the covered entries in the table until they time out")
 	addDuration(f, &o.verify, "verify", notrack.DefaultVerify, "`TIME` to look for packets that are tracked all the same; 0 to not look")
 	offer(cmd, "keep", "removed", "10m", "session")
+	f.BoolVar(&o.nat, "nat", false, "allow a rule of which some traffic may be translated (NAT): --yes does not")
 	f.BoolVar(&o.mine, "mine", false, "allow a rule that covers your own ssh session")
 	return cmd
 }
@@ -349,6 +351,9 @@ func keepText(k model.Keep) string {
 func (n *notracker) agree(p *model.NotrackPreview, o *notrackAddOptions) error {
 	if p.SessionHit && !o.mine {
 		return usageError{"notrack add: this rule covers your own ssh session", "--mine allows it; the rule expires by itself where you lose the connection"}
+	}
+	if why := p.Question(); why != "" && o.yes && !o.nat {
+		return usageError{"notrack add: " + why, "--yes does not answer that: answer at a terminal, name the flows more exactly, or add --nat"}
 	}
 	what := fmt.Sprintf("notrack: install this rule (%d flow%s covered)?", p.Covered, plural(p.Covered))
 	return n.g.confirm(o.change, what, p.Covered)

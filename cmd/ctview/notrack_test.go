@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,30 @@ func nftRuleset(t *testing.T, ns *lab.NS) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// TestNotrackMaybeTranslated: --yes does not say yes to what may be translated, --nat does.
+func TestNotrackMaybeTranslated(t *testing.T) {
+	ns := trackingNS(t)
+	nft := ns.Command("nft", "-f", "-")
+	nft.Stdin = strings.NewReader("table ip nat { chain post { type nat hook postrouting priority 100; oifname \"wan\" masquerade; }\n}\n")
+	if out, err := nft.CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	before := nftRuleset(t, ns)
+	add := func(more ...string) (int, string) {
+		code, _, diag := runIn(t, ctview(t, slices.Concat([]string{"--netns", ns.Path(), "notrack", "add", "--yes"}, more, []string{"tcp", "10.9.0.0/16", "to", "any:80"})...))
+		return code, diag
+	}
+	if code, diag := add(); code != exitUsage || !strings.Contains(diag, "a rule may translate some of this traffic (ip nat/post") || !strings.Contains(diag, "--yes does not answer that") {
+		t.Errorf("--yes: %d %s", code, diag)
+	}
+	if after := nftRuleset(t, ns); after != before {
+		t.Errorf("the ruleset was changed:\n%s", after)
+	}
+	if code, diag := add("--nat"); code != 0 {
+		t.Errorf("--yes --nat: %d %s", code, diag)
+	}
 }
 
 // TestNotrackRefused holds the texts and exit codes of what notrack will not do; nothing is changed by any of them.

@@ -196,6 +196,7 @@ func (b *previewer) natRules() {
 		b.refuse(model.WarnNAT, 0, "a rule translates this traffic (%s). Untracked packets are not translated", list(sure))
 	} else if len(perhaps) > 0 {
 		b.warn(model.WarnNAT, 0, "a rule may translate some of this traffic (%s). Untracked packets are not translated", list(perhaps))
+		b.p.Warnings[len(b.p.Warnings)-1].Ask = true
 	}
 }
 

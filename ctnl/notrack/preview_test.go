@@ -117,7 +117,8 @@ func TestPreviewWithoutFlow(t *testing.T) {
 	}{
 		{"tcp 10.1.0.2:1 > 10.2.0.2:2", true, `a rule translates this traffic (ip nat/post: oifname "wan" masquerade)`},
 		{"udp 10.1.0.0/24 > any:53", false, `a rule may translate some of this traffic (ip nat/post: oifname "wan" masquerade)`},
-		{"tcp 10.2.0.2:1 > 10.1.0.2:2", false, ""},
+		{"tcp 10.2.0.2:1 > 10.1.0.2:2", false, "a rule may translate"}, // the same connection by its other end
+		{"tcp 10.2.0.2:1 > 10.1.0.2:2 one-way", false, ""},
 		{"tcp [fd01::2]:1 > [fd02::2]:2", false, ""},
 		{"tcp any > 10.2.0.1:22 one-way", false, ""},
 	} {

@@ -27,6 +27,7 @@ type evaluator struct {
 type Met struct {
 	Where string
 	Sure  Tri
+	to    target // of a NAT rule
 }
 
 // maxSteps bounds one walk.
@@ -54,7 +55,7 @@ func (e *evaluator) hook(h uint32, p *packet, kinds ...string) outcome {
 				o |= accepts
 			}
 		}
-		out |= o & drops
+		out |= o & (drops | translates)
 		if o&accepts == 0 {
 			return out &^ accepts
 		}
@@ -115,6 +116,8 @@ func (e *evaluator) verdict(r *ruleset.Rule, p *packet, v ruleset.Verdict, m *ma
 		return step{next: true}
 	case ruleset.VerdictAccept:
 		return step{out: accepts, next: unsure}
+	case natVerdict:
+		return step{out: translates, next: unsure}
 	case ruleset.VerdictDrop:
 		e.drop = append(e.drop, r.Place()+": "+ruleset.RuleText(e.rs, r))
 		return step{out: drops, next: unsure}
@@ -139,6 +142,9 @@ func (e *evaluator) verdict(r *ruleset.Rule, p *packet, v ruleset.Verdict, m *ma
 }
 
 const nfQueue = 3
+
+// natVerdict is no code of the kernel: a NAT expression accepts the packet, translated.
+const natVerdict = 0x1000
 
 // A machine runs the expressions of one rule.
 type machine struct {
@@ -214,15 +220,36 @@ func (m *machine) step(x *ruleset.Expr) (v ruleset.Verdict, end bool) {
 	case "reject":
 		return ruleset.Verdict{Code: ruleset.VerdictDrop}, true
 	case "nat", "masq", "redir":
-		m.e.nat = append(m.e.nat, Met{m.where(), min(m.sure, m.match)})
-		return ruleset.Verdict{Code: ruleset.VerdictAccept}, true
+		m.met(natTarget(m, x))
+		return ruleset.Verdict{Code: natVerdict}, true
+	case "fib":
+		m.fib(x)
 	case "queue":
 		return ruleset.Verdict{Code: nfQueue}, true
-	default: // limit, quota, fib, numgen, hash, socket, exthdr, byteorder, …: nobody knows
+	default: // limit, quota, numgen, hash, socket, exthdr, byteorder, …: nobody knows
 		m.needs(Maybe)
 		m.known = [80]bool{}
 	}
 	return ruleset.Verdict{}, false
+}
+
+// met notes a rule that translates to t.
+func (m *machine) met(t target) {
+	m.e.nat = append(m.e.nat, Met{m.where(), min(m.sure, m.match), t})
+}
+
+// fib answers the one question of a routing look-up that is known: whether an address is this host's.
+func (m *machine) fib(x *ruleset.Expr) {
+	local := m.p.dstLocal
+	if x.U32(unix.NFTA_FIB_FLAGS)&unix.NFTA_FIB_F_SADDR != 0 {
+		local = m.p.srcLocal
+	}
+	kind := uint32(unix.RTN_LOCAL)
+	if local == No {
+		kind = unix.RTN_UNICAST
+	}
+	known := local != Maybe && x.U32(unix.NFTA_FIB_RESULT) == unix.NFT_FIB_RESULT_ADDRTYPE
+	m.load(x.U32(unix.NFTA_FIB_DREG), hostBytes(kind), known)
 }
 
 func (m *machine) where() string { return m.r.Place() + ": " + ruleset.RuleText(m.e.rs, m.r) }
@@ -266,7 +293,7 @@ func (m *machine) ct(x *ruleset.Expr) {
 	switch {
 	case d == nil:
 		if key == unix.NFT_CT_ZONE {
-			m.e.zone = append(m.e.zone, Met{m.where(), min(m.sure, m.match)})
+			m.e.zone = append(m.e.zone, Met{Where: m.where(), Sure: min(m.sure, m.match)})
 		}
 	case key == unix.NFT_CT_STATE:
 		m.load(ruleset.U32(d), hostBytes(m.p.state), true)
@@ -357,11 +384,11 @@ func (m *machine) target(x *ruleset.Expr) (ruleset.Verdict, bool) {
 	case "REJECT":
 		return ruleset.Verdict{Code: ruleset.VerdictDrop}, true
 	case "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP":
-		m.e.nat = append(m.e.nat, Met{m.where(), min(m.sure, m.match)})
-		return ruleset.Verdict{Code: ruleset.VerdictAccept}, true
+		m.met(xtTarget(ruleset.XTName(*x), x.Attr(unix.NFTA_TARGET_INFO)))
+		return ruleset.Verdict{Code: natVerdict}, true
 	case "CT":
 		if xtZone(x) {
-			m.e.zone = append(m.e.zone, Met{m.where(), min(m.sure, m.match)})
+			m.e.zone = append(m.e.zone, Met{Where: m.where(), Sure: min(m.sure, m.match)})
 		}
 	case "QUEUE", "NFQUEUE", "SYNPROXY", "TPROXY":
 		return ruleset.Verdict{Code: nfQueue}, true

@@ -186,6 +186,31 @@ func matchXT(x *ruleset.Expr, p *packet) Tri {
 			return Maybe
 		}
 		return t
+	case "addrtype": // struct xt_addrtype_info_v1: two masks of RTN_*, then flags
+		const invertSource, invertDest, local = 1, 2, 1 << unix.RTN_LOCAL
+		if len(info) < 8 {
+			return Maybe
+		}
+		src, dst, flags := binary.NativeEndian.Uint16(info), binary.NativeEndian.Uint16(info[2:]), binary.NativeEndian.Uint32(info[4:])
+		t := Yes
+		for _, x := range [...]struct {
+			mask  uint16
+			local Tri
+			inv   bool
+		}{{src, p.srcLocal, flags&invertSource != 0}, {dst, p.dstLocal, flags&invertDest != 0}} {
+			switch {
+			case x.mask == local && x.inv:
+				t = min(t, x.local.not())
+			case x.mask == local:
+				t = min(t, x.local)
+			case x.mask != 0:
+				t = min(t, Maybe)
+			}
+		}
+		if flags&^(invertSource|invertDest) != 0 { // limited to an interface
+			t = min(t, Maybe)
+		}
+		return t
 	case "state": // struct xt_state_info
 		if len(info) < 4 {
 			return Maybe

@@ -1,6 +1,7 @@
 package dryrun
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -110,7 +111,8 @@ COMMIT
 	p.oif = "wan"
 	e := &xtEvaluator{rules: rules, chains: chains}
 	e.hook("POSTROUTING", p, "nat")
-	if diff := cmp.Diff([]Met{{"iptables nat: -A POSTROUTING -o wan -j MASQUERADE", Yes}}, e.nat, cmp.AllowUnexported(Met{})); diff != "" {
+	if diff := cmp.Diff([]Met{{"iptables nat: -A POSTROUTING -o wan -j MASQUERADE", Yes, target{source: true, own: true}}}, e.nat,
+		cmp.AllowUnexported(Met{}, target{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -40,11 +40,8 @@ func (e *xtEvaluator) hook(chain string, p *packet, tables ...string) outcome {
 					o |= accepts
 				}
 			}
-			if o&accepts == 0 {
-				return drops
-			}
-			if o&drops != 0 {
-				return accepts | drops
+			if o &^= falls; o != accepts {
+				return o
 			}
 		}
 	}
@@ -95,13 +92,13 @@ func (e *xtEvaluator) target(r *ruleset.XTRule, target string, jump bool, p *pac
 	case "RETURN":
 		return step{next: unsure, back: true}
 	case "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP":
-		e.nat = append(e.nat, Met{where, sure})
-		return step{out: accepts, next: unsure}
+		e.nat = append(e.nat, Met{where, sure, legacyTarget(target, r)})
+		return step{out: translates, next: unsure}
 	case "QUEUE", "NFQUEUE", "SYNPROXY", "TPROXY":
 		return step{out: accepts | drops, next: unsure}
 	case "CT":
 		if strings.Contains(r.Line, "--zone") {
-			e.zone = append(e.zone, Met{where, sure})
+			e.zone = append(e.zone, Met{Where: where, Sure: sure})
 		}
 	}
 	for _, c := range e.chains {
@@ -151,6 +148,10 @@ func matchLegacy(r *ruleset.XTRule, p *packet) (t Tri, target string, jump bool)
 			o = portsTri(p.sport, arg)
 		case "--dport", "--destination-port", "--dports":
 			o = portsTri(p.dport, arg)
+		case "--dst-type":
+			o = addrTypeTri(p.dstLocal, arg)
+		case "--src-type":
+			o = addrTypeTri(p.srcLocal, arg)
 		case "--ctstate", "--state":
 			o = stateTri(p.state, arg)
 		case "--comment":
@@ -195,6 +196,17 @@ func tcpFlags(s string) (b byte, ok bool) {
 		b |= v
 	}
 	return b, true
+}
+
+// addrTypeTri judges a type of address of "-m addrtype": only whether it is this host's is known.
+func addrTypeTri(local Tri, s string) Tri {
+	switch s {
+	case "LOCAL":
+		return local
+	case "UNICAST":
+		return min(local.not(), Maybe)
+	}
+	return Maybe
 }
 
 func prefixTri(have netip.Prefix, s string) Tri {

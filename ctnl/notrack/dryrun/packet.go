@@ -54,12 +54,14 @@ type packet struct {
 	sport    model.PortRange
 	dport    model.PortRange
 	icmpType int // -1 unknown
+
+	srcLocal, dstLocal Tri // the address is this host's
 }
 
 // packetOf imagines a packet of a rule's own direction in one family.
 func packetOf(r *model.Rule, f model.Family, state uint32) *packet {
 	p := &packet{family: uint8(f), proto: uint8(r.Proto), hasProto: r.HasProto, state: state, iif: r.Iface,
-		src: r.Src, dst: r.Dst, sport: r.Sport, dport: r.Dport, icmpType: -1, th: newBits(20)}
+		src: r.Src, dst: r.Dst, sport: r.Sport, dport: r.Dport, icmpType: -1, th: newBits(20), srcLocal: Maybe, dstLocal: Maybe}
 	if f == model.IPv4 {
 		p.net = newBits(20)
 		p.net.set(0, 0x45)
@@ -145,5 +147,6 @@ type outcome uint8
 const (
 	accepts outcome = 1 << iota
 	drops
-	falls // reaches the end or returns
+	falls      // reaches the end or returns
+	translates // accepted with other addresses or ports
 )

@@ -22,8 +22,9 @@ type Survey struct {
 	rs       *ruleset.Ruleset
 	xt       []ruleset.XTRule
 	xtc      []ruleset.XTChain
-	local    []netip.Addr
-	loose    bool // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
+	local    map[string][]netip.Addr // by interface
+	policy   bool                    // routes depend on more than the destination
+	loose    bool                    // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
 	Tracking ruleset.Tracked
 }
 
@@ -48,16 +49,48 @@ func Open(ns ruleset.Namespace) (*Survey, error) {
 	s.xt, s.xtc = ruleset.LegacyRead(ns)
 	s.Tracking = ruleset.Tracking(s.rs, ns)
 	s.loose = ruleset.ReadIn(ns, "/proc/sys/net/netfilter/nf_conntrack_tcp_loose") != "0"
-	_ = ns.Do(func() error {
-		as, err := net.InterfaceAddrs()
+	if err := ns.Do(s.network); err != nil {
+		rd.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// network reads addresses and routing of the thread's namespace.
+func (s *Survey) network() error {
+	ifs, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	s.local = map[string][]netip.Addr{}
+	for _, i := range ifs {
+		as, err := i.Addrs()
+		if err != nil {
+			return err
+		}
 		for _, a := range as {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				s.local = append(s.local, p.Addr().Unmap())
+				s.local[i.Name] = append(s.local[i.Name], p.Addr().Unmap())
 			}
 		}
+	}
+	here, err := ctnl.OpenNetns("")
+	if err != nil {
 		return err
-	})
-	return s, nil
+	}
+	defer here.Close()
+	s.policy, err = here.PolicyRouting()
+	return err
+}
+
+// addrs returns the addresses of an interface, of all where it is not known.
+func (s *Survey) addrs(dev string) (as []netip.Addr) {
+	for name, a := range s.local {
+		if dev == "" || dev == name {
+			as = append(as, a...)
+		}
+	}
+	return as
 }
 
 // Close gives the netlink socket back.
@@ -92,8 +125,8 @@ func (s *Survey) isLocal(p netip.Prefix) Tri {
 	case p.Addr().IsLoopback():
 		return Yes
 	case p.IsSingleIP():
-		return triOf(slices.Contains(s.local, p.Addr()))
-	case slices.ContainsFunc(s.local, p.Contains):
+		return triOf(slices.Contains(s.addrs(""), p.Addr()))
+	case slices.ContainsFunc(s.addrs(""), p.Contains):
 		return Maybe
 	}
 	return No
@@ -117,6 +150,7 @@ func (s *Survey) paths(r *model.Rule) []path {
 // packet imagines a packet of r on a path, with the interfaces that routing would choose.
 func (s *Survey) packet(r *model.Rule, f model.Family, w path, state uint32) *packet {
 	p := packetOf(r, f, state)
+	p.srcLocal, p.dstLocal = s.isLocal(r.Src), s.isLocal(r.Dst)
 	switch w {
 	case loopback:
 		p.iif, p.oif = "lo", "lo"
@@ -131,9 +165,10 @@ func (s *Survey) packet(r *model.Rule, f model.Family, w path, state uint32) *pa
 	return p
 }
 
-// route returns the interface that packets to a single address leave by, "" where it is not known.
+// route returns the interface that packets to a single address leave by, "" where it is not known: policy
+// routing may send it elsewhere.
 func (s *Survey) route(p netip.Prefix) (name string) {
-	if !p.IsSingleIP() {
+	if !p.IsSingleIP() || s.policy && s.isLocal(p) != Yes {
 		return ""
 	}
 	_ = s.ns.Do(func() error {
@@ -174,12 +209,12 @@ func (s *Survey) walk(p *packet, w path, kinds, tables []string) walk {
 		}
 		o := e.hook(h, p, kinds...)
 		if o&accepts != 0 {
-			o |= x.hook(xtChains[h], p, tables...) & drops
-			if len(x.drop) > 0 && x.hook(xtChains[h], p, tables...)&accepts == 0 {
-				o = drops
+			legacy := x.hook(xtChains[h], p, tables...)
+			if o |= legacy & (drops | translates); legacy&accepts == 0 {
+				o = o&^accepts | legacy
 			}
 		}
-		res.out |= o & drops
+		res.out |= o & (drops | translates)
 		if o&accepts == 0 {
 			res.out &^= accepts
 			break
@@ -245,23 +280,6 @@ func (s *Survey) InvalidDropped(r *model.Rule) (where []string) {
 		}
 	}
 	return where
-}
-
-// NAT returns the NAT rules that new connections of r's direction meet.
-func (s *Survey) NAT(r *model.Rule) []Met {
-	var out []Met
-	for _, f := range r.Families() {
-		ways := s.paths(r)
-		for _, w := range ways {
-			for _, m := range s.walk(s.packet(r, f, w, expr.CtStateBitNEW), w, []string{"nat"}, []string{"nat"}).nat {
-				if len(ways) > 1 {
-					m.Sure = min(m.Sure, Maybe)
-				}
-				out = append(out, m)
-			}
-		}
-	}
-	return out
 }
 
 // Zone returns the rules that put packets of r in a zone.
