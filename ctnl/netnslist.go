@@ -64,6 +64,43 @@ func ListNetns() ([]NetnsInfo, error) {
 	return list, nil
 }
 
+// Is reports whether i tells of n.
+func (n *Netns) Is(i *NetnsInfo) bool { return n.id.ino != 0 && n.id.ino == i.Inode }
+
+// Title tells a person which namespace n is, whatever way led to it: the name that ip netns keeps for it (the one that it was
+// opened by, if it has several), else what OpenNetns was asked for, else its process that began first, as "pid 812 (dnsmasq)", else "net:[INODE]". It is ""
+// for the initial namespace, which is that of PID 1, and where nothing can be told. Unescaped.
+func (n *Netns) Title() string {
+	if n.id.ino == 0 {
+		return n.spec
+	}
+	found := NetnsInfo{Inode: n.id.ino}
+	var other NetnsInfo
+	at := func(id nsID) *NetnsInfo {
+		if id == n.id {
+			return &found
+		}
+		return &other
+	}
+	_ = namedNetns(at)
+	if slices.Contains(found.Names, n.spec) {
+		return n.spec
+	}
+	if len(found.Names) > 0 {
+		return slices.Min(found.Names)
+	}
+	if id, err := pathID("/proc/1/ns/net"); err == nil && id == n.id {
+		return ""
+	}
+	if n.spec != "" {
+		return n.spec
+	}
+	if _ = processNetns(at); found.PID != 0 {
+		return fmt.Sprintf("pid %d (%s)", found.PID, found.Comm)
+	}
+	return fmt.Sprintf("net:[%d]", n.id.ino)
+}
+
 // compareBool orders false before true.
 func compareBool(a, b bool) int {
 	switch {

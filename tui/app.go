@@ -67,6 +67,8 @@ type App struct {
 	events            uint64
 	tallied           time.Time
 	eventRate         float64
+	hasEventRate      bool // a window of it is over
+	sysFlows          int  // flows of the model when sys was asked for, -1 where it was not whole then
 
 	paused     bool
 	pausedAt   time.Time

@@ -233,7 +233,7 @@ func TestNames(t *testing.T) {
 type fakeNamespaces struct{ g *rig }
 
 func (f fakeNamespaces) List(context.Context) ([]Namespace, error) {
-	return []Namespace{{"blue", "named"}, {"812", "container web\x1b"}}, nil
+	return []Namespace{{Name: "blue", About: "named", Current: true}, {Name: "812", About: "container web\x1b"}}, nil
 }
 
 func (f fakeNamespaces) Switch(_ context.Context, name string) (Session, error) {

@@ -17,6 +17,8 @@ import (
 type Namespace struct {
 	Name  string // as --netns takes it
 	About string // e.g. "container web, pid 812"; unescaped
+
+	Current bool // it is the one that is watched
 }
 
 // A Session is a namespace being watched.
@@ -79,7 +81,11 @@ func (a *App) listNetns() tea.Cmd {
 			a.namespaces = list
 			m := &menu{head: "network namespaces"}
 			for _, n := range list {
-				m.choices = append(m.choices, choice{text: padRight(model.Escape(n.Name), 24) + " " + model.Escape(n.About)})
+				mark := "  "
+				if n.Current {
+					mark = a.marks.Cursor + " "
+				}
+				m.choices = append(m.choices, choice{text: mark + padRight(model.Escape(n.Name), 24) + " " + model.Escape(n.About)})
 			}
 			m.pick = func(a *App, i int, _ string) tea.Cmd {
 				a.pop()
@@ -113,7 +119,7 @@ func (a *App) enter(s Session) tea.Cmd {
 	a.stack = a.stack[:0]
 	a.paused, a.hasSys = false, false
 	a.stats, a.sys = table.Stats{}, model.System{}
-	a.events, a.eventRate = 0, 0
+	a.events, a.eventRate, a.hasEventRate = 0, 0, false
 	a.tallied = time.Time{}
 	clear(a.noticed)
 	a.waiting = nil

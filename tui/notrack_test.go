@@ -132,7 +132,7 @@ func TestNotrackLooksAgain(t *testing.T) {
 		t.Errorf("not installed:\n%s", g.screen())
 	}
 	d := &ruleDialog{}
-	for _, k := range []rune("yes") {
+	for _, k := range "yes" {
 		d.typed(g.a, tea.KeyPressMsg{Code: k, Text: string(k)})
 	}
 	d.pasted(g.a, "yes")

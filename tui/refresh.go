@@ -142,14 +142,18 @@ func (a *App) ticked(m tickMsg) tea.Cmd {
 	return a.ask(true)
 }
 
+// rateWindow is the shortest time that a rate is told of: a key asks at any moment, and over the milliseconds since the last
+// answer a handful of events is thousands a second.
+const rateWindow = time.Second
+
 // tally keeps the totals of the title line.
 func (a *App) tally(m answerMsg) {
 	s := m.stats
 	events := s.New + s.Updates + s.Ended
-	if d := m.now.Sub(a.tallied); m.full || a.tallied.IsZero() || d >= time.Second {
-		if !a.tallied.IsZero() && d > 0 && events >= a.events {
-			a.eventRate = float64(events-a.events) / d.Seconds()
-		}
+	if d := m.now.Sub(a.tallied); a.tallied.IsZero() {
+		a.events, a.tallied = events, m.now
+	} else if d >= rateWindow && events >= a.events {
+		a.eventRate, a.hasEventRate = float64(events-a.events)/d.Seconds(), true
 		a.events, a.tallied = events, m.now
 	}
 	a.stats, a.now = s, m.now
@@ -167,6 +171,10 @@ func (a *App) tally(m answerMsg) {
 			a.sysErr = m.sysErr
 		} else {
 			a.sys, a.sysErr, a.hasSys, a.sysAt = *m.system, nil, true, m.now
+			a.sysFlows = -1
+			if s.Loaded && !s.Stale {
+				a.sysFlows = s.Flows
+			}
 		}
 	}
 	a.notices()

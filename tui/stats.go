@@ -233,13 +233,13 @@ func (s *stats) take(_ *App, answer any) tea.Cmd {
 			sums[i] += uint64(v)
 		}
 	}
-	if d := n.at.Sub(s.lastAt).Seconds(); !s.lastAt.IsZero() && d >= 0.4 {
+	if d := n.at.Sub(s.lastAt).Seconds(); !s.lastAt.IsZero() && d >= rateWindow.Seconds() {
 		for i := range sums {
 			s.perSec[i] = float64(sums[i]-min(s.last[i], sums[i])) / d
 		}
 		s.hasRates = true
 	}
-	if s.lastAt.IsZero() || n.at.Sub(s.lastAt).Seconds() >= 0.4 {
+	if s.lastAt.IsZero() || n.at.Sub(s.lastAt) >= rateWindow {
 		s.last, s.lastAt = sums, n.at
 	}
 	s.sums = sums

@@ -305,15 +305,19 @@ func (s *stats) counterLines(cw int) []statLine {
 func (s *stats) ctviewLines(a *App) []statLine {
 	st := &a.stats
 	ls := []statLine{heading("CTVIEW")}
-	kernel, counted := "   kernel says %d   diff %d", "   new %d  updates %d  ended %d"
+	kernel, counted := "   kernel says %d   diff %s", "   new %d  updates %d  ended %d"
 	if a.w < wideFrom {
-		kernel, counted = ", kernel %d, diff %d", " +%d ~%d -%d"
+		kernel, counted = ", kernel %d, diff %s", " +%d ~%d -%d"
 	}
 	t := fmt.Sprintf("model flows    %d", st.Flows)
 	if a.hasSys && a.sys.EntriesOK {
-		t += fmt.Sprintf(kernel, a.sys.Entries, int64(st.Flows)-int64(a.sys.Entries))
+		diff := "-" // of two moments, or of half a table, it would say nothing
+		if a.sysFlows >= 0 {
+			diff = strconv.FormatInt(int64(a.sysFlows)-int64(a.sys.Entries), 10)
+		}
+		t += fmt.Sprintf(kernel, a.sys.Entries, diff)
 	}
-	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %.0f/s"+counted, a.eventRate, st.New, st.Updates, st.Ended)})
+	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)})
 	buf := "-"
 	if a.sys.RcvBuf > 0 {
 		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"

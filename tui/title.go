@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,7 +82,7 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	}
 	name := "ctview"
 	live, look := a.liveWord()
-	rate, lost := strconv.Itoa(int(a.eventRate+0.5)), strconv.FormatUint(a.stats.Lost, 10)
+	rate, lost := a.eventRateText(), strconv.FormatUint(a.stats.Lost, 10)
 	lostLook := draw.Plain
 	if a.stats.Lost > 0 {
 		lostLook = draw.Alarm
@@ -107,8 +108,19 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	if host == "" {
 		left = append(left[:1], left[2:]...)
 	}
+	if a.opt.Netns != "" { // who deletes must see where
+		left = slices.Insert(left, 1, part{"ns " + draw.Clip(model.Escape(a.opt.Netns), 20, a.marks.Ellipsis), draw.Strong, 0})
+	}
 	right = []part{{fill, fillLook, 2}, {strconv.Itoa(a.current+1) + a.top0().name(), draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
 	return left, right
+}
+
+// eventRateText is the rate of events over the last second or more, "-" before there was one.
+func (a *App) eventRateText() string {
+	if !a.hasEventRate {
+		return "-"
+	}
+	return strconv.Itoa(int(a.eventRate + 0.5))
 }
 
 // top0 is the mode that fills the screen.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/tui/draw"
 )
 
 // TestHeadTellsDirection: after o the same head must not stand over other numbers, in any column and at any width.
@@ -90,5 +91,70 @@ func TestOneFlow(t *testing.T) {
 	g.keys("space", "space", "D", "2", "enter")
 	if g.line("1 flow deleted, 1 had ended already") == "" {
 		t.Errorf("want 1 flow deleted:\n%s", g.screen())
+	}
+}
+
+// TestEventRateHasAWindow: at a steady 20 events a second every key shows 20, however shortly after another it comes; before a
+// second is over nothing is told.
+func TestEventRateHasAWindow(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	if !strings.Contains(g.screen(), " - ev/s") {
+		t.Errorf("a rate of no time:\n%s", g.line("ev/s"))
+	}
+	for i := range 600 { // 30 s in steps of 50 ms, one event each; a key every 3 ms after some
+		g.now = g.now.Add(50 * time.Millisecond)
+		g.store.stats.New++
+		switch {
+		case i%20 == 0:
+			g.tick(0)
+		case i%7 == 0:
+			for _, k := range []string{"S", "j", "S", "k"} {
+				g.now = g.now.Add(3 * time.Millisecond)
+				g.send(press(k)[0])
+			}
+			g.now = g.now.Add(-12 * time.Millisecond)
+		}
+		if i > 40 && !strings.Contains(g.screen(), " 20 ev/s") {
+			t.Fatalf("step %d: %s", i, g.line("ev/s"))
+		}
+	}
+	g.send(press("4")[0])
+	if g.line("20/s") == "" {
+		t.Errorf("Stats says another rate: %s", g.line("events in"))
+	}
+}
+
+// TestDifferenceOfOneMoment: what the kernel said then is not compared with what the model has now.
+func TestDifferenceOfOneMoment(t *testing.T) {
+	g := newRig(t, 120, 40, mockFlows(), nil)
+	n := len(g.store.rows)
+	g.kernel.sys.Entries = uint32(n)
+	g.keys("4")
+	g.tick(time.Minute)
+	g.store.rows = manyFlows(9443)
+	g.send(press("j")[0])
+	g.run(g.a.ask(false)) // the model again, not the kernel
+	if l := g.line("kernel says"); !strings.Contains(l, "model flows    9443") || !strings.Contains(l, "kernel says "+draw.Count(n)) || !strings.Contains(l, "diff 0") {
+		t.Errorf("two moments: %s", l)
+	}
+	g.store.stats.Stale = true
+	g.tick(time.Minute)
+	if l := g.line("kernel says"); !strings.Contains(l, "diff -") || strings.Contains(l, "diff -9") {
+		t.Errorf("half a table is compared: %s", l)
+	}
+}
+
+// TestNamespaceIsTold: who is not in the initial namespace sees it at any width, and :netns marks the one that is watched.
+func TestNamespaceIsTold(t *testing.T) {
+	for _, w := range []int{60, 80, 120, 200} {
+		g := newRig(t, w, 24, mockFlows(), func(o *Options) { o.Netns = "r1" })
+		if g.line("ns r1") == "" {
+			t.Errorf("%d columns: %s", w, strings.SplitN(g.screen(), "\n", 2)[0])
+		}
+		g.a.opt.Namespaces = fakeNamespaces{g}
+		g.command("netns")
+		if g.line("> blue") == "" || g.line("> 812") != "" {
+			t.Errorf("%d columns: the current one is not marked:\n%s", w, g.screen())
+		}
 	}
 }

@@ -69,7 +69,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 		return err
 	}
 	plan := watchPlan{budget: budget, session: opt.Session, readOnly: opt.ReadOnly}
-	w, err := plan.open(g.netns, opt.Netns)
+	w, err := plan.open(g.netns, o.netnsName)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	all := &namespaces{plan: plan, ctx: ctx, failed: stop, now: w}
 	w.start(ctx, stop)
 	shown := w.shown()
-	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States
+	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States, opt.Netns = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States, shown.Netns
 	opt.Namespaces = all
 	tell := &teller{places: places}
 	opt.About = func(ctx context.Context, r *model.Row) []string { return tell.about(ctx, all.current(), &r.Flow) }

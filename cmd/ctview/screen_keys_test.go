@@ -75,7 +75,7 @@ func TestScreenPause(t *testing.T) {
 	tm.send("p")
 	tm.shows("PAUSED")
 	tb.flow("10.0.0.1:1001", "10.0.0.2:80")
-	if s := tm.shows("1 flows newer"); len(rows(s)) != 1 {
+	if s := tm.shows("1 flow newer"); len(rows(s)) != 1 {
 		t.Errorf("the paused screen changed:\n%s", s)
 	}
 	tm.send("p")

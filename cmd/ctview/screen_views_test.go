@@ -66,7 +66,9 @@ func viewGroups(t *testing.T, tm *terminal) {
 	tm.until("groups by zone", both("[zone]", "never got a reply"))
 	tm.send("\r") // the flows of the largest group
 	tm.until("its flows", both("[1 Flows]", "/ zone"))
-	tm.send("\x1b")
+	tm.send("\x1b") // back to where one came from
+	tm.until("the groups again", both("[2 Groups]", "[zone]"))
+	tm.send("1")
 	tm.until("all flows", lasting)
 }
 

@@ -34,12 +34,15 @@ type watchPlan struct {
 	readOnly bool
 }
 
-// open subscribes to the events of the namespace that spec means. name is what the title shows. Nothing runs until
+// open subscribes to the events of the namespace that spec means. name is what the title shows, "" for the namespace's own. Nothing runs until
 // start; close it either way.
 func (p watchPlan) open(spec, name string) (*watching, error) {
 	ns, err := ctnl.OpenNetns(spec)
 	if err != nil {
 		return nil, err
+	}
+	if name == "" {
+		name = ns.Title()
 	}
 	w := &watching{ns: ns, table: table.New()}
 	expect := func(now int64, xs []model.Expect) {
@@ -122,9 +125,10 @@ func (n *namespaces) List(context.Context) ([]tui.Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := n.current()
 	all := make([]tui.Namespace, len(list))
 	for i := range list {
-		all[i] = tui.Namespace{Name: list[i].Spec, About: aboutNetns(&list[i])}
+		all[i] = tui.Namespace{Name: list[i].Spec, About: aboutNetns(&list[i]), Current: now.Is(&list[i])}
 	}
 	return all, nil
 }
@@ -163,7 +167,7 @@ func (e unprefixed) Unwrap() error { return e.error }
 // Switch implements tui.Namespaces: the new namespace is opened and watched before the old one is let go, so that a name
 // that is wrong changes nothing. NOTRACK rules of the session go with the namespace that they were made in.
 func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error) {
-	w, err := n.plan.open(name, name)
+	w, err := n.plan.open(name, "")
 	if err != nil {
 		return tui.Session{}, unprefixed{err}
 	}

@@ -9,12 +9,12 @@ import (
 	"ctview/model"
 )
 
-// appendInt appends n.
+// AppendInt appends n.
 func AppendInt[T ~int | ~int64 | ~uint32 | ~uint16](dst []byte, n T) []byte {
 	return strconv.AppendInt(dst, int64(n), 10)
 }
 
-// count writes n for the eyes: 18204, 41 200 with grouping where asked for by the texts of screens.
+// Count writes n for the eyes: 18204, 41 200 with grouping where asked for by the texts of screens.
 func Count(n int) string { return strconv.Itoa(n) }
 
 // appendAddr appends an address, cut where it has more than room cells (room 0: never cut): IPv6 in its middle, most
@@ -40,7 +40,7 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 	return append(dst, end[:t]...)
 }
 
-// appendEnd appends one end of a tuple, "addr:port", "addr id N" for the source of ICMP, in at most room cells where the
+// AppendEnd appends one end of a tuple, "addr:port", "addr id N" for the source of ICMP, in at most room cells where the
 // port leaves that much. The address goes before an id that has no room beside it.
 func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
 	a, port := t.DstAddr(), t.Dport
@@ -75,17 +75,17 @@ func textLen(a netip.Addr) int {
 	return len(a.AppendTo(b[:0]))
 }
 
-// end returns one end of a tuple in full.
+// End returns one end of a tuple in full.
 func End(t model.Tuple, src bool) string { return string(AppendEnd(nil, &t, src, 0, "")) }
 
-// appendPair appends "source > destination".
+// AppendPair appends "source > destination".
 func AppendPair(dst []byte, t *model.Tuple) []byte {
 	dst = AppendEnd(dst, t, true, 0, "")
 	dst = append(dst, " > "...)
 	return AppendEnd(dst, t, false, 0, "")
 }
 
-// describe names a flow in a line: protocol, both ends, zone where it is not 0.
+// Describe names a flow in a line: protocol, both ends, zone where it is not 0.
 func Describe(k *model.Key) string {
 	t := k.OrigTuple()
 	b := append([]byte(k.Proto.String()), ' ')
@@ -96,7 +96,7 @@ func Describe(k *model.Key) string {
 	return string(b)
 }
 
-// appendZone appends the zone of k, with the direction it is tied to where that is only one.
+// AppendZone appends the zone of k, with the direction it is tied to where that is only one.
 func AppendZone(dst []byte, k *model.Key) []byte {
 	dst = AppendInt(dst, k.Zone)
 	switch k.ZoneDir {
@@ -108,15 +108,15 @@ func AppendZone(dst []byte, k *model.Key) []byte {
 	return dst
 }
 
-// clock writes the time of day of t (Unix nanoseconds) in loc.
+// Clock writes the time of day of t (Unix nanoseconds) in loc.
 func Clock(t int64, loc *time.Location) string {
 	return time.Unix(0, t).In(loc).Format("15:04:05")
 }
 
-// duration writes d in at most six cells.
+// Duration writes d in at most six cells.
 func Duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }
 
-// plural counts things.
+// Plural counts things.
 func Plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing

@@ -6,7 +6,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// A frame is one screen being drawn: lines of styled text in one buffer that is reused. A line never gets wider than the
+// A Frame is one screen being drawn: lines of styled text in one buffer that is reused. A line never gets wider than the
 // frame. Text from outside must have been escaped before it comes here.
 type Frame struct {
 	W, H  int
@@ -22,26 +22,26 @@ type Frame struct {
 	HasCursor        bool
 }
 
-// reset makes f an empty frame of w × h cells.
+// Reset makes f an empty frame of w × h cells.
 func (f *Frame) Reset(w, h int) {
 	f.W, f.H = w, h
 	f.buf, f.ends = f.buf[:0], f.ends[:0]
 	f.X, f.base, f.HasCursor = 0, Plain, false
 }
 
-// y is the number of the line being written.
+// Y is the number of the line being written.
 func (f *Frame) Y() int { return len(f.ends) }
 
-// left is the number of cells still free in the line.
+// Left is the number of cells still free in the line.
 func (f *Frame) Left() int { return f.W - f.X }
 
-// begin starts a line in the style of base.
+// Begin starts a line in the style of base.
 func (f *Frame) Begin(base Role) {
 	f.base = base
 	f.buf = append(f.buf, f.Theme[base]...)
 }
 
-// end finishes the line. A line with a style of its own is filled to the right edge, another ends where its text does.
+// End finishes the line. A line with a style of its own is filled to the right edge, another ends where its text does.
 func (f *Frame) End() {
 	if f.base != Plain && f.Theme[f.base] != "" {
 		f.Pad(f.W)
@@ -51,7 +51,7 @@ func (f *Frame) End() {
 	f.X, f.base = 0, Plain
 }
 
-// pad writes blanks up to column x.
+// Pad writes blanks up to column x.
 func (f *Frame) Pad(x int) {
 	for f.X < min(x, f.W) {
 		f.buf = append(f.buf, ' ')
@@ -59,7 +59,7 @@ func (f *Frame) Pad(x int) {
 	}
 }
 
-// text writes s, cut at the right edge.
+// Text writes s, cut at the right edge.
 func (f *Frame) Text(s string) {
 	n := f.Left()
 	if n <= 0 {
@@ -74,7 +74,7 @@ func (f *Frame) Text(s string) {
 	f.X += w
 }
 
-// styled writes s in the style of r and returns to the line's own.
+// Styled writes s in the style of r and returns to the line's own.
 func (f *Frame) Styled(r Role, s string) {
 	if r == Plain || f.Theme[r] == "" {
 		f.Text(s)
@@ -96,7 +96,7 @@ func (f *Frame) Bar(r Role, s string) {
 	f.Styled(Faint, s[i:])
 }
 
-// right writes s so that it ends one cell before the right edge, if it fits behind what is there.
+// Right writes s so that it ends one cell before the right edge, if it fits behind what is there.
 func (f *Frame) Right(r Role, s string) {
 	x := f.W - 1 - Width(s)
 	if x <= f.X {
@@ -106,21 +106,21 @@ func (f *Frame) Right(r Role, s string) {
 	f.Styled(r, s)
 }
 
-// line writes a whole line.
+// Line writes a whole line.
 func (f *Frame) Line(base Role, s string) {
 	f.Begin(base)
 	f.Text(s)
 	f.End()
 }
 
-// blanks writes empty lines until line y is next.
+// Blanks writes empty lines until line y is next.
 func (f *Frame) Blanks(y int) {
 	for f.Y() < y {
 		f.End()
 	}
 }
 
-// lines returns the finished lines.
+// Lines returns the finished lines.
 func (f *Frame) Lines() []string {
 	out := make([]string, len(f.ends))
 	from := 0
@@ -146,7 +146,7 @@ func (f *Frame) String() string {
 	return b.String()
 }
 
-// overlay puts the lines of box, each w cells wide, over the frame at column x and line y.
+// Overlay puts the lines of box, each w cells wide, over the frame at column x and line y.
 func (f *Frame) Overlay(x, y, w int, box []string) {
 	lines := f.Lines()
 	for len(lines) < min(f.H, y+len(box)) {
@@ -178,7 +178,7 @@ func (f *Frame) Overlay(x, y, w int, box []string) {
 	}
 }
 
-// width returns the cells that s takes. s may hold no escape sequences if it is not ASCII.
+// Width returns the cells that s takes. s may hold no escape sequences if it is not ASCII.
 func Width(s string) int {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
@@ -188,7 +188,7 @@ func Width(s string) int {
 	return len(s)
 }
 
-// clip cuts s to n cells, the last of which is then the mark for "more".
+// Clip cuts s to n cells, the last of which is then the mark for "more".
 func Clip(s string, n int, more string) string {
 	if Width(s) <= n {
 		return s
@@ -199,10 +199,10 @@ func Clip(s string, n int, more string) string {
 	return ansi.Truncate(s, n, more)
 }
 
-// turn changes to the style of r within a line.
+// Turn changes to the style of r within a line.
 func (f *Frame) Turn(r Role) { f.buf = append(f.buf, f.Theme[r]...) }
 
-// put writes f.cell into the w cells from column x on, cut to them; right aligns it to their end.
+// Put writes f.cell into the w cells from column x on, cut to them; right aligns it to their end.
 func (f *Frame) Put(x, w int, right bool, look Role) {
 	n := 0
 	ascii := true

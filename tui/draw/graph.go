@@ -2,7 +2,7 @@ package draw
 
 import "strings"
 
-// graph draws values as columns of h lines, oldest at the left, scaled to top. Values below 0 are unknown: a blank.
+// Graph draws values as columns of h lines, oldest at the left, scaled to top. Values below 0 are unknown: a blank.
 func Graph(values []float64, h int, top float64, m *Marks) []string {
 	lines := make([]strings.Builder, h)
 	n := len(m.spark)
@@ -30,7 +30,7 @@ func Graph(values []float64, h int, top float64, m *Marks) []string {
 	return out
 }
 
-// resample makes n values of vs, each the largest of its share: a short peak stays visible.
+// Resample makes n values of vs, each the largest of its share: a short peak stays visible.
 func Resample(vs []float64, n int) []float64 {
 	if len(vs) <= n || n <= 0 {
 		return vs
@@ -47,7 +47,7 @@ func Resample(vs []float64, n int) []float64 {
 	return out
 }
 
-// largest returns the largest of vs, 0 for none.
+// Largest returns the largest of vs, 0 for none.
 func Largest(vs []float64) float64 {
 	top := 0.0
 	for _, v := range vs {
@@ -56,7 +56,7 @@ func Largest(vs []float64) float64 {
 	return top
 }
 
-// meter draws a bar of w cells, part of whole.
+// Meter draws a bar of w cells, part of whole.
 func Meter(part, whole float64, w int, m *Marks) string {
 	n := 0
 	if whole > 0 {

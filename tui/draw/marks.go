@@ -1,6 +1,6 @@
 package draw
 
-// A marks is the set of characters that are not text: one for UTF-8 terminals, one for the rest. Each is one cell wide.
+// A Marks is the set of characters that are not text: one for UTF-8 terminals, one for the rest. Each is one cell wide.
 type Marks struct {
 	Cursor, Marked, Ended, Ellipsis string
 	desc, asc                       string
@@ -23,7 +23,7 @@ var ASCII = Marks{
 	H:     "-", V: "|", TL: "+", TR: "+", BL: "+", BR: "+", Arrow: "->", Orig: ">", Reply: "<",
 }
 
-// order returns the mark of a sort direction.
+// Order returns the mark of a sort direction.
 func (m *Marks) Order(desc bool) string {
 	if desc {
 		return m.desc

@@ -7,7 +7,7 @@ import (
 	"github.com/charmbracelet/colorprofile"
 )
 
-// A role is what a piece of text is, from which a theme chooses how it looks. No meaning hangs on a role alone: a
+// A Role is what a piece of text is, from which a theme chooses how it looks. No meaning hangs on a role alone: a
 // letter or a word always says the same.
 type Role uint8
 
@@ -39,7 +39,7 @@ const (
 	roles
 )
 
-// A theme holds the SGR sequence of each role; "" draws it as plain text.
+// A Theme holds the SGR sequence of each role; "" draws it as plain text.
 type Theme [roles]string
 
 const ResetSGR = "\x1b[m"

@@ -49,7 +49,7 @@ func customTheme(looks map[string]string) (Theme, error) {
 	return t, nil
 }
 
-// parseLook turns the words of a look into an SGR sequence.
+// ParseLook turns the words of a look into an SGR sequence.
 func ParseLook(s string) (string, error) {
 	var codes []string
 	back := false
