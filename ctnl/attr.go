@@ -117,9 +117,6 @@ const (
 	ctaNATv6Max   = 5
 	ctaNATPortMin = 1
 	ctaNATPortMax = 2
-
-	ctaStatsEntries    = 1 // CTA_STATS_GLOBAL_*
-	ctaStatsMaxEntries = 2
 )
 
 const (

@@ -51,3 +51,14 @@ func readSetting(name string) model.Setting {
 	v, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 	return model.Setting{Value: v, OK: err == nil}
 }
+
+// EventsOff reports whether the kernel tells no events of the namespace at all: net.netfilter.nf_conntrack_events is 0. It
+// is false where that cannot be read.
+func (n *Netns) EventsOff() bool {
+	var s model.Setting
+	err := n.Do(func() error {
+		s = readSetting("nf_conntrack_events")
+		return nil
+	})
+	return err == nil && s.OK && s.Value == 0
+}

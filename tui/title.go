@@ -152,6 +152,9 @@ func (a *App) liveWord() (string, draw.Role) {
 	if a.opt.Replay {
 		return "REPLAY", draw.Plain
 	}
+	if a.hasSys && a.sys.Events.OK && a.sys.Events.Value == 0 {
+		return "NO EVENTS", draw.Warn
+	}
 	return "LIVE", draw.Plain
 }
 

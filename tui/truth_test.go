@@ -158,3 +158,15 @@ func TestNamespaceIsTold(t *testing.T) {
 		}
 	}
 }
+
+// TestNotLiveWithoutEvents: what changes is seen when the table is read again, and that is not live.
+func TestNotLiveWithoutEvents(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	for v, want := range []string{"NO EVENTS", "LIVE", "LIVE"} {
+		g.kernel.sys.Events = model.Setting{Value: int64(v), OK: true}
+		g.tick(time.Minute)
+		if l := g.line("ev/s"); !strings.Contains(l, "  "+want+"  ") {
+			t.Errorf("nf_conntrack_events=%d: %s", v, l)
+		}
+	}
+}

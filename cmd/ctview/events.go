@@ -106,6 +106,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 		return err
 	}
 	defer w.Close()
+	s.g.noteSilence(ns)
 	if o.span > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.span)
@@ -128,6 +129,14 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 		return s.out.flush()
 	}
 	return err
+}
+
+// noteSilence says beforehand that a stream will stay empty, whatever happens: nothing tells it from a quiet network.
+func (g *globals) noteSilence(ns *ctnl.Netns) {
+	if ns.EventsOff() && !g.quiet {
+		fmt.Fprintln(g.err, "ctview: nf_conntrack_events is 0 here: the kernel tells no events, so none will come\n"+
+			"hint: sysctl -w net.netfilter.nf_conntrack_events=1; flows that begin afterwards are told")
+	}
 }
 
 // groupsOf returns the multicast groups that deliver the kinds in set.

@@ -150,6 +150,7 @@ func runExpectEvents(ctx context.Context, g *globals, line func([]byte, *model.E
 		return err
 	}
 	defer w.Close()
+	g.noteSilence(ns)
 	err = w.Run(ctx, &eventSink{g: g, out: out, done: stop})
 	if failed != nil {
 		return failed

@@ -71,6 +71,7 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 		ctx, cancel = context.WithTimeout(ctx, o.span)
 		defer cancel()
 	}
+	g.noteSilence(ns)
 	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf})
 	if cerr := w.Close(); err == nil && cerr != nil {
 		err = failure{cerr}

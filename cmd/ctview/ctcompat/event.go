@@ -62,6 +62,9 @@ func (r *run) events(c *command) error {
 		size, _ := w.RcvBuf()
 		fmt.Fprintf(r.Stderr, "NOTICE: Netlink socket buffer size has been set to %d bytes.\n", size)
 	}
+	if r.ns.EventsOff() {
+		fmt.Fprintln(r.Stderr, "ctview: nf_conntrack_events is 0 here: the kernel tells no events, so none will come")
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
