@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -123,8 +124,25 @@ func (n *NS) meet(link string, other *NS, addrs []netip.Prefix) error {
 		if err != nil {
 			return fmt.Errorf("lab: %s: neighbour %s: %w", n.name, a.Addr(), err)
 		}
+		if err := other.settled(o, a.Addr()); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// settled waits until packets to a are n's own: the route that makes an IPv6 address local comes from a kernel worker
+// (addrconf_dad_completed, also without DAD), and what arrives before is sent on or dropped.
+func (n *NS) settled(h *netlink.Handle, a netip.Addr) error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		r, err := h.RouteGet(a.AsSlice())
+		if err == nil && len(r) > 0 && r[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(fmt.Errorf("lab: %s: %s is no address of its own", n.name, a), err)
+		}
+	}
 }
 
 // carrier waits until link passes packets: the kernel notices up to a second after both ends are up, and loses what is

@@ -37,7 +37,7 @@ type Job struct {
 	Ending    <-chan struct{}
 }
 
-// SetStdin, SetStdout and SetStderr do nothing: a Job has the terminal already.
+// SetStdin does nothing, as SetStdout and SetStderr: a Job has the terminal already.
 func (j *Job) SetStdin(io.Reader) {}
 
 // SetStdout does nothing.
