@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 
 	"golang.org/x/sync/errgroup"
@@ -47,8 +48,12 @@ func Record(ctx context.Context, ns *Netns, w io.Writer, opt RecordOptions) (Rec
 	g, ctx := errgroup.WithContext(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	g.Go(func() error { return watcher.Run(watching, rec) })
 	g.Go(func() error {
+		defer crash.Guard()
+		return watcher.Run(watching, rec)
+	})
+	g.Go(func() error {
+		defer crash.Guard()
 		defer stop()
 		<-ctx.Done()
 		last, cancel := context.WithTimeout(watching, lastWords)
@@ -56,9 +61,15 @@ func Record(ctx context.Context, ns *Netns, w io.Writer, opt RecordOptions) (Rec
 		_ = watcher.drained(last, func() {}) // what was queued by then belongs into the file
 		return nil
 	})
-	g.Go(func() error { return rec.keepUp(ctx) })
+	g.Go(func() error {
+		defer crash.Guard()
+		return rec.keepUp(ctx)
+	})
 	if !opt.NoDump {
-		g.Go(func() error { return rec.dump(ctx, ns, watcher) })
+		g.Go(func() error {
+			defer crash.Guard()
+			return rec.dump(ctx, ns, watcher)
+		})
 	}
 	err = g.Wait()
 	if e := rec.c.Flush(); err == nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"ctview/model/crash"
 )
 
 // past is a deadline that makes reads and writes that wait return at once.
@@ -90,6 +92,7 @@ func readMemInfo(fd int, m *memInfo) bool {
 func (s *socket) cancelOn(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	stopFunc := context.AfterFunc(ctx, func() {
+		defer crash.Guard()
 		_ = s.conn.SetDeadline(past)
 		close(done)
 	})

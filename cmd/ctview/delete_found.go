@@ -6,6 +6,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/crash"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -20,6 +21,7 @@ func (s selection) deleteAsFound(ctx context.Context, g *globals, ns *ctnl.Netns
 		dels errgroup.Group
 	)
 	dels.Go(func() (err error) {
+		defer crash.Guard()
 		res, err = k.DeleteFrom(ctx, batches, nil)
 		return err
 	})

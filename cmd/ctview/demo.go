@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"ctview/ctnl/lab"
+	"ctview/model/crash"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -69,7 +70,10 @@ func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate fl
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var traffic errgroup.Group
-	traffic.Go(func() error { return l.Run(ctx) })
+	traffic.Go(func() error {
+		defer crash.Guard()
+		return l.Run(ctx)
+	})
 	err = runTUI(ctx, g, text, o)
 	stop()
 	if terr := traffic.Wait(); err == nil && terr != nil && !errors.Is(terr, context.Canceled) {

@@ -12,6 +12,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/notrack"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
@@ -410,13 +411,17 @@ func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) er
 	n.g.forget()
 	lines := make(chan bool, 1)
 	go func() {
+		defer crash.Guard()
 		_, err := bufio.NewReader(n.g.in).ReadString('\n')
 		lines <- err == nil
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lost := make(chan error, 1)
-	go func() { lost <- n.conn.Hold(ctx) }()
+	go func() {
+		defer crash.Guard()
+		lost <- n.conn.Hold(ctx)
+	}()
 	over := time.After(trial)
 	for {
 		select {

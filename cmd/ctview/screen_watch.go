@@ -77,6 +77,7 @@ func (w *watching) start(ctx context.Context, failed func(error)) {
 		})
 	}
 	go func() {
+		defer crash.Guard()
 		defer close(w.ended)
 		if err := group.Wait(); err != nil && ctx.Err() == nil {
 			failed(err)

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"ctview/model/crash"
 )
 
 // The signals that end ctview in good order.
@@ -53,6 +55,7 @@ func catch(parent context.Context, sigs []os.Signal) (context.Context, func()) {
 		signal.Notify(c, sigs...)
 	}
 	go func() {
+		defer crash.Guard()
 		select {
 		case s := <-c:
 			signal.Stop(c) // not Reset: the screen's own channel is to get a second one
@@ -85,6 +88,7 @@ const (
 func (g *globals) exitIfStuck(ctx context.Context) func() {
 	returned := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer crash.Guard()
 		sig := signalOf(ctx)
 		if sig == 0 || g.screen.Load() {
 			return

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ctview/model/crash"
 )
 
 // A Cmd is an exec.Cmd that starts inside a namespace. Only the methods below enter it.
@@ -28,6 +30,7 @@ func (n *NS) Command(name string, args ...string) *Cmd {
 func (c *Cmd) Start() error {
 	started := make(chan error, 1)
 	go func() {
+		defer crash.Guard()
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := c.ns.Do(c.Cmd.Start)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ctview/model/crash"
 )
 
 // InsideEnv marks the process that Command started. Its value says what was unshared.
@@ -64,6 +66,7 @@ func Reexec(ctx context.Context, args ...string) (code int, err error) {
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
+		defer crash.Guard()
 		for {
 			select {
 			case s := <-signals:

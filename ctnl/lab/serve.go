@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ctview/model/crash"
 )
 
 // The ports that the servers listen on, on every address. All TCP ports but 21 speak the same words (see serveTCP).
@@ -57,6 +59,7 @@ func (l *Lab) tcpServer(ctx context.Context, n *NS, port uint16, handle func(con
 	}
 	context.AfterFunc(ctx, func() { _ = ln.Close() })
 	l.wg.Go(func() {
+		defer crash.Guard()
 		for {
 			c, err := ln.Accept()
 			if err != nil {
@@ -67,6 +70,7 @@ func (l *Lab) tcpServer(ctx context.Context, n *NS, port uint16, handle func(con
 				continue
 			}
 			l.wg.Go(func() {
+				defer crash.Guard()
 				defer c.Close()
 				defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 				handle(ctx, c.(*net.TCPConn))
@@ -86,6 +90,7 @@ func (l *Lab) udpServer(ctx context.Context, port uint16, answer func([]byte) []
 		}
 		context.AfterFunc(ctx, func() { _ = c.Close() })
 		l.wg.Go(func() {
+			defer crash.Guard()
 			buf := make([]byte, 1<<16)
 			for {
 				n, from, err := c.ReadFrom(buf)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/crash"
 )
 
 // A job is one strand of the traffic. run gets the number of times that the job has run before, for rotas.
@@ -33,6 +34,7 @@ func (l *Lab) Run(ctx context.Context) error {
 	busy := make(chan struct{}, maxBusy)
 	for _, j := range l.jobs() {
 		wg.Go(func() {
+			defer crash.Guard()
 			if j.every == 0 {
 				for i := 0; ctx.Err() == nil; i++ {
 					if !l.do(ctx, j, i) {
@@ -46,7 +48,11 @@ func (l *Lab) Run(ctx context.Context) error {
 			for i := 0; ctx.Err() == nil; i++ {
 				select {
 				case busy <- struct{}{}:
-					wg.Go(func() { l.do(ctx, j, i); <-busy })
+					wg.Go(func() {
+						defer crash.Guard()
+						l.do(ctx, j, i)
+						<-busy
+					})
 				default:
 				}
 				select {

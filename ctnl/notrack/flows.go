@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 )
 
@@ -85,7 +86,10 @@ func (k kernelFlows) Watch(ctx context.Context, fn func(*model.Event)) (func() e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx, newSink(fn)) }()
+	go func() {
+		defer crash.Guard()
+		ended <- w.Run(ctx, newSink(fn))
+	}()
 	return func() error {
 		cancel()
 		err := <-ended

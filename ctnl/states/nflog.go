@@ -138,6 +138,7 @@ func (l *nflog) run(ctx context.Context, fn func(*model.Sample)) error {
 	defer crash.Guard()
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer crash.Guard()
 		defer close(woken)
 		_ = l.c.SetReadDeadline(time.Unix(1, 0))
 	})

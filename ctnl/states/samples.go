@@ -27,9 +27,18 @@ func (w *Watch) Samples(ctx context.Context, why *Reasons, fn func(*model.Sample
 	}
 	m := &merger{fn: fn}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return w.log.run(ctx, m.sample) })
-	g.Go(func() error { return why.r.log.run(ctx, m.reason) })
-	g.Go(func() error { return m.flush(ctx) })
+	g.Go(func() error {
+		defer crash.Guard()
+		return w.log.run(ctx, m.sample)
+	})
+	g.Go(func() error {
+		defer crash.Guard()
+		return why.r.log.run(ctx, m.reason)
+	})
+	g.Go(func() error {
+		defer crash.Guard()
+		return m.flush(ctx)
+	})
 	return g.Wait()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/crash"
 	"ctview/model/table"
 
 	"github.com/ti-mo/netfilter"
@@ -67,6 +68,7 @@ func (r *run) events(c *command) error {
 	}
 	done := make(chan struct{})
 	go func() {
+		defer crash.Guard()
 		defer close(done)
 		f.resync(ctx)
 	}()
