@@ -62,7 +62,8 @@ func (l *line) shows(t *testing.T, content string, w, h int) int {
 
 // A still is an App that another goroutine may look at between messages: Bubble Tea runs it, the test asks for its frame.
 type still struct {
-	mu sync.Mutex
+	mu    sync.Mutex
+	sized chan struct{} // closed when Bubble Tea's first WindowSizeMsg, which it sends by the way, has come
 	*App
 }
 
@@ -71,8 +72,11 @@ func (s *still) Init() tea.Cmd { return nil }
 func (s *still) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := m.(doneMsg); ok { // what else comes would ask, and nobody runs that here
+	switch m.(type) { // what else comes would ask, and nobody runs that here
+	case doneMsg:
 		s.App.Update(m)
+	case tea.WindowSizeMsg:
+		close(s.sized)
 	}
 	return s, nil
 }
@@ -89,13 +93,14 @@ func (s *still) content() string { return s.View().Content }
 func TestBytesPerFrame(t *testing.T) {
 	const w, h = 120, 35
 	g := newRig(t, w, h, manyFlows(500), nil)
-	s := &still{App: g.a}
+	s := &still{App: g.a, sized: make(chan struct{})}
 	l := &line{term: vt.NewSafeEmulator(w, h)}
 	p := tea.NewProgram(s, tea.WithInput(nil), tea.WithOutput(l), tea.WithWindowSize(w, h), tea.WithColorProfile(colorprofile.ANSI),
 		tea.WithoutSignals(), tea.WithFPS(framesPerSecond), tea.WithEnvironment([]string{"TERM=xterm"}))
 	done := make(chan error, 1)
 	go func() { _, err := p.Run(); done <- err }()
 	l.shows(t, s.content(), w, h)
+	<-s.sized // draws everything once more, with the next change at the latest
 
 	change := func(name string, limit int, do func()) {
 		t.Helper()
@@ -109,6 +114,7 @@ func TestBytesPerFrame(t *testing.T) {
 			t.Errorf("%s: %d bytes, want at most %d", name, n, limit)
 		}
 	}
+	change("the size", 2*w*h, func() { g.tick(time.Second) })
 	change("nothing", 0, func() {})
 	change("a second later", 500, func() { g.tick(time.Second) })
 	change("new counters", 1200, func() {
