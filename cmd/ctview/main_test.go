@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"ctview/ctnl/lab"
@@ -33,7 +35,16 @@ func TestMain(m *testing.M) {
 // labTests runs the tests where they can make namespaces: in a user namespace, if this process is not root.
 type labTests struct{ m *testing.M }
 
-func (l labTests) Run() int { return lab.Main(l.m) }
+func (l labTests) Run() int {
+	// In the background of a script or below nohup the tests start with these ignored, and whatever they start would
+	// inherit that, and ctview heeds it. A child gets the default of a signal that its parent handles.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // never read: still ignored
+		}
+	}
+	return lab.Main(l.m)
+}
 
 // ctview returns a command that runs ctview with args.
 func ctview(t testing.TB, args ...string) *exec.Cmd {
