@@ -147,7 +147,8 @@ type NotrackPreview struct {
 	Rules    []Rule
 	Backend  string
 	Why      string   // why this backend
-	Commands []string // the same as nft or iptables commands
+	Setup    []string // commands that make what the rules stand in, where it is not there
+	Commands []string // the rules as nft or iptables commands, for a shell
 	Covered  int      // flows that the rules cover now
 	Sample   []Flow   // some of them
 	Warnings []NotrackWarning

@@ -62,12 +62,13 @@ type Rule struct {
 
 // Errors of Rule.Check. Their texts are shown to people.
 var (
-	ErrRuleEmpty     = errors.New("the rule matches every packet: name an address, a protocol with a port, or an interface")
-	ErrRulePortProto = errors.New("a port needs a protocol that has ports: tcp, udp, udplite, sctp or dccp")
-	errRuleFamilies  = errors.New("the two addresses are of different families")
-	errRuleAnswers   = errors.New("the answers to it could be any packet: say one-way, or name an address or a protocol with a port")
-	errRuleICMP      = errors.New("an ICMP type or identifier needs protocol icmp or icmpv6")
-	ErrRuleIface     = errors.New("an interface name has 1 to 15 bytes, none of them a slash or a blank")
+	ErrRuleEmpty      = errors.New("the rule matches every packet: name an address, a protocol with a port, or an interface")
+	ErrRulePortProto  = errors.New("a port needs a protocol that has ports: tcp, udp, udplite, sctp or dccp")
+	errRuleFamilies   = errors.New("the two addresses are of different families")
+	errRuleAnswers    = errors.New("the answers to it could be any packet: say one-way, or name an address or a protocol with a port")
+	errRuleICMP       = errors.New("an ICMP type or identifier needs protocol icmp or icmpv6")
+	errRuleICMPFamily = errors.New("icmp is a protocol of IPv4 and icmpv6 of IPv6: the rule would match nothing")
+	ErrRuleIface      = errors.New("an interface name has 1 to 15 bytes, none of them a slash or a blank")
 )
 
 // Check reports why r cannot be installed, nil where it can.
@@ -80,16 +81,29 @@ func (r *Rule) Check() error {
 		return errRuleFamilies
 	case (r.ICMP.HasType || r.ICMP.HasID) && !(r.HasProto && r.Proto.IsICMP()):
 		return errRuleICMP
+	case r.HasProto && r.Proto == ProtoICMP && r.ImpliedFamily() != IPv4, r.HasProto && r.Proto == ProtoICMPv6 && r.ImpliedFamily() != IPv6:
+		return errRuleICMPFamily
 	case r.Iface != "" && (len(r.Iface) > 15 || strings.ContainsAny(r.Iface, "/ \t\n") || r.Iface == "." || r.Iface == ".."):
 		return ErrRuleIface
 	}
-	bare := Rule{Family: r.Family, Proto: r.Proto, HasProto: r.HasProto, OneWay: r.OneWay}
-	if proto := r.HasProto && !r.Proto.HasPorts(); *r == bare && !proto {
+	if r.HasProto && !r.Proto.HasPorts() {
+		return nil
+	}
+	own, back := r.restricts(), r.Reverse()
+	switch {
+	case !own:
 		return ErrRuleEmpty
-	} else if back := r.Reverse(); !r.OneWay && back == bare && !proto {
+	case !r.OneWay && !back.restricts():
 		return errRuleAnswers
 	}
 	return nil
+}
+
+// restricts reports whether r leaves out any packet of its families and its protocol, however it is written: 0.0.0.0/0 is
+// every address, and 1-65535 every port, since none is sent from or to port 0.
+func (r *Rule) restricts() bool {
+	all := func(p PortRange) bool { return p.Any() || p.Lo <= 1 && p.Hi == 65535 }
+	return r.Src.Bits() > 0 || r.Dst.Bits() > 0 || !all(r.Sport) || !all(r.Dport) || r.Iface != "" || r.ICMP != ICMPMatch{}
 }
 
 // Families returns the families that r matches: one, or both where nothing in it says which.

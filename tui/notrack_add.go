@@ -288,6 +288,9 @@ func (d *ruleDialog) lines(f *draw.Frame) []statLine {
 	}
 	p := d.preview
 	out = append(out, statLine{})
+	if len(p.Setup) > 0 {
+		add(draw.Plain, "  ", "what the rules stand in is made first")
+	}
 	for _, c := range p.Commands {
 		add(draw.Plain, "  ", model.Escape(c))
 	}

@@ -171,7 +171,7 @@ func runNotrackAdd(ctx context.Context, g *globals, backend, text string, o *not
 			return err
 		}
 	}
-	p, err := n.preview(ctx, q)
+	p, err := n.preview(ctx, q, o.dryRun)
 	if err != nil {
 		return known(err)
 	}
@@ -202,7 +202,7 @@ func (n *notracker) agreed(ctx context.Context, q *notrack.Request, p *model.Not
 			return nil
 		}
 		n.g.summary("while you answered, this has changed:")
-		if err := n.show(now, q); err != nil {
+		if err := n.show(now, q, false); err != nil {
 			return err
 		}
 		if why := now.Refused(); why != "" {
@@ -276,12 +276,12 @@ func (n *notracker) flowRules(ctx context.Context, text string, o *notrackAddOpt
 }
 
 // preview finds and prints what the rules would do.
-func (n *notracker) preview(ctx context.Context, q *notrack.Request) (*model.NotrackPreview, error) {
+func (n *notracker) preview(ctx context.Context, q *notrack.Request, dry bool) (*model.NotrackPreview, error) {
 	p, err := n.look(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return p, n.show(p, q)
+	return p, n.show(p, q, dry)
 }
 
 func (n *notracker) look(ctx context.Context, q *notrack.Request) (*model.NotrackPreview, error) {
@@ -292,8 +292,8 @@ func (n *notracker) look(ctx context.Context, q *notrack.Request) (*model.Notrac
 	return n.conn.Preview(ctx, q, notrack.KernelFlows(n.ns), own)
 }
 
-func (n *notracker) show(p *model.NotrackPreview, q *notrack.Request) error {
-	if _, err := n.g.out.Write(appendPreview(nil, p, q)); err != nil {
+func (n *notracker) show(p *model.NotrackPreview, q *notrack.Request, dry bool) error {
+	if _, err := n.g.out.Write(appendPreview(nil, p, q, dry)); err != nil {
 		return failure{err}
 	}
 	return nil
@@ -302,15 +302,22 @@ func (n *notracker) show(p *model.NotrackPreview, q *notrack.Request) error {
 // previewLines is how many commands and flows a preview prints.
 const previewLines = 12
 
-func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request) []byte {
+// appendPreview writes a preview; of a dry run every command, so that what is printed can be pasted.
+func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bool) []byte {
 	b = fmt.Appendf(b, "rule %s: %s\n", p.ID, model.Escape(model.RulesText(p.Rules)))
 	b = fmt.Appendf(b, "backend: %s (%s)\n\n", p.Backend, p.Why)
-	for i, c := range p.Commands {
-		if i == previewLines {
-			b = fmt.Appendf(b, "  … and %d more\n", len(p.Commands)-i)
-			break
+	lines, more := slices.Concat(p.Setup, p.Commands), 0
+	if !dry {
+		if lines = p.Commands; len(p.Setup) > 0 {
+			b = fmt.Appendf(b, "  what the rules stand in is made first (--dry-run shows it: %d command%s)\n", len(p.Setup), plural(len(p.Setup)))
 		}
+		more = max(0, len(lines)-previewLines)
+	}
+	for _, c := range lines[:len(lines)-more] {
 		b = append(model.AppendEscaped(append(b, "  "...), c), '\n')
+	}
+	if more > 0 {
+		b = fmt.Appendf(b, "  … and %d more\n", more)
 	}
 	b = fmt.Appendf(b, "\ncovers %d flow%s now\n", p.Covered, plural(p.Covered))
 	for i := range p.Sample {

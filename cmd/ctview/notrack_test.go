@@ -149,7 +149,7 @@ func TestNotrackCommands(t *testing.T) {
 		return out, diag
 	}
 	out, _ := do(0, "notrack", "add", "--dry-run", "udp", "any", "to", "127.0.0.1:5000-5010")
-	for _, w := range []string{"nft add rule inet ctview pre meta nfproto @live_", "ip daddr 127.0.0.1 udp dport 5000-5010 counter notrack",
+	for _, w := range []string{"nft 'add table inet ctview'", "nft 'add rule inet ctview pre meta nfproto @live_", "ip daddr 127.0.0.1 udp dport 5000-5010 counter notrack",
 		"covers 0 flows now", "! wide: ", "lives 1m0s unless confirmed, then until removed"} {
 		if !strings.Contains(out, w) {
 			t.Errorf("the preview lacks %q:\n%s", w, out)
@@ -177,7 +177,7 @@ func TestNotrackCommands(t *testing.T) {
 	if out, _ := do(0, "notrack", "list"); !strings.Contains(out, id[1]) || !strings.Contains(out, "udp any > 127.0.0.1:5000-5010") {
 		t.Errorf("list: %s", out)
 	}
-	if out, _ := do(0, "notrack", "print", id[1], "--form", "iptables"); !strings.Contains(out, "-A PREROUTING -d 127.0.0.1/32 -p udp -m udp --dport 5000:5010 -j CT --notrack") {
+	if out, _ := do(0, "notrack", "print", id[1], "--form", "iptables"); !strings.Contains(out, "-A PREROUTING -4 -d 127.0.0.1/32 -p udp -m udp --dport 5000:5010 -j CT --notrack") {
 		t.Errorf("print: %s", out)
 	}
 	do(0, "notrack", "undo")

@@ -64,8 +64,9 @@ type backend interface {
 	extend(ctx context.Context, id string, life time.Duration) error
 	remove(ctx context.Context, ids []string) error
 	list(ctx context.Context) ([]model.NotrackRule, error)
-	// commands returns g as commands that a person could have typed.
-	commands(g *group) []string
+	// commands returns g as commands for a shell: pasted, setup first, they make what add makes. A line that begins with
+	// "#" stands for what the program's language cannot say.
+	commands(g *group) (setup, rules []string, err error)
 	// sweep removes what is left of rules that have expired.
 	sweep(ctx context.Context) error
 	// beat gives more time to confirmed rules of the session that would otherwise expire.

@@ -56,18 +56,7 @@ func (b *iptables) tool(f model.Family, what string) string {
 	return p + "-" + what
 }
 
-// check refuses what iptables cannot say.
-func (b *iptables) check(rules []model.Rule) error {
-	for i := range rules {
-		if strings.HasSuffix(rules[i].Iface, "+") {
-			return fmt.Errorf("notrack: iptables would take interface %s for every name that begins so", model.Escape(rules[i].Iface))
-		}
-		if rules[i].ICMP.HasID {
-			return fmt.Errorf("notrack: iptables cannot match an ICMP identifier (%s): leave \"id\" out", rules[i])
-		}
-	}
-	return nil
-}
+func (b *iptables) check(rules []model.Rule) error { return xtSays(rules) }
 
 // expiry is the last second in which a rule matches.
 func expiry(life time.Duration) time.Time { return time.Now().Add(life).UTC().Truncate(time.Second) }
@@ -102,14 +91,19 @@ func (b *iptables) lines(g *group, f model.Family, life time.Duration) []string 
 	return out
 }
 
-func (b *iptables) commands(g *group) []string {
-	var out []string
+func (b *iptables) commands(g *group) (setup, rules []string, err error) {
+	made := b.lacksRaw()
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		for _, l := range b.lines(g, f, g.life) {
-			out = append(out, strings.TrimSuffix(b.tool(f, ""), "-")+" -t raw -I"+strings.TrimPrefix(l, "-A"))
+		prog := strings.TrimSuffix(b.tool(f, ""), "-") + " -t raw "
+		lines := b.lines(g, f, g.life)
+		if len(lines) > 0 && len(made[f]) > 0 {
+			setup = append(setup, prog+"-N "+madeRaw)
+		}
+		for _, l := range lines {
+			rules = append(rules, prog+"-I"+strings.TrimPrefix(l, "-A"))
 		}
 	}
-	return out
+	return setup, rules, nil
 }
 
 // restore changes the raw table of one family in one transaction.
@@ -150,6 +144,9 @@ func (b *iptables) add(ctx context.Context, g *group) error {
 	done := []model.Family{}
 	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
 		lines := b.lines(g, f, g.life)
+		if len(lines) == 0 {
+			continue
+		}
 		if err := b.restore(ctx, f, append(made[f][:len(made[f]):len(made[f])], insert(lines)...)); err != nil {
 			for _, f := range done { // the two families are two transactions: take the first one back
 				_ = b.drop(ctx, f, g.id)

@@ -162,8 +162,12 @@ func (n *nft) addOnce(g *group) error {
 
 // build adds g, and what its table lacks, in one transaction.
 func (n *nft) build(tgt target, g *group, have *installed) error {
+	l, err := lacking(tgt.rs, have, tgt.table, ruleset.Tracking(tgt.rs, n.ns))
+	if err != nil {
+		return err
+	}
 	b := newBuilder(tgt)
-	if err := b.skeleton(ruleset.Tracking(tgt.rs, n.ns), have); err != nil {
+	if err := b.skeleton(l); err != nil {
 		return err
 	}
 	if err := b.group(g, have.keys[tgt.table]); err != nil {

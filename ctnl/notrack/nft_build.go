@@ -49,35 +49,55 @@ func newBuilder(tgt target) *builder {
 	return &builder{target: tgt, t: &nftables.Table{Name: tgt.table, Family: nftables.TableFamilyINet}}
 }
 
-// skeleton adds what the table lacks: everything, or the leak counters where both families are tracked by now: a rule that
-// uses conntrack in a table of family inet would switch on the one that is not. A table of
-// that name that somebody else has made, or put something into, is refused.
-func (b *builder) skeleton(tracked ruleset.Tracked, in *installed) error {
-	exists, err := usable(b.rs, in, b.table)
+// A lack is what a table lacks before rules can stand in it.
+type lack struct {
+	table  bool
+	sets   []model.Family
+	chains []ctviewChain
+	verify bool // the leak counters are there, or will be
+}
+
+// lacking finds it: everything, or the leak counters where both families are tracked by now: a rule that uses conntrack in
+// a table of family inet would switch on the one that is not. A table of that name that somebody else has made, or put
+// something into, is refused.
+func lacking(rs *ruleset.Ruleset, in *installed, table string, tracked ruleset.Tracked) (l lack, err error) {
+	exists, err := usable(rs, in, table)
 	if err != nil {
-		return err
+		return l, err
 	}
 	have := map[string]bool{}
-	for i := range b.rs.Chains {
-		if c := &b.rs.Chains[i]; c.Family == unix.NFPROTO_INET && c.Table == b.table {
+	for i := range rs.Chains {
+		if c := &rs.Chains[i]; c.Family == unix.NFPROTO_INET && c.Table == table {
 			have[c.Name] = len(c.Rules) > 0 // emptied by somebody, it is filled again
 		}
 	}
-	if !exists {
+	l.table, l.verify = !exists, tracked.All() || have["pre_verify"]
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		if rs.Sets[ruleset.SetName{Family: unix.NFPROTO_INET, Table: table, Name: flowSetName(f)}] == nil {
+			l.sets = append(l.sets, f)
+		}
+	}
+	for _, ch := range ctviewChains {
+		if !have[ch.name] && (!ch.verify || l.verify) {
+			l.chains = append(l.chains, ch)
+		}
+	}
+	return l, nil
+}
+
+// skeleton adds what the table lacks.
+func (b *builder) skeleton(l lack) error {
+	if l.table {
 		b.c.CreateTable(b.t) // NLM_F_EXCL: whoever else is making it now wins, and we look again
 	}
-	for _, s := range [...]*nftables.Set{b.flowSet(model.IPv4), b.flowSet(model.IPv6)} {
-		if b.rs.Sets[ruleset.SetName{Family: unix.NFPROTO_INET, Table: b.table, Name: s.Name}] == nil {
-			if err := b.c.AddSet(s, nil); err != nil {
-				return fmt.Errorf("notrack: %w", err)
-			}
+	for _, f := range l.sets {
+		if err := b.c.AddSet(b.flowSet(f), nil); err != nil {
+			return fmt.Errorf("notrack: %w", err)
 		}
 	}
-	b.verify = tracked.All() || have["pre_verify"]
-	for _, ch := range ctviewChains {
-		if !have[ch.name] && (!ch.verify || b.verify) {
-			b.chain(ch)
-		}
+	b.verify = l.verify
+	for _, ch := range l.chains {
+		b.chain(ch)
 	}
 	return nil
 }
@@ -109,12 +129,19 @@ const (
 )
 
 func (b *builder) flowSet(f model.Family) *nftables.Set {
-	s := &nftables.Set{Table: b.t, ID: idFlows4, Name: "flows4", KeyType: flows4Type, HasTimeout: true, Counter: true,
+	s := &nftables.Set{Table: b.t, ID: idFlows4, Name: flowSetName(f), KeyType: flows4Type, HasTimeout: true, Counter: true,
 		KeyByteOrder: binaryutil.BigEndian}
 	if f == model.IPv6 {
-		s.ID, s.Name, s.KeyType = idFlows6, "flows6", flows6Type
+		s.ID, s.KeyType = idFlows6, flows6Type
 	}
 	return s
+}
+
+func flowSetName(f model.Family) string {
+	if f == model.IPv6 {
+		return "flows6"
+	}
+	return "flows4"
 }
 
 func (b *builder) chain(ch ctviewChain) {
@@ -235,6 +262,16 @@ func (b *builder) group(g *group, have map[string]string) error {
 	return b.wide(g, wide)
 }
 
+// familiesOf returns the families that rules match packets of, IPv4 first.
+func familiesOf(rules []model.Rule) (fams []model.Family) {
+	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+		if slices.ContainsFunc(rules, func(r model.Rule) bool { return slices.Contains(r.Families(), f) }) {
+			fams = append(fams, f)
+		}
+	}
+	return fams
+}
+
 // latchName is the set whose elements keep the wide rules of an id alive.
 func latchName(id string) string { return ruleset.LatchPrefix + id }
 
@@ -249,15 +286,9 @@ func (b *builder) wide(g *group, rules []model.Rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	fams := map[model.Family]bool{}
-	for i := range rules {
-		for _, f := range rules[i].Families() {
-			fams[f] = true
-		}
-	}
 	set := b.latch(g.id)
 	var es []nftables.SetElement
-	for f := range fams {
+	for _, f := range familiesOf(rules) {
 		es = append(es, nftables.SetElement{Key: []byte{byte(f)}, Timeout: g.life, Comment: ruleset.Tag{ID: g.id, Meta: g.Meta}.String()})
 	}
 	if err := b.c.AddSet(set, es); err != nil {

@@ -20,13 +20,13 @@ func nftMatch(r *model.Rule) string {
 	if len(fams) == 1 && fams[0] == model.IPv6 {
 		ip = "ip6"
 	}
-	if len(fams) == 1 && !r.Src.IsValid() && !r.Dst.IsValid() {
+	if len(fams) == 1 && r.Src.Bits() <= 0 && r.Dst.Bits() <= 0 {
 		add("meta nfproto %s", fams[0])
 	}
-	if r.Src.IsValid() {
+	if r.Src.Bits() > 0 {
 		add("%s saddr %s", ip, prefixText(r.Src))
 	}
-	if r.Dst.IsValid() {
+	if r.Dst.Bits() > 0 {
 		add("%s daddr %s", ip, prefixText(r.Dst))
 	}
 	if r.HasProto {
@@ -35,12 +35,14 @@ func nftMatch(r *model.Rule) string {
 		case r.ICMP.HasType || r.ICMP.HasID:
 			if r.ICMP.HasType {
 				add("%s type %d", p, r.ICMP.Type)
+			} else {
+				add("meta l4proto %d", r.Proto)
 			}
-			if r.ICMP.HasID {
-				add("%s id %d", p, r.ICMP.ID)
+			if r.ICMP.HasID { // "icmp id" would match echo requests and replies only, whatever the type
+				add("@th,32,16 %d", r.ICMP.ID)
 			}
 		case r.Sport.Any() && r.Dport.Any():
-			add("meta l4proto %s", strings.Replace(p, "icmpv6", "ipv6-icmp", 1))
+			add("meta l4proto %s", l4proto(r.Proto))
 		}
 		if !r.Sport.Any() {
 			add("%s sport %s", p, r.Sport)
@@ -66,179 +68,151 @@ func prefixText(p interface {
 
 // nftElement writes the element of an exact tuple.
 func nftElement(t *model.Tuple) (set, elem string) {
-	set = "flows4"
-	if t.Family == model.IPv6 {
-		set = "flows6"
-	}
-	return set, fmt.Sprintf("%s . %s . %s . %d . %d", t.SrcAddr(), t.DstAddr(), t.Proto, t.Sport, t.Dport)
+	return flowSetName(t.Family), fmt.Sprintf("%s . %s . %s . %d . %d", t.SrcAddr(), t.DstAddr(), l4proto(t.Proto), t.Sport, t.Dport)
 }
 
-func (n *nft) commands(g *group) []string {
+// l4proto names a protocol for nft. Most names are /etc/protocols', which need not be there.
+func l4proto(p model.Proto) string {
+	switch p {
+	case model.ProtoTCP, model.ProtoUDP:
+		return p.String()
+	}
+	return fmt.Sprint(uint8(p))
+}
+
+// nftSays refuses what nft's language cannot say: an interface name in quotes has no escapes, and a star at its end means
+// every name that begins so.
+func nftSays(rules []model.Rule) error {
+	for i := range rules {
+		name := rules[i].Iface
+		odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\", r) }
+		if strings.HasSuffix(name, "*") || strings.ContainsFunc(name, odd) {
+			return fmt.Errorf("notrack: nft cannot say the interface name %s: leave it out", model.Escape(name))
+		}
+	}
+	return nil
+}
+
+// nftCommentMax is the longest comment that nft takes (NFTNL_UDATA_COMMENT_MAXLEN).
+const nftCommentMax = 128
+
+// A script collects commands for a shell.
+type script struct {
+	lines   []string
+	tooLong bool // a comment is longer than nft takes
+}
+
+func (s *script) add(format string, args ...any) {
+	s.lines = append(s.lines, "nft '"+fmt.Sprintf(format, args...)+"'")
+}
+
+func (s *script) comment(c string) string {
+	s.tooLong = s.tooLong || len(c) > nftCommentMax
+	return fmt.Sprintf(" comment %q", c)
+}
+
+// commands writes what build sends, with the marks by which ctview knows it again.
+func (n *nft) commands(g *group) (setup, rules []string, err error) {
+	if err := nftSays(g.rules); err != nil {
+		return nil, []string{"# " + err.Error()}, nil
+	}
 	table := ruleset.TableName
 	if g.Keep == model.KeepSession {
 		table = fmt.Sprint(ruleset.SessionPrefix, g.Owner)
 	}
-	var out []string
+	rs, in, err := n.readInstalled()
+	if err != nil {
+		return nil, nil, err
+	}
+	lacks, err := lacking(rs, in, table, ruleset.Tracking(rs, n.ns))
+	if err != nil {
+		return nil, nil, nil //nolint:nilerr // refused by the preview, with the reason
+	}
+	var pre, s script
+	if g.Keep == model.KeepSession {
+		pre.lines = []string{"# pasted, this table stays until it is removed: only ctview ties it to the program"}
+	}
+	pre.skeleton(table, lacks)
+	var wide []model.Rule
 	for i := range g.rules {
 		r := &g.rules[i]
-		if r.Exact() && r.Proto.HasPorts() {
-			o, p := r.Tuples()
-			ts := []model.Tuple{o, p}
-			if r.OneWay {
-				ts = ts[:1]
-			}
-			for j := range ts {
-				set, e := nftElement(&ts[j])
-				out = append(out, fmt.Sprintf("nft add element inet %s %s { %s timeout %ds }", table, set, e, g.Trial))
-			}
+		if !r.Exact() || !r.Proto.HasPorts() {
+			wide = append(wide, *r)
 			continue
 		}
-		for _, d := range r.Directions() {
-			for _, chain := range [...]string{"pre", "out"} {
-				if d.Iface == "" || chain == "pre" {
-					out = append(out, fmt.Sprintf("nft add rule inet %s %s meta nfproto @%s %s counter notrack", table, chain,
-						latchName(g.id), nftMatch(&d)))
-				}
+		o, p := r.Tuples()
+		for dir, t := range [...]model.Tuple{o, p} {
+			if dir == ruleset.DirReply && r.OneWay {
+				continue
 			}
+			set, e := nftElement(&t)
+			s.add("add element inet %s %s { %s timeout %ds%s }", table, set, e, g.Trial, s.comment(ruleset.Tag{ID: g.id, Dir: dir, Meta: g.Meta}.String()))
 		}
 	}
-	return out
-}
-
-// A Form is a way to keep rules for good, which ctview prints and never installs.
-type Form string
-
-// The forms.
-const (
-	FormNft      Form = "nft"      // a table of its own, for /etc/nftables.d or /etc/nftables.conf
-	FormIptables Form = "iptables" // fragments for iptables-restore --noflush and ip6tables-restore
-	FormOpenWrt  Form = "openwrt"  // chains that fw4 includes in its own table: /etc/nftables.d/*.nft
-)
-
-// Print writes rules in a form for good.
-func Print(rules []model.Rule, form Form) (string, error) {
-	switch form {
-	case FormNft:
-		return "#!/usr/sbin/nft -f\n# Made by ctview. Removing it: nft delete table inet ctview_static\n" +
-			"table inet ctview_static\ndelete table inet ctview_static\n" +
-			"table inet ctview_static {\n" + nftChains(rules, "\t", "") + "}\n", nil
-	case FormOpenWrt:
-		return "# Made by ctview. Put this into /etc/nftables.d/ctview.nft and run: fw4 reload\n" + nftChains(rules, "", "ctview_"), nil
-	case FormIptables:
-		return xtPrint(rules), nil
+	s.wide(table, g, wide, lacks.verify)
+	if s.tooLong {
+		s.lines = []string{"# nft cannot say this rule: its comments are longer than 128 bytes"}
 	}
-	return "", fmt.Errorf("notrack: unknown form %q: nft, iptables or openwrt", form)
+	return pre.lines, s.lines, nil
 }
 
-// nftChains writes the two chains with the rules of both directions.
-func nftChains(rules []model.Rule, indent, prefix string) string {
-	var b strings.Builder
-	for _, ch := range ctviewChains[:2] {
-		hook := "output"
+// skeleton writes what table lacks.
+func (s *script) skeleton(table string, l lack) {
+	if l.table {
+		s.add("add table inet %s", table)
+	}
+	for _, f := range l.sets {
+		typ := map[model.Family]string{model.IPv4: "ipv4_addr", model.IPv6: "ipv6_addr"}[f]
+		s.add("add set inet %s %s { type %s . %s . inet_proto . inet_service . inet_service; flags timeout; counter; }", table, flowSetName(f), typ, typ)
+	}
+	for _, ch := range l.chains {
+		s.add("add chain inet %s %s { type filter hook %s priority %d; policy accept; }", table, ch.name, ch.hookName(), ch.prio)
+		mark := s.comment(ruleset.Version)
 		if ch.pre {
-			hook = "prerouting"
+			s.add("add rule inet %s %s meta iiftype loopback accept%s", table, ch.name, mark)
 		}
-		fmt.Fprintf(&b, "%schain %s%s {\n%s\ttype filter hook %s priority %d; policy accept;\n", indent, prefix, ch.name, indent, hook, ruleset.PrioNotrack)
+		for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
+			ip := map[model.Family]string{model.IPv4: "ip", model.IPv6: "ip6"}[f]
+			s.add("add rule inet %s %s %s%s", table, ch.name, ch.text(fmt.Sprintf("%s saddr . %s daddr . meta l4proto . th sport . th dport @%s",
+				ip, ip, flowSetName(f))), mark)
+		}
+	}
+}
+
+// wide writes the latch and the rules that ask it.
+func (s *script) wide(table string, g *group, rules []model.Rule, verify bool) {
+	if len(rules) == 0 {
+		return
+	}
+	set := latchName(g.id)
+	s.add("add set inet %s %s { type nf_proto; flags timeout; }", table, set)
+	for _, f := range familiesOf(rules) {
+		s.add("add element inet %s %s { %s timeout %ds%s }", table, set, f, g.Trial, s.comment(ruleset.Tag{ID: g.id, Meta: g.Meta}.String()))
+	}
+	for _, ch := range ctviewChains {
 		for i := range rules {
-			for _, d := range rules[i].Directions() {
-				if d.Iface == "" || ch.pre {
-					fmt.Fprintf(&b, "%s\t%s counter notrack\n", indent, nftMatch(&d))
+			for dir, d := range rules[i].Directions() {
+				if ch.verify && !verify || d.Iface != "" && !ch.pre {
+					continue
 				}
-			}
-		}
-		fmt.Fprintf(&b, "%s}\n", indent)
-	}
-	return b.String()
-}
-
-// xtPrint writes a fragment of the raw table for each family.
-func xtPrint(rules []model.Rule) string {
-	var b strings.Builder
-	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		var lines []string
-		for i := range rules {
-			lines = append(lines, xtLines(&rules[i], f, "")...)
-		}
-		if len(lines) == 0 {
-			continue
-		}
-		prog := "iptables-restore"
-		if f == model.IPv6 {
-			prog = "ip6tables-restore"
-		}
-		fmt.Fprintf(&b, "# Made by ctview. Load with: %s --noflush\n*raw\n%s\nCOMMIT\n", prog, strings.Join(lines, "\n"))
-	}
-	return b.String()
-}
-
-// xtLines writes the "-A" lines of a rule in one family: both directions in PREROUTING and OUTPUT. extra stands before
-// the target.
-func xtLines(r *model.Rule, f model.Family, extra string) []string {
-	var out []string
-	for _, d := range r.Directions() {
-		if fs := d.Families(); len(fs) == 1 && fs[0] != f {
-			continue
-		}
-		for _, chain := range [...]string{"PREROUTING", "OUTPUT"} {
-			if d.Iface == "" || chain == "PREROUTING" {
-				out = append(out, "-A "+chain+xtMatch(&d, f)+extra+" -j CT --notrack")
+				s.add("add rule inet %s %s %s%s", table, ch.name, ch.text(fmt.Sprintf("meta nfproto @%s %s", set, nftMatch(&d))),
+					s.comment(ruleset.Tag{ID: g.id, Dir: dir, Rule: rules[i].String()}.String()))
 			}
 		}
 	}
-	return out
 }
 
-func xtMatch(r *model.Rule, f model.Family) string {
-	var b strings.Builder
-	if r.Iface != "" {
-		fmt.Fprintf(&b, " -i %s", r.Iface)
+// text is wrap in nft's language.
+func (ch ctviewChain) text(match string) string {
+	if ch.verify {
+		return "ct state != untracked " + match + " counter"
 	}
-	if r.Src.IsValid() && r.Src.Bits() > 0 {
-		fmt.Fprintf(&b, " -s %s", r.Src)
-	}
-	if r.Dst.IsValid() && r.Dst.Bits() > 0 {
-		fmt.Fprintf(&b, " -d %s", r.Dst)
-	}
-	if !r.HasProto {
-		return b.String()
-	}
-	p := r.Proto.String()
-	switch r.Proto {
-	case model.ProtoICMPv6:
-		p = "ipv6-icmp"
-	case model.ProtoUDPLite:
-		p = "136"
-	}
-	fmt.Fprintf(&b, " -p %s", p)
-	if ports := xtPort(" --sport ", r.Sport) + xtPort(" --dport ", r.Dport); ports != "" {
-		switch r.Proto {
-		case model.ProtoTCP, model.ProtoUDP, model.ProtoSCTP, model.ProtoDCCP:
-			b.WriteString(" -m " + p + ports)
-		default: // xt_multiport knows UDP-Lite, no match of its own does
-			if !r.Sport.Any() {
-				b.WriteString(" -m multiport" + xtPort(" --sports ", r.Sport))
-			}
-			if !r.Dport.Any() {
-				b.WriteString(" -m multiport" + xtPort(" --dports ", r.Dport))
-			}
-		}
-	}
-	if r.ICMP.HasType {
-		if f == model.IPv6 {
-			fmt.Fprintf(&b, " -m icmp6 --icmpv6-type %d", r.ICMP.Type)
-		} else {
-			fmt.Fprintf(&b, " -m icmp --icmp-type %d", r.ICMP.Type)
-		}
-	}
-	return b.String()
+	return match + " counter notrack"
 }
 
-func xtPort(opt string, r model.PortRange) string {
-	switch {
-	case r.Any():
-		return ""
-	case r.Lo == r.Hi:
-		return fmt.Sprint(opt, r.Lo)
+func (ch ctviewChain) hookName() string {
+	if ch.pre {
+		return "prerouting"
 	}
-	return fmt.Sprintf("%s%d:%d", opt, r.Lo, r.Hi)
+	return "output"
 }

@@ -51,8 +51,11 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 	if err != nil {
 		return nil, err
 	}
-	b := &previewer{p: &model.NotrackPreview{ID: g.id, Rules: q.Rules, Why: c.why, Backend: c.be.name(), Commands: c.be.commands(g)},
+	b := &previewer{p: &model.NotrackPreview{ID: g.id, Rules: q.Rules, Why: c.why, Backend: c.be.name()},
 		tally: tally{helpers: map[string]bool{}}}
+	if b.p.Setup, b.p.Commands, err = c.be.commands(g); err != nil {
+		return nil, err
+	}
 	cov := newCoverer(q.Rules)
 	err = flows.Each(ctx, func(e *model.Event) bool {
 		f := &e.Flow

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"ctview/ctnl/lab"
 	"ctview/model"
 )
 
@@ -158,57 +157,6 @@ func uncounted(s string) string {
 		}
 	}
 	return strings.Join(w, " ")
-}
-
-// TestPrintForms loads what is printed with the programs that it is for.
-func TestPrintForms(t *testing.T) {
-	t.Parallel()
-	rules := []model.Rule{rule(t, "tcp 10.0.0.1:1 > 10.0.0.2:2"), rule(t, "udp 10.0.1.0/24 > any:53-54 iif lan0"),
-		rule(t, "tcp ip6 any > any:80 one-way"), rule(t, "gre 10.0.0.1 > 10.0.0.2"), rule(t, "icmpv6 fd00::1 > fd00::2 type 128"),
-		rule(t, "udplite any > any:9"), rule(t, "any any > any iif eth9 one-way")}
-	for _, f := range []Form{FormNft, FormIptables, FormOpenWrt} {
-		text, err := Print(rules, f)
-		must(t, err)
-		ns := testNS(t)
-		switch f {
-		case FormNft:
-			nftRules(t, ns, text)
-			nftRules(t, ns, text) // loading twice makes nothing twice
-			if got := strings.Count(tool(t, ns, "nft", "list", "ruleset"), "notrack"); got != 22 {
-				t.Errorf("nft: %d notrack rules\n%s", got, text)
-			}
-		case FormOpenWrt:
-			nftRules(t, ns, "table inet fw4 {\n"+text+"}\n")
-		case FormIptables:
-			v4, v6, _ := strings.Cut(text, "COMMIT\n")
-			for prog, part := range map[string]string{"iptables-legacy-restore": v4 + "COMMIT\n", "ip6tables-legacy-restore": v6,
-				"iptables-nft-restore": v4 + "COMMIT\n", "ip6tables-nft-restore": v6} {
-				restore(t, ns, prog, part)
-			}
-			others, err := open(t, ns, "nftables").Others(ctx(t))
-			must(t, err)
-			if len(others) != 2*strings.Count(text, "-A ") {
-				t.Errorf("%d rules of others after loading %d twice: %s", len(others), strings.Count(text, "-A "), text)
-			}
-			for _, o := range others {
-				if strings.Contains(o.Match, "<") {
-					t.Errorf("not understood: %s", o.Match)
-				}
-			}
-		}
-	}
-	if _, err := Print(rules, "pf"); err == nil || err.Error() != `notrack: unknown form "pf": nft, iptables or openwrt` {
-		t.Errorf("unknown form: %v", err)
-	}
-}
-
-func restore(t *testing.T, ns *lab.NS, prog, text string) {
-	t.Helper()
-	c := command(ns, prog, "--noflush")
-	c.Stdin = strings.NewReader(text)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s\n%s", prog, err, out, text)
-	}
 }
 
 // TestPreviewPaths finds the firewall on the path that the packets take through this host, and no other.

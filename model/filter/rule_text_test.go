@@ -78,6 +78,18 @@ func TestParseRuleErrors(t *testing.T) {
 		{"any any > any iif x", "any any > any iif x", "the answers to it could be any packet: say one-way, or name an address or a protocol with a port"},
 		{"any > any", "any > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
 		{"tcp any > any", "tcp any > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"ip 0.0.0.0/0 > any", "ip 0.0.0.0/0 > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"any > 0.0.0.0/0", "any > 0.0.0.0/0", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"0.0.0.0/0 > 0.0.0.0/0", "0.0.0.0/0 > 0.0.0.0/0", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"ip6 ::/0 > any", "ip6 ::/0 > any", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"tcp ::/0 > ::/0", "tcp ::/0 > ::/0", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"tcp any > any:1-65535", "tcp any > any:1-65535", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"tcp 0.0.0.0/0:1-65535 > 0.0.0.0/0:1-65535 one-way", "tcp 0.0.0.0/0:1-65535 > 0.0.0.0/0:1-65535 one-way", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"src 0.0.0.0/0", "src 0.0.0.0/0", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"dport 1-65535 and tcp", "dport 1-65535 and tcp", "the rule matches every packet: name an address, a protocol with a port, or an interface"},
+		{"0.0.0.0/0 > any iif x", "0.0.0.0/0 > any iif x", "the answers to it could be any packet: say one-way, or name an address or a protocol with a port"},
+		{"tcp any > ::/0 iif x", "tcp any > ::/0 iif x", "the answers to it could be any packet: say one-way, or name an address or a protocol with a port"},
+		{"ip6 icmp any > any", "ip6 icmp any > any", "icmp is a protocol of IPv4 and icmpv6 of IPv6: the rule would match nothing"},
 	} {
 		_, err := ParseRule(tt.in)
 		var fe *Error
