@@ -24,6 +24,15 @@ type System struct {
 	// TCPTimeouts is indexed by TCP State; the others by protocol where one timeout says it all.
 	TCPTimeouts [10]Setting
 
+	// Tracking says whether rules make the namespace track connections; it is asked for while the table is empty.
+	Tracking Tracking
+
 	RcvBuf       int  // bytes of the event socket's buffer as the kernel counts them (twice what was asked)
 	RcvBufForced bool // SO_RCVBUFFORCE worked
+}
+
+// Tracking is what the rules of a namespace say of connection tracking. The zero value is not known.
+type Tracking struct {
+	Known      bool
+	IPv4, IPv6 bool // a rule makes the kernel track connections of the family
 }

@@ -267,7 +267,7 @@ func (a *App) click(m tea.MouseClickMsg) tea.Cmd {
 	if m.Button != tea.MouseLeft {
 		return nil
 	}
-	if m.Y == 1 && a.w >= wideFrom && len(a.stack) == 0 {
+	if m.Y == 1 && a.hasTabs() && len(a.stack) == 0 {
 		return a.clickTab(m.X)
 	}
 	if p, ok := a.top().(pointed); ok {

@@ -282,7 +282,7 @@ func (s *events) kindsText(wide bool) string {
 // click selects an event.
 func (s *events) click(a *App, _, y int) tea.Cmd {
 	first := 3
-	if a.w >= wideFrom {
+	if a.hasTabs() {
 		first = 4
 	}
 	from := max(len(s.view.Rows)-s.hasRows(a), 0)

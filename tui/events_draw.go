@@ -37,11 +37,9 @@ func columnsOf(cols []column) []*column {
 
 // screenRows is the number of lines between the head of a table and the footer of a screen.
 func screenRows(a *App) int {
-	n := a.h - 6
-	if a.w >= wideFrom {
+	n := a.h - 5
+	if a.hasTabs() {
 		n = a.h - 7
-	} else if a.h < shortHeight {
-		n = a.h - 5
 	}
 	return max(n, 1)
 }

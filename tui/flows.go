@@ -71,11 +71,9 @@ func (s *flows) name() string { return "Flows" }
 
 // rowsOn is the number of rows that fit on the screen.
 func (s *flows) rowsOn(a *App) int {
-	n := a.h - 6
-	if a.w >= wideFrom {
+	n := a.h - 5
+	if a.hasTabs() {
 		n = a.h - 7
-	} else if a.h < shortHeight {
-		n = a.h - 5
 	}
 	return max(n-s.left, 1)
 }

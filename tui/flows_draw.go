@@ -295,8 +295,7 @@ func (s *flows) whyEmpty(a *App) string {
 	case v.Total > 0:
 		return ""
 	case st.New+st.Updates+st.Ended == 0 && st.LastEnded == 0:
-		return `No flows. Nothing in this namespace seems to use connection tracking: it starts when a rule needs it, e.g. ` +
-			`"nft add rule inet filter input ct state established,related accept", or NAT. Waiting for the first event ` + a.marks.Ellipsis
+		return "No flows" + s.whyUnused(a) + " Waiting for the first event " + a.marks.Ellipsis
 	}
 	limit := "0"
 	if a.hasSys && a.sys.Max.OK {
@@ -307,6 +306,23 @@ func (s *flows) whyEmpty(a *App) string {
 		t += " Last flow ended " + draw.Clock(st.LastEnded, a.now.Location()) + "."
 	}
 	return t
+}
+
+// whyUnused says what the rules have to do with a table in which there never was a flow.
+func (s *flows) whyUnused(a *App) string {
+	const begins = `it starts when a rule needs it, e.g. "nft add rule inet filter input ct state established,related accept", or NAT.`
+	t := a.sys.Tracking
+	switch {
+	case !a.hasSys || !t.Known:
+		return ". Whether a rule of this namespace uses connection tracking is not known; " + begins
+	case t.IPv4 && t.IPv6:
+		return " yet. Rules of this namespace use connection tracking, of IPv4 and IPv6: the first packet will show."
+	case t.IPv4:
+		return " yet. Rules of this namespace use connection tracking of IPv4, not of IPv6: the first packet will show."
+	case t.IPv6:
+		return " yet. Rules of this namespace use connection tracking of IPv6, not of IPv4: the first packet will show."
+	}
+	return ". No rule of this namespace uses connection tracking: " + begins
 }
 
 // zonesHere lists the zones of the table, the largest first, for a filter that matches nothing.

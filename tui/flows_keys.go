@@ -280,7 +280,7 @@ func (a *App) changePace(slower bool) tea.Cmd {
 // click selects a row, or sorts by a head.
 func (s *flows) click(a *App, x, y int) tea.Cmd {
 	headY := 2
-	if a.w >= wideFrom {
+	if a.hasTabs() {
 		headY = 3
 	}
 	if y == headY {

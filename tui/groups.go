@@ -318,7 +318,7 @@ func (s *groups) take(a *App, answer any) tea.Cmd {
 // click selects a group, or sorts by a head.
 func (s *groups) click(a *App, x, y int) tea.Cmd {
 	headY := 3
-	if a.w >= wideFrom {
+	if a.hasTabs() {
 		headY = 4
 	}
 	if y == headY {

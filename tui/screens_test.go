@@ -79,7 +79,17 @@ func TestEmptyScreens(t *testing.T) {
 		filter  string
 		prepare func(*rig)
 	}{
-		{"empty-unused", "", func(g *rig) { g.store.rows, g.store.stats.New = nil, 0 }},
+		{"empty-unused", "", func(g *rig) {
+			g.store.rows, g.store.stats.New = nil, 0
+			g.kernel.sys.Tracking.Known = true
+			g.tick(time.Minute)
+		}},
+		{"empty-ready", "", func(g *rig) {
+			g.store.rows, g.store.stats.New = nil, 0
+			g.kernel.sys.Tracking = model.Tracking{Known: true, IPv4: true}
+			g.tick(time.Minute)
+		}},
+		{"empty-unknown", "", func(g *rig) { g.store.rows, g.store.stats.New = nil, 0 }},
 		{"empty-ended", "", func(g *rig) { g.store.rows, g.store.stats.LastEnded = nil, start.Add(-33*time.Second).UnixNano() }},
 		{"empty-filter", "zone 9", func(*rig) {}},
 		{"empty-loading", "", func(g *rig) {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"ctview/model"
 
 	"ctview/tui/draw"
@@ -111,7 +113,11 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	if a.opt.Netns != "" { // who deletes must see where
 		left = slices.Insert(left, 1, part{"ns " + draw.Clip(model.Escape(a.opt.Netns), 20, a.marks.Ellipsis), draw.Strong, 0})
 	}
-	right = []part{{fill, fillLook, 2}, {strconv.Itoa(a.current+1) + a.top0().name(), draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
+	where := "" // the line of views tells it
+	if !a.hasTabs() || a.bottom() >= 0 {
+		where = strconv.Itoa(a.current+1) + a.top0().name()
+	}
+	right = []part{{fill, fillLook, 2}, {where, draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
 	return left, right
 }
 
@@ -193,25 +199,58 @@ func onOff(s model.Setting) string {
 	return "on"
 }
 
-// tabsLine writes the list of views, from wideFrom columns on.
+// hasTabs reports whether a screen has the line of views: every one that is wide, or high enough to spare it.
+func (a *App) hasTabs() bool { return a.w >= wideFrom || a.h >= shortHeight }
+
+// A tab is a view as the line of views names it.
+type tab struct {
+	text string
+	on   bool
+	open func() tea.Cmd
+}
+
+// tabs are the views that keys lead to, those of packets' states among them.
+func (a *App) tabs() []tab {
+	gap := " "
+	if a.w < wideFrom {
+		gap = ""
+	}
+	_, states := a.top0().(*packetStates)
+	ts := make([]tab, 0, len(a.screens)+1)
+	for i, s := range a.screens {
+		ts = append(ts, tab{strconv.Itoa(i+1) + gap + s.name(), i == a.current && !states, func() tea.Cmd { return a.show(i) }})
+	}
+	return append(ts, tab{keyOf(a.views, "states") + gap + "States", states, a.openStates})
+}
+
+// tabsLine writes the line of views; tabsGap is between two of them.
 func (a *App) tabsLine(f *draw.Frame) {
-	if f.W < wideFrom {
+	if !a.hasTabs() {
 		return
 	}
 	f.Begin(draw.Plain)
 	f.Text(" ")
-	for i, s := range a.screens {
+	for i, t := range a.tabs() {
 		if i > 0 {
-			f.Text("  ")
+			f.Text(a.tabsGap())
 		}
-		if t := strconv.Itoa(i+1) + " " + s.name(); i == a.current {
-			f.Styled(draw.Strong, "["+t+"]")
+		if t.on {
+			f.Styled(draw.Strong, "["+t.text+"]")
 		} else {
-			f.Text(t)
+			f.Text(t.text)
 		}
 	}
-	f.Right(draw.Faint, "refresh "+interval(a.refresh))
+	if f.W >= wideFrom {
+		f.Right(draw.Faint, "refresh "+interval(a.refresh))
+	}
 	f.End()
+}
+
+func (a *App) tabsGap() string {
+	if a.w < wideFrom {
+		return " "
+	}
+	return "  "
 }
 
 func interval(d time.Duration) string {

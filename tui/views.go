@@ -73,15 +73,15 @@ func (a *App) doView(id string) tea.Cmd {
 // clickTab chooses the view whose name is at column x of the second line.
 func (a *App) clickTab(x int) tea.Cmd {
 	at := 1
-	for i, s := range a.screens {
-		n := draw.Width(strconv.Itoa(i+1)+" "+s.name()) + 2
-		if i == a.current {
+	for _, t := range a.tabs() {
+		n := draw.Width(t.text)
+		if t.on {
 			n += 2
 		}
-		if x >= at && x < at+n-2 {
-			return a.show(i)
+		if x >= at && x < at+n {
+			return t.open()
 		}
-		at += n
+		at += n + len(a.tabsGap())
 	}
 	return nil
 }

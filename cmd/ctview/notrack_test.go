@@ -323,7 +323,7 @@ func TestNotrackScreen(t *testing.T) {
 func TestNotrackLossScreen(t *testing.T) {
 	ns := trackingNS(t)
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 35)
-	tm.shows("No flows.")
+	tm.shows("No flows")
 	tm.send("6")
 	tm.shows("RULES CTVIEW INSTALLED")
 	if code, _, diag := runIn(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "udp", "any", "to", "any:53")); code != 0 {

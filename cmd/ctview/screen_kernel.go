@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"ctview/ctnl"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 	"ctview/model/table"
 	"ctview/tui"
@@ -61,6 +62,11 @@ func (k *kernel) System(ctx context.Context) (model.System, error) {
 	s, err := k.sync.Kernel().System(ctx)
 	s.Netns = k.name
 	s.RcvBuf, s.RcvBufForced = k.sync.RcvBuf()
+	if s.EntriesOK && s.Entries == 0 { // the screen is empty, and says why
+		if t, err := ruleset.Active(k.ns); err == nil {
+			s.Tracking = model.Tracking{Known: true, IPv4: t.IPv4, IPv6: t.IPv6}
+		}
+	}
 	return s, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ctview/ctnl/lab"
 )
 
 // TestScreenNamesItsNamespace: started inside a namespace, the title has its name, not "default": people delete in the wrong
@@ -40,4 +42,20 @@ func TestScreenNamesItsNamespace(t *testing.T) {
 		_ = os.Remove(link)
 	}()
 	run(name)
+}
+
+// TestScreenLooksAtTheRules: before the first flow the screen says whether there are rules that track, as they are.
+func TestScreenLooksAtTheRules(t *testing.T) {
+	ns := must(lab.NewNS())(t)
+	t.Cleanup(func() { _ = ns.Close() })
+	tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 24)
+	tm.shows("No rule of this namespace uses connection tracking")
+	tm.send("q")
+	nft := ns.Command("nft", "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade")
+	if out, err := nft.CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	tm = newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 24)
+	tm.shows("No flows yet. Rules of this namespace use connection tracking of IPv4, not of IPv6")
+	tm.send("q")
 }

@@ -214,7 +214,7 @@ func TestScreenEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 80, 24)
-			tm.shows("No flows.")
+			tm.shows("No flows")
 			tt.end(tm)
 			if code := tm.ended(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
