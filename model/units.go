@@ -123,14 +123,21 @@ const (
 	Destination
 )
 
-// AppendEndpoint appends one end of t as the table shows it: 192.0.2.1:80, 2001:db8::1:443, for ICMP the identifier
+// AppendEndpoint appends one end of t as the table shows it: 192.0.2.1:80, [2001:db8::1]:443 (RFC 5952, 6), for ICMP the identifier
 // at the source ("192.168.1.3 id 4711"), for protocols without ports the address alone.
 func AppendEndpoint(dst []byte, t *Tuple, side Side) []byte {
 	addr, port := t.Src, t.Sport
 	if side == Destination {
 		addr, port = t.Dst, t.Dport
 	}
+	bracketed := t.Family == IPv6 && t.Proto.HasPorts()
+	if bracketed {
+		dst = append(dst, '[')
+	}
 	dst = AppendAddr(dst, t.Family, addr)
+	if bracketed {
+		dst = append(dst, ']')
+	}
 	switch {
 	case t.Proto.HasPorts():
 		return strconv.AppendUint(append(dst, ':'), uint64(port), 10)

@@ -40,10 +40,10 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 		if err != nil {
 			return err
 		}
-		out := newFlusher(g.out)
-		out.buf = append(out.buf, lf.head...)
-		out.buf = lf.line(out.buf, &ev, g.now())
-		out.buf = append(out.buf, lf.foot...)
-		return out.flush()
+		p := rowPrinter{format: lf, out: newFlusher(g.out)}
+		if err := p.print(lf.line(nil, &ev, g.now())); err != nil {
+			return err
+		}
+		return p.end()
 	})
 }

@@ -83,13 +83,12 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	}
 	defer done()
 
-	l := lister{g: g, src: src, filter: f, format: lf, out: newFlusher(g.out), limit: o.limit}
+	l := lister{g: g, src: src, filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
 	if o.resolve {
 		asked, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()
 		l.resolve = func(evs []*model.Event) { g.resolve(asked, evs) }
 	}
-	l.out.buf = append(l.out.buf, lf.head...)
 	if order != nil {
 		err = l.sorted(ctx, *order)
 	} else {
@@ -98,8 +97,7 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if err != nil {
 		return err
 	}
-	l.out.buf = append(l.out.buf, lf.foot...)
-	if err := l.out.flush(); err != nil {
+	if err := l.rows.end(); err != nil {
 		return err
 	}
 	g.noteUnknown(l.unknown)
@@ -114,8 +112,7 @@ type lister struct {
 	g       *globals
 	src     flowSource
 	filter  *filter.Filter
-	format  lineFormat
-	out     *flusher
+	rows    rowPrinter
 	limit   int
 	matched int
 	unknown int
@@ -136,6 +133,7 @@ func (l *lister) match(ev *model.Event, now int64) bool {
 
 // stream prints flows in the kernel's order as they come.
 func (l *lister) stream(ctx context.Context) error {
+	var line []byte
 	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now := l.g.now()
 		if l.resolve != nil {
@@ -145,12 +143,15 @@ func (l *lister) stream(ctx context.Context) error {
 			if !l.match(&evs[i], now) {
 				continue
 			}
-			l.out.buf = l.format.line(l.out.buf, &evs[i], now)
+			line = l.rows.format.line(line[:0], &evs[i], now)
+			if err := l.rows.print(line); err != nil {
+				return err
+			}
 			if l.limit > 0 && l.matched == l.limit {
 				return errEnough
 			}
 		}
-		return l.out.spill()
+		return nil
 	})
 	if err == errEnough {
 		return nil
@@ -230,7 +231,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 				kept := *ev
 				row.ev = &kept
 			} else {
-				scratch = l.format.line(scratch, ev, now)
+				scratch = l.rows.format.line(scratch, ev, now)
 			}
 			row.text = bytes.Clone(scratch)
 			rows = append(rows, row)
@@ -250,9 +251,13 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 		rows = rows[:l.limit]
 	}
 	l.finish(rows, now)
+	if t := l.rows.format.table; t != nil {
+		for _, row := range rows {
+			t.Widen(row.text[row.key:])
+		}
+	}
 	for i := range rows {
-		l.out.buf = append(l.out.buf, rows[i].text[rows[i].key:]...)
-		if err := l.out.spill(); err != nil {
+		if err := l.rows.print(rows[i].text[rows[i].key:]); err != nil {
 			return err
 		}
 	}
@@ -270,7 +275,7 @@ func (l *lister) finish(rows []*sortedLine, now int64) {
 	}
 	l.resolve(evs)
 	for i := range rows {
-		rows[i].text, rows[i].ev = l.format.line(rows[i].text, rows[i].ev, now), nil
+		rows[i].text, rows[i].ev = l.rows.format.line(rows[i].text, rows[i].ev, now), nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -18,6 +19,66 @@ type lineFormat struct {
 	line func(dst []byte, ev *model.Event, now int64) []byte
 	// lost appends a line that tells of n lost events; nil where the form has none.
 	lost func(dst []byte, now int64, n uint64) []byte
+	// table makes lines of the cells that line then appends; nil where lines do not depend on each other.
+	table *format.Table
+}
+
+// firstRows is how many rows of a table are looked at before its head is printed.
+const firstRows = 1000
+
+// A rowPrinter prints lines of a lineFormat, its head and its foot.
+type rowPrinter struct {
+	format  lineFormat
+	out     *flusher
+	held    [][]byte // the first rows of a table, whose columns shall fit
+	started bool
+}
+
+// print prints a line as the format appended it; it keeps nothing of it.
+func (p *rowPrinter) print(line []byte) error {
+	switch {
+	case p.format.table != nil && !p.started:
+		if p.held = append(p.held, bytes.Clone(line)); len(p.held) == firstRows {
+			p.start()
+		}
+	default:
+		p.start()
+		p.append(line)
+	}
+	return p.out.spill()
+}
+
+func (p *rowPrinter) start() {
+	if p.started {
+		return
+	}
+	p.started = true
+	for _, line := range p.held {
+		p.format.table.Widen(line)
+	}
+	if p.format.table != nil && p.format.head != nil {
+		p.format.head = append(p.format.table.AppendHeader(nil), '\n')
+	}
+	p.out.buf = append(p.out.buf, p.format.head...)
+	for _, line := range p.held {
+		p.append(line)
+	}
+	p.held = nil
+}
+
+func (p *rowPrinter) append(line []byte) {
+	if t := p.format.table; t != nil {
+		p.out.buf = append(t.AppendLine(p.out.buf, line), '\n')
+	} else {
+		p.out.buf = append(p.out.buf, line...)
+	}
+}
+
+// end prints what is held, the foot, and all that waits to be written.
+func (p *rowPrinter) end() error {
+	p.start()
+	p.out.buf = append(p.out.buf, p.format.foot...)
+	return p.out.flush()
 }
 
 // newLineFormat returns the form that o asks for. events says that it is for the event stream.
@@ -122,16 +183,18 @@ func tableFormat(cols []model.Column, wide, events bool, opt format.Options) lin
 		cols = format.TableColumns(wide)
 	}
 	t := format.NewTable(cols, events)
-	return lineFormat{
-		head: append(t.AppendHeader(nil), '\n'),
+	head := append(t.AppendHeader(nil), '\n')
+	if !events {
+		return lineFormat{head: head, table: t, line: func(dst []byte, ev *model.Event, now int64) []byte {
+			opt.Now = now
+			return t.AppendCells(dst, &ev.Flow, &ev.Extra, opt)
+		}}
+	}
+	return lineFormat{ // an event is shown when it comes
+		head: head,
 		line: func(dst []byte, ev *model.Event, now int64) []byte {
 			opt.Now = now
-			if events {
-				dst = t.AppendEvent(dst, ev, opt)
-			} else {
-				dst = t.AppendRow(dst, &ev.Flow, &ev.Extra, opt)
-			}
-			return append(dst, '\n')
+			return append(t.AppendEvent(dst, ev, opt), '\n')
 		},
 	}
 }

@@ -45,29 +45,12 @@ func (e *Error) Caret(indent string) string {
 	b.WriteString(model.Escape(e.Text))
 	b.WriteByte('\n')
 	b.WriteString(indent)
-	b.WriteString(strings.Repeat(" ", cells(model.Escape(e.Text[:pos]))))
+	b.WriteString(strings.Repeat(" ", model.Width(model.Escape(e.Text[:pos]))))
 	b.WriteByte('^')
-	if n := cells(model.Escape(e.Text[pos:end])); n > 1 {
+	if n := model.Width(model.Escape(e.Text[pos:end])); n > 1 {
 		b.WriteString(strings.Repeat("~", n-1))
 	}
 	return b.String()
-}
-
-// cells returns about how many columns a terminal uses for s: two for the wide scripts of East Asia, none for
-// combining marks.
-func cells(s string) int {
-	n := 0
-	for _, r := range s {
-		switch {
-		case r >= 0x300 && r < 0x370, r >= 0x200b && r <= 0x200d, r >= 0xfe00 && r <= 0xfe0f:
-		case r >= 0x1100 && r < 0x1160, r >= 0x2e80 && r < 0xa4d0, r >= 0xac00 && r < 0xd7a4, r >= 0xf900 && r < 0xfb00,
-			r >= 0xfe30 && r < 0xfe70, r >= 0xff00 && r < 0xff61, r >= 0x1f300 && r < 0x1f650, r >= 0x20000 && r < 0x40000:
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
 }
 
 // quote returns s for an error text: in double quotes, escaped, shortened when long.

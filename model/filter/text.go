@@ -79,7 +79,7 @@ func (s *textSearch) inEnds(fl *model.Flow) bool {
 	return bytes.Contains(b, s.ends)
 }
 
-// appendEnd is AppendEndpoint in a quarter of its time for IPv4, which counts when a search reads a million flows.
+// appendEnd is AppendEndpoint, without brackets as the screen writes it, in a quarter of its time for IPv4, which counts when a search reads a million flows.
 func appendEnd(b []byte, fl *model.Flow, addr *[16]byte, port uint16, source bool) []byte {
 	if fl.Family == model.IPv4 {
 		b = appendDotted(b, addr)

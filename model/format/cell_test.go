@@ -165,26 +165,51 @@ func TestTable(t *testing.T) {
 	v6.Flow.Known = 0
 	v6.Flow.First = 0
 	tab := NewTable(nil, false)
+	for _, r := range []*model.Row{v4, v6} {
+		tab.Widen(tab.AppendCells(nil, &r.Flow, &r.Extra, o))
+	}
 	got := []string{string(tab.AppendHeader(nil)), string(tab.AppendRow(nil, &v4.Flow, &v4.Extra, o)), string(tab.AppendRow(nil, &v6.Flow, nil, o))}
 	want := []string{
-		"PROTO   STATE        SOURCE                 DESTINATION            NAT  ZONE  HELPER  FLAGS  TIMEOUT    BYTES      AGE",
-		"tcp     ESTABLISHED  10.141.10.2:40224      192.168.10.2:12345     S       7  ftp     AH       4d23h    13.4k    3h04m",
-		"udp     replied      2001:db8:4:1::17:60511 2001:db8:9::53:53      -       0  ftp     H            -        -        -",
+		"PROTO   STATE        SOURCE                    DESTINATION            NAT  ZONE  HELPER  FLAGS  TIMEOUT    BYTES      AGE",
+		"tcp     ESTABLISHED  10.141.10.2:40224         192.168.10.2:12345     S       7  ftp     AH       4d23h    13.4k    3h04m",
+		"udp     replied      [2001:db8:4:1::17]:60511  [2001:db8:9::53]:53    -       0  ftp     H            -        -        -",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("unexpected table (-want +got):\n%s", diff)
 	}
 	tab = NewTable([]model.Column{model.ColSrc, model.ColZone, model.ColLabels}, true)
-	tab.Widen(&v6.Flow, nil, o)
+	tab.Widen(tab.AppendCells(nil, &v6.Flow, nil, o))
 	ev := testFlow()
 	ev.Kind, ev.Has, ev.Time = model.Destroy, ev.Has|model.HasTime, testNow
 	got = []string{string(tab.AppendHeader(nil)), string(tab.AppendEvent(nil, &ev, o))}
 	want = []string{
-		"TIME          EVENT    SOURCE                  ZONE  LABELS",
-		"22:14:02.123  destroy  10.141.10.2:40224          7  -",
+		"TIME          EVENT    SOURCE                    ZONE  LABELS",
+		"22:14:02.123  destroy  10.141.10.2:40224            7  -",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("unexpected events (-want +got):\n%s", diff)
+	}
+}
+
+// TestTableWidens: rows after a wide one stand under it, whatever came before.
+func TestTableWidens(t *testing.T) {
+	v4, v6 := tableRow(), tableRow()
+	v6.Flow.Family, v6.Flow.Src, v6.Flow.Dst = model.IPv6, [16]byte{0x20, 1, 0xd, 0xb8, 0xaa, 0xaa, 0xbb, 0xbb, 0xcc, 0xcc, 0xdd, 0xdd, 0xee, 0xee, 0xff, 1}, [16]byte{0x20, 1, 15: 1}
+	v4.Extra.Labels[0] = 2
+	cols := []model.Column{model.ColLabels, model.ColSrc, model.ColDst, model.ColZone, model.ColNAT}
+	tab := NewTable(cols, false)
+	narrow := tab.AppendRow(nil, &v4.Flow, &v4.Extra, Options{Labels: LabelNames{1: "web"}})
+	wide := tab.AppendRow(nil, &v6.Flow, &v4.Extra, Options{Labels: LabelNames{1: "網頁伺服器用的"}})
+	after := tab.AppendRow(nil, &v4.Flow, &v4.Extra, Options{Labels: LabelNames{1: "web"}})
+	place := func(b []byte, cell string) int {
+		before, _, found := strings.Cut(string(b), cell)
+		if !found {
+			t.Fatalf("no %q in %q", cell, b)
+		}
+		return model.Width(before)
+	}
+	if place(wide, "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ff01]:40224") != place(after, "10.141") || place(wide, "[2001::1]:") != place(after, "192.168") {
+		t.Errorf("columns do not stand under each other:\n%s\n%s\n%s", narrow, wide, after)
 	}
 }
 

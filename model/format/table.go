@@ -1,19 +1,19 @@
 package format
 
 import (
-	"unicode/utf8"
+	"bytes"
 
 	"ctview/model"
 )
 
-// A Table lays flows out in columns for a terminal or a pager, row by row: widths are decided before the first row, so
-// nothing is held back. A cell that is too long (an IPv6 address) is written whole and pushes the rest of its row to
-// the right only as far as the blanks of the columns after it do not give way. Not safe for concurrent use.
+// A Table lays flows out in columns for a terminal or a pager. A cell is never cut: one that is wider than its column
+// (an IPv6 address) widens it from there on, so that a row stands under those before it or pushes all that follow alike.
+// Who holds rows back before the head is printed calls Widen for each. Not safe for concurrent use.
 type Table struct {
 	cols   []model.Column
 	widths []int
 	events bool
-	cell   []byte
+	row    []byte // cells of the row in the making
 }
 
 // NewTable returns a table of these columns; nil is TableColumns(false). events says that rows are events
@@ -124,13 +124,31 @@ func rightAligned(c model.Column) bool {
 	return false
 }
 
-// Widen makes room for the cells of a flow. Who has all rows before the first is printed (sorted, limited) calls it for
-// each.
-func (t *Table) Widen(f *model.Flow, x *model.Extra, o Options) {
-	for i, c := range t.cols {
-		t.cell = appendNamedCell(t.cell[:0], c, f, x, o)
-		t.widths[i] = max(t.widths[i], utf8.RuneCount(t.cell))
+// cellEnd is behind each cell of AppendCells: text of cells is escaped and has none.
+const cellEnd = '\x00'
+
+// AppendCells appends the cells of a flow without blanks between them, for Widen and AppendLine. x may be nil. Of the
+// options Now, Location, Labels, Host and Service count.
+func (t *Table) AppendCells(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
+	for _, c := range t.cols {
+		dst = append(appendNamedCell(dst, c, f, x, o), cellEnd)
 	}
+	return dst
+}
+
+// Widen makes room for cells, which AppendCells made.
+func (t *Table) Widen(cells []byte) {
+	for i := range t.widths {
+		cell, rest, _ := bytes.Cut(cells, []byte{cellEnd})
+		t.widths[i], cells = max(t.widths[i], cellWidth(cell)), rest
+	}
+}
+
+// AppendLine appends the line of cells, which AppendCells made, without its line end.
+func (t *Table) AppendLine(dst, cells []byte) []byte {
+	l := line{dst: dst}
+	t.line(&l, cells)
+	return l.dst
 }
 
 // The columns that events begin with: the time of day to the millisecond, the kind.
@@ -147,63 +165,69 @@ func (t *Table) AppendHeader(dst []byte) []byte {
 		l.put([]byte("EVENT"), eventKindWidth, false)
 	}
 	for i, c := range t.cols {
-		t.cell = append(t.cell[:0], Title(c)...)
-		l.put(t.cell, t.widths[i], rightAligned(c))
+		l.put([]byte(Title(c)), t.widths[i], rightAligned(c))
 	}
 	return l.dst
 }
 
-// AppendRow appends the line of a flow without its line end. x may be nil. Of the options Now, Location, Labels, Host
-// and Service count.
+// AppendRow appends the line of a flow without its line end; its arguments are those of AppendCells.
 func (t *Table) AppendRow(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
-	l := line{dst: dst}
-	t.cells(&l, f, x, o)
-	return l.dst
+	t.row = t.AppendCells(t.row[:0], f, x, o)
+	return t.AppendLine(dst, t.row)
 }
 
 // AppendEvent appends the line of an event without its line end.
 func (t *Table) AppendEvent(dst []byte, e *model.Event, o Options) []byte {
 	l := line{dst: dst}
-	t.cell = appendClock(t.cell[:0], eventTime(e, &o), o.location())
-	l.put(t.cell, eventTimeWidth, false)
-	t.cell = append(t.cell[:0], e.Kind.String()...)
-	l.put(t.cell, eventKindWidth, false)
-	t.cells(&l, &e.Flow, &e.Extra, o)
+	t.row = appendClock(t.row[:0], eventTime(e, &o), o.location())
+	l.put(t.row, eventTimeWidth, false)
+	l.put([]byte(e.Kind.String()), eventKindWidth, false)
+	t.row = t.AppendCells(t.row[:0], &e.Flow, &e.Extra, o)
+	t.line(&l, t.row)
 	return l.dst
 }
 
-func (t *Table) cells(l *line, f *model.Flow, x *model.Extra, o Options) {
+func (t *Table) line(l *line, cells []byte) {
+	t.Widen(cells)
 	for i, c := range t.cols {
-		t.cell = appendNamedCell(t.cell[:0], c, f, x, o)
-		l.put(t.cell, t.widths[i], rightAligned(c))
+		cell, rest, _ := bytes.Cut(cells, []byte{cellEnd})
+		l.put(cell, t.widths[i], rightAligned(c))
+		cells = rest
 	}
 }
 
-// A line is a row in the making. It knows where its next column should begin and where it does.
+// cellWidth is model.Width, quick for ASCII.
+func cellWidth(cell []byte) int {
+	for _, c := range cell {
+		if c >= 0x80 {
+			return model.Width(string(cell))
+		}
+	}
+	return len(cell)
+}
+
+// A line is a row in the making.
 type line struct {
-	dst     []byte
-	want    int // column where the next cell should begin
-	at      int // column where the text ends
-	started bool
+	dst  []byte
+	want int // column where the next cell should begin
+	at   int // column where the text ends
 }
 
 // gap is what columns are apart.
 const gap = 2
 
-// put adds a cell. Blanks are added before a cell, never after, so that lines end where their text does.
+// put adds a cell, not wider than width. Blanks are added before a cell, never after, so that lines end where their text
+// does.
 func (l *line) put(cell []byte, width int, right bool) {
+	n := cellWidth(cell)
 	begin := l.want
 	if right {
-		begin += max(width-utf8.RuneCount(cell), 0)
-	}
-	if l.started {
-		begin = max(begin, l.at+1)
+		begin += width - n
 	}
 	for ; l.at < begin; l.at++ {
 		l.dst = append(l.dst, ' ')
 	}
 	l.dst = append(l.dst, cell...)
-	l.at += utf8.RuneCount(cell)
+	l.at += n
 	l.want += width + gap
-	l.started = true
 }
