@@ -147,8 +147,9 @@ func publicCopy(t *testing.T) string {
 func ready(t *testing.T, lines *bufio.Scanner) (uids string, paths []string) {
 	t.Helper()
 	for range 2 {
+		before := lines.Text() // why not, perhaps
 		if !lines.Scan() {
-			t.Fatalf("the lab did not come up: %v", lines.Err())
+			t.Fatalf("the lab did not come up: %q, %v", before, lines.Err())
 		}
 		if u, ok := strings.CutPrefix(lines.Text(), "uids "); ok {
 			uids = u
