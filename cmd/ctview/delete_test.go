@@ -69,7 +69,9 @@ func TestFlushTakesWhatItShowed(t *testing.T) {
 	add("1002")
 	add("1003")
 	tm.send("2\r")
-	if code := tm.ended(); code != 0 || !strings.Contains(tm.output(), "2 flows deleted") {
+	code := tm.ended()
+	tm.eventually("the end of the output", tm.drained)
+	if code != 0 || !strings.Contains(tm.output(), "2 flows deleted") {
 		t.Errorf("exit code %d; the screen:\n%s", code, tm.screen())
 	}
 	if got := ctviewIn("count"); !strings.HasPrefix(got, "2 of") {
