@@ -51,7 +51,38 @@ func (k *Kernel) CreateMany(ctx context.Context, n int, fill func(i int, s *Spec
 }
 
 func (x *exchange) create(s *Spec, flags uint16) {
-	r := x.begin(netfilter.NFSubsysCTNetlink, ctNew, flags|unix.NLM_F_CREATE|unix.NLM_F_EXCL, s.Flow.Family, 0)
+	x.begin(netfilter.NFSubsysCTNetlink, ctNew, flags|unix.NLM_F_CREATE|unix.NLM_F_EXCL, s.Flow.Family, 0).creation(s)
+}
+
+// AppendCreate appends the message with which Create makes a flow, its sequence number 0 and no acknowledgement asked for.
+func AppendCreate(b []byte, s *Spec) []byte {
+	r := request{b: b}
+	r.message(netfilter.NFSubsysCTNetlink, ctNew, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, s.Flow.Family, 0)
+	r.creation(s)
+	return r.b
+}
+
+// AppendUpdate is AppendCreate for Update.
+func AppendUpdate(b []byte, s *Spec) []byte {
+	r := request{b: b}
+	r.message(netfilter.NFSubsysCTNetlink, ctNew, 0, 0, s.Flow.Family, 0)
+	r.key(&s.Flow.Key)
+	r.change(s)
+	r.end()
+	return r.b
+}
+
+// AppendDelete appends the message that deletes whatever flow has the key k.
+func AppendDelete(b []byte, k *model.Key) []byte {
+	r := request{b: b}
+	r.message(netfilter.NFSubsysCTNetlink, ctDelete, 0, 0, k.Family, 0)
+	r.key(k)
+	r.end()
+	return r.b
+}
+
+// creation adds what a new flow is, and ends the message.
+func (r *request) creation(s *Spec) {
 	r.tuples(s)
 	r.change(s)
 	if s.Has.Has(model.HasMaster) {
