@@ -47,7 +47,7 @@ func NFGen(family uint8, res uint16) []byte {
 	return []byte{family, unix.NFNETLINK_V0, byte(res >> 8), byte(res)}
 }
 
-// request sends one message and returns the answers, without their nfgenmsg.
+// request sends one message and returns the answers, with their nfgenmsg. A broken one is ctnl.ErrMalformed.
 func (c *Reader) request(msg int, flags netlink.HeaderFlags, family uint8, attrs ...netlink.Attribute) ([]netlink.Message, error) {
 	b, err := netlink.MarshalAttributes(attrs)
 	if err != nil {
@@ -63,6 +63,9 @@ func (c *Reader) request(msg int, flags netlink.HeaderFlags, family uint8, attrs
 	out := ms[:0]
 	for _, m := range ms {
 		if len(m.Data) >= 4 && m.Header.Type>>8 == unix.NFNL_SUBSYS_NFTABLES {
+			if err := shapes[uint8(m.Header.Type)].whole(m.Data[4:]); err != nil {
+				return nil, err
+			}
 			out = append(out, m)
 		}
 	}
@@ -92,7 +95,8 @@ func (c *Reader) Generation() (uint32, error) {
 	return 0, errors.New("no answer to NFT_MSG_GETGEN")
 }
 
-// eachAttr calls fn for each attribute in b, flag bits taken off the type. It stops at a malformed one.
+// eachAttr calls fn for each attribute in b, flag bits taken off the type. It stops at a malformed one, which
+// request has refused.
 func eachAttr(b []byte, fn func(typ uint16, v []byte)) {
 	for len(b) >= unix.NLA_HDRLEN {
 		n := int(binary.NativeEndian.Uint16(b))
