@@ -7,6 +7,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/table"
 
@@ -20,9 +21,9 @@ type bar struct {
 	offers  []filter.Completion
 	chosen  int
 	err     *filter.Error
-	pressed bool  // Enter was pressed on a text that does not parse
-	recent  bool  // offers are recent filters
-	place   place // of the cursor before, for Esc
+	pressed bool              // Enter was pressed on a text that does not parse
+	recent  bool              // offers are recent filters
+	place   cursor[model.Key] // of the cursor before, for Esc
 	saving  bool
 	saveAs  edit
 }
@@ -94,7 +95,7 @@ func (a *App) narrowTo(text string, negate bool) tea.Cmd {
 
 // openBar starts typing a filter. What can be completed beside the language's words is looked up off the loop.
 func (a *App) openBar() tea.Cmd {
-	b := &bar{line: newEdit(a.text), place: a.flows.where()}
+	b := &bar{line: newEdit(a.text), place: a.flows.cursor}
 	a.note = ""
 	a.push(b)
 	b.think(a)
@@ -161,8 +162,8 @@ func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if a.trying {
 			a.trying = false
 			cmd := a.refilter()
-			a.flows.goBack(b.place)
-			return cmd, true
+			a.flows.cursor = b.place
+			return tea.Batch(cmd, a.ask(false)), true
 		}
 	case "enter":
 		return b.apply(a), true

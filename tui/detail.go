@@ -31,7 +31,8 @@ type detail struct {
 	more     int // children that are not in the list
 	expects  []model.Expect
 
-	at, matched int // place among the flows that match, at -1 if it is not among them
+	walked      bool // j or k came here: the cursor of the list goes along
+	at, matched int  // place among the flows that match, at -1 if it is not among them
 	next, prev  *model.Key
 	top         int // first line shown, where they do not all fit
 }
@@ -42,7 +43,6 @@ func (s *flows) openDetail(a *App) tea.Cmd {
 	if r == nil || ended {
 		return nil
 	}
-	s.touched, s.key = true, r.Flow.Key
 	return a.openFlow(r.Flow.Key, r)
 }
 
@@ -131,7 +131,7 @@ func (d *detail) go1(a *App, k *model.Key) tea.Cmd {
 		return nil
 	}
 	*d = detail{fl: d.fl, key: *k, at: d.at, matched: d.matched}
-	d.fl.key, d.fl.touched = *k, true
+	d.walked = true
 	return a.ask(true)
 }
 
@@ -266,6 +266,10 @@ func (d *detail) take(a *App, answer any) tea.Cmd {
 	d.history, d.readings, d.next, d.prev, d.matched = n.history, n.readings, n.next, n.prev, n.matched
 	if n.at >= 0 {
 		d.at = n.at
+		if d.walked {
+			d.fl.goTo(n.at, n.matched, d.fl.rowsOn(a))
+			d.fl.key = d.key
+		}
 	}
 	if !a.names.on {
 		return nil

@@ -21,14 +21,9 @@ type flows struct {
 
 	view, spare *table.View
 	got         bool // an answer came
-	top         int  // place in the order of the first row on the screen
-	at          int  // row of the screen that the cursor is in
-	key         model.Key
-	touched     bool // the cursor belongs to key; until it was moved it stays in the first row
-	want        int  // place in the order that the cursor waits to go to, -1
-	follow      bool
-	items       []item
-	ghosts      []ghost
+	cursor[model.Key]
+	items  []item
+	ghosts []ghost
 
 	marks   map[model.Key]uint32 // marked flows and their ids
 	seen    demand
@@ -52,7 +47,7 @@ type ghost struct {
 // newFlows returns the screen as the options want it.
 func newFlows(a *App) (*flows, error) {
 	o := &a.opt
-	s := &flows{view: &table.View{}, spare: &table.View{}, want: -1, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
+	s := &flows{view: &table.View{}, spare: &table.View{}, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
 	s.c.more = a.marks.Ellipsis
 	var err error
 	if s.cols, err = columnsFor(o.Columns); err != nil {
@@ -104,30 +99,26 @@ func (s *flows) rebuild(a *App) {
 	}
 }
 
-// settle puts the cursor on its flow, or on what stands in its row now.
+// settle has the cursor belong to what stands in its row now; one that follows goes to the row of its flow.
 func (s *flows) settle() {
-	if len(s.items) == 0 {
-		s.at = 0
-		return
-	}
-	if !s.touched {
-		s.at = 0
-		s.key = s.items[0].row.Flow.Key
+	if s.loose || len(s.items) == 0 {
 		return
 	}
 	for i := range s.items {
-		if s.items[i].row.Flow.Key == s.key {
+		if s.follow && s.items[i].row.Flow.Key == s.key {
 			s.at = i
 			return
 		}
 	}
 	s.at = min(s.at, len(s.items)-1)
-	s.key = s.items[s.at].row.Flow.Key
+	if !s.follow { // the flow that is followed may be out of a window that has just become smaller
+		s.key = s.items[s.at].row.Flow.Key
+	}
 }
 
 // current returns the row under the cursor, nil for none, and whether its flow has ended.
 func (s *flows) current() (*model.Row, bool) {
-	if s.at < 0 || s.at >= len(s.items) {
+	if s.loose || s.at < 0 || s.at >= len(s.items) {
 		return nil, false
 	}
 	return s.items[s.at].row, s.items[s.at].ended
@@ -138,8 +129,7 @@ func (s *flows) move(a *App, n int) tea.Cmd {
 	if len(s.items) == 0 {
 		return nil
 	}
-	s.touched = true
-	if i := s.at + n; i >= 0 && i < len(s.items) {
+	if i := s.at + n; i >= 0 && i < len(s.items) && !s.loose {
 		s.at = i
 		s.key = s.items[i].row.Flow.Key
 		return nil
@@ -149,33 +139,23 @@ func (s *flows) move(a *App, n int) tea.Cmd {
 
 // moveTo takes the cursor to place p of the order. Rows that are not here yet are asked for.
 func (s *flows) moveTo(a *App, p int) tea.Cmd {
-	h := s.rowsOn(a)
-	p = max(min(p, s.view.Matched-1), 0)
-	s.touched, s.ghosts = true, s.ghosts[:0]
-	switch {
-	case p < s.top:
-		s.top = p
-	case p >= s.top+h:
-		s.top = p - h + 1
-	}
-	s.top = max(min(s.top, s.view.Matched-h), 0)
+	n, h := s.view.Matched, s.rowsOn(a)
 	first, last := s.view.Offset, s.view.Offset+len(s.view.Rows)
-	if p >= first && p < last {
+	if last == first {
+		return nil
+	}
+	s.ghosts = s.ghosts[:0]
+	s.goTo(p, n, h)
+	if p := s.pos(); a.paused && (p < first || p >= last) {
+		a.say("paused: only the rows that were read before can be shown. p goes on.")
+		s.goTo(max(min(p, last-1), first), n, h)
+	}
+	p = s.pos()
+	if s.loose = p < first || p >= last; !s.loose {
 		s.key = s.view.Rows[p-first].Flow.Key
 		s.rebuild(a)
-		s.settle()
-	} else {
-		if a.paused {
-			a.say("paused: only the rows that were read before can be shown. p goes on.")
-			s.top = max(min(s.top, last-h), first)
-			s.rebuild(a)
-			s.at = 0
-			s.settle()
-			return nil
-		}
-		s.want = p
 	}
-	if !a.paused && (s.top < first || min(s.top+h, s.view.Matched) > last) || s.want >= 0 {
+	if !a.paused && (s.loose || s.top < first || min(s.top+h, n) > last) {
 		return a.ask(false)
 	}
 	return nil
@@ -183,21 +163,32 @@ func (s *flows) moveTo(a *App, p int) tea.Cmd {
 
 // restart shows the top of what is asked for next.
 func (s *flows) restart() {
-	s.top, s.at, s.touched, s.want = 0, 0, false, -1
+	s.cursor.restart()
 	s.ghosts = s.ghosts[:0]
 }
 
-// A place is where the cursor stood.
-type place struct {
-	key     model.Key
-	top     int
-	touched bool
+// reorder asks for the same flows in their new order: from the top, or around the flow that is followed.
+func (s *flows) reorder(a *App) tea.Cmd {
+	s.ghosts = s.ghosts[:0]
+	if !s.follow {
+		s.cursor.restart()
+	}
+	return a.ask(false)
 }
 
-func (s *flows) where() place { return place{s.key, s.top, s.touched} }
-
-// goBack has the next answer show what stood at p.
-func (s *flows) goBack(p place) { s.key, s.top, s.touched = p.key, p.top, p.touched }
+// toggleFollow has the cursor stay with the flow under it, or in its place again.
+func (s *flows) toggleFollow(a *App) {
+	r, ended := s.current()
+	switch {
+	case s.follow:
+		s.follow = false
+		a.say("the cursor stays in its place")
+	case r == nil || ended:
+		a.say("there is no flow to follow")
+	default:
+		s.follow, s.key = true, r.Flow.Key
+	}
+}
 
 // sortBy orders by the column called name: descending for amounts, ascending for names.
 func (s *flows) sortBy(a *App, name string) tea.Cmd {
@@ -211,11 +202,7 @@ func (s *flows) sortBy(a *App, name string) tea.Cmd {
 		c := columnNamed(name)
 		s.sort, s.desc = name, c != nil && c.right && name != "zone" && name != "timeout"
 	}
-	s.top, s.ghosts = 0, s.ghosts[:0]
-	if !s.touched {
-		s.at = 0
-	}
-	return a.ask(false)
+	return s.reorder(a)
 }
 
 // alsoBindings are listed in the help of this screen, too.

@@ -15,8 +15,8 @@ import (
 // A flowsAnswer is what flows asked for.
 type flowsAnswer struct {
 	view   *table.View
-	top    int
-	want   int
+	cursor cursor[model.Key]
+	lost   string          // what became of the flow that was followed, where it is not there
 	filter *filter.Filter  // that was asked with
 	ended  []model.Key     // of the rows that were on the screen: flows that are gone
 	dead   []model.Key     // of the marked flows
@@ -27,13 +27,13 @@ type flowsAnswer struct {
 // A stand is what an answer's place depends on. Where it changed since the question, the operator was faster: the
 // answer's place is of no use any more, its rows may be.
 type stand struct {
-	place
+	cursor[model.Key]
 	sort string
 	desc bool
 	dir  int
 }
 
-func (s *flows) stand() stand { return stand{s.where(), s.sort, s.desc, s.c.dir} }
+func (s *flows) stand() stand { return stand{s.cursor, s.sort, s.desc, s.c.dir} }
 
 // pausedRows is how many rows around the cursor are read when the screen is frozen, to scroll in.
 const pausedRows = 2000
@@ -46,14 +46,11 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	if a.paused {
 		q.Offset, q.Limit = max(s.top-pausedRows/2, 0), pausedRows
 	}
-	if s.touched && s.want < 0 {
+	if s.follow && !s.loose {
 		q.Anchor, q.HasAnchor = s.key, true
-		if s.follow {
-			q.Follow, q.AnchorRow = true, min(h, s.top)+s.at
-		}
+		q.Follow, q.AnchorRow = true, min(h, s.top)+s.at
 	}
-	ans := &flowsAnswer{view: s.spare, top: s.top, want: s.want, filter: a.active(), from: s.stand()}
-	s.want = -1
+	ans := &flowsAnswer{view: s.spare, cursor: s.cursor, filter: a.active(), from: s.stand()}
 	var shown []model.Key
 	for _, it := range s.items {
 		if !it.ended {
@@ -66,14 +63,14 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 			marked = append(marked, k)
 		}
 	}
-	at, store, kernel, now := s.at, a.opt.Store, a.opt.Kernel, a.opt.Now
+	store, kernel, now := a.opt.Store, a.opt.Kernel, a.opt.Now
 	return func(ctx context.Context) any {
 		if full && kernel != nil && len(shown) > 0 {
 			_ = kernel.Refresh(ctx, shown) // counters stay as old as their head says
 		}
 		q.Now = now().UnixNano()
 		store.View(&q, ans.view)
-		ans.place(store, &q, h, at)
+		ans.place(store, &q, h)
 		ans.findEnded(store, shown)
 		if ans.view.Matched == 0 && ans.view.Total > 0 {
 			store.Breakdown(&ans.totals)
@@ -90,24 +87,25 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 // maxChecked bounds how many marked flows are looked up at each refresh.
 const maxChecked = 5000
 
-// place decides what the first row on the screen is, so that the anchor is in view, and asks again if its rows are missing.
-func (n *flowsAnswer) place(store Store, q *table.Query, h, at int) {
-	v := n.view
-	if q.HasAnchor && v.AnchorAt >= 0 {
-		p := v.AnchorAt
-		switch {
-		case q.Follow:
-			n.top = p - at
-		case p < n.top:
-			n.top = p
-		case p >= n.top+h:
-			n.top = p - h + 1
+// place decides what the first row on the screen is, so that the flow that is followed is in view, and asks again if its rows
+// are missing.
+func (n *flowsAnswer) place(store Store, q *table.Query, h int) {
+	v, c := n.view, &n.cursor
+	switch {
+	case q.HasAnchor && v.AnchorAt >= 0:
+		c.anchor(v.AnchorAt, v.Matched, h)
+	default:
+		c.goTo(c.pos(), v.Matched, h)
+	}
+	if q.HasAnchor && v.AnchorAt < 0 {
+		c.follow, n.lost = false, "has ended"
+		if _, ok := store.Get(q.Anchor); ok {
+			n.lost = "does not match any more"
 		}
 	}
-	n.top = max(min(n.top, v.Matched-h), 0)
 	first, last := v.Offset, v.Offset+len(v.Rows)
-	if n.top < first || min(n.top+h, v.Matched) > last {
-		q.Offset, q.Follow = max(n.top-h, 0), false
+	if c.top < first || min(c.top+h, v.Matched) > last {
+		q.Offset, q.Follow = max(c.top-h, 0), false
 		store.View(q, v)
 	}
 }
@@ -137,14 +135,14 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 	if n.filter != a.active() { // asked before the filter changed; the next answer is on its way
 		return nil
 	}
-	top, want := n.top, n.want
-	if now := s.stand(); now != n.from || s.want >= 0 {
+	cur := n.cursor
+	if now := s.stand(); now != n.from {
 		last := n.view.Offset + len(n.view.Rows)
 		if now.sort != n.from.sort || now.desc != n.from.desc || now.dir != n.from.dir ||
 			s.top < n.view.Offset || min(s.top+s.rowsOn(a), n.view.Matched) > last {
 			return nil
 		}
-		top, want = s.top, -1
+		cur = s.cursor
 	}
 	gone := make(map[model.Key]bool, len(n.ended))
 	for _, k := range n.ended {
@@ -160,13 +158,14 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 		delete(s.marks, k)
 	}
 	s.view, s.spare = n.view, s.view
-	s.ghosts, s.top, s.got, s.zones = ghosts, top, true, n.totals.Zones
-	if want >= 0 {
-		if i := want - s.view.Offset; i >= 0 && i < len(s.view.Rows) {
-			s.key = s.view.Rows[i].Flow.Key
-		}
-		s.ghosts = nil
+	if s.loose {
+		ghosts = nil
 	}
+	if n.lost != "" && s.follow && !cur.follow {
+		a.say("the flow that was followed " + n.lost + ": the cursor stays in its place")
+	}
+	cur.loose = false
+	s.cursor, s.ghosts, s.got, s.zones = cur, ghosts, true, n.totals.Zones
 	s.learn()
 	s.rebuild(a)
 	s.settle()

@@ -130,9 +130,9 @@ func (s *flows) matchText(a *App) string {
 	case a.stats.Dumping && !a.stats.Loaded:
 		return "loading " + draw.Count(a.stats.DumpRows) + " " + a.marks.Ellipsis
 	}
-	t := draw.Count(v.Matched) + " of " + draw.Count(v.Total)
-	if a.w >= wideFrom {
-		t += " match"
+	t := s.followWord() + position(s.top, s.rowsOn(a), v.Matched)
+	if v.Matched < v.Total {
+		t += " match, " + draw.Count(v.Total) + " in all"
 	}
 	if v.Unknown > 0 {
 		t += ", " + draw.Count(v.Unknown) + " unknown"
@@ -220,8 +220,6 @@ func (s *flows) standing(a *App) string {
 		return "1 flow has no " + a.filter.UnknownNoun() + ": it does not match"
 	case s.view.Unknown > 0:
 		return draw.Count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
-	case s.follow:
-		return "following the flow under the cursor; F stops"
 	}
 	return ""
 }

@@ -32,7 +32,7 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook},
 	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "follow", keys: []string{"F"}, help: "follow flow", group: groupTime},
+	{id: "follow", keys: []string{"F"}, help: "follow flow, or stay in place", group: groupTime},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, writes: true},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
@@ -44,24 +44,13 @@ func (s *flows) bindings() []binding { return flowsBindings }
 
 // do carries out an action.
 func (s *flows) do(a *App, id string) tea.Cmd {
-	h := s.rowsOn(a)
 	switch id {
 	case "down":
 		return s.move(a, 1)
 	case "up":
 		return s.move(a, -1)
-	case "halfdown":
-		return s.moveTo(a, s.top+s.at+h/2)
-	case "halfup":
-		return s.moveTo(a, s.top+s.at-h/2)
-	case "pagedown":
-		return s.moveTo(a, s.top+s.at+h)
-	case "pageup":
-		return s.moveTo(a, s.top+s.at-h)
 	case "top":
 		return s.restartCursor(a)
-	case "bottom":
-		return s.moveTo(a, s.view.Matched-1)
 	case "left", "right":
 		s.scroll(a, id)
 	case "mark":
@@ -91,6 +80,9 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 	case "group":
 		return a.show(1)
 	default:
+		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
+			return s.moveTo(a, p)
+		}
 		return s.doLook(a, id)
 	}
 	return nil
@@ -110,19 +102,14 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 		s.columnsMenu(a)
 	case "direction":
 		s.c.dir = (s.c.dir + 1) % 3
-		s.top = 0
 		a.say("RATE, BYTES and PACKETS are of " + [...]string{"both directions", "the original direction", "the reply direction"}[s.c.dir])
-		return a.ask(false)
+		return s.reorder(a)
 	case "units":
 		s.c.bits = !s.c.bits
 	case "compact":
 		s.wide, s.skip = !s.wide, 0
 	case "follow":
-		s.follow = !s.follow
-		s.touched = s.touched || s.follow
-		if !s.follow {
-			a.say("the cursor stays with its flow, the window stays where it is as long as it can")
-		}
+		s.toggleFollow(a)
 	case "resync":
 		return a.resync()
 	}
@@ -131,19 +118,12 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 
 // restartCursor takes the cursor to the first row, where it stays whatever flow comes to stand there.
 func (s *flows) restartCursor(a *App) tea.Cmd {
-	s.ghosts = s.ghosts[:0]
-	s.top, s.at, s.touched, s.want = 0, 0, false, -1
+	s.restart()
 	if s.view.Offset == 0 {
 		s.rebuild(a)
 		s.settle()
 		return nil
 	}
-	return a.ask(false)
-}
-
-// reorder asks for the same flows in their new order. The window starts at the top; the cursor stays with its flow.
-func (s *flows) reorder(a *App) tea.Cmd {
-	s.top, s.ghosts = 0, s.ghosts[:0]
 	return a.ask(false)
 }
 
@@ -292,13 +272,12 @@ func (s *flows) click(a *App, x, y int) tea.Cmd {
 		return nil
 	}
 	if i := y - headY - 1; i >= 0 && i < len(s.items) {
-		if i == s.at && s.touched && a.opt.Now().Sub(s.clicked) < doubleClick {
+		if i == s.at && a.opt.Now().Sub(s.clicked) < doubleClick {
 			s.clicked = time.Time{}
 			return s.openDetail(a)
 		}
 		s.clicked = a.opt.Now()
-		s.at, s.touched = i, true
-		s.key = s.items[i].row.Flow.Key
+		s.at, s.key = i, s.items[i].row.Flow.Key
 	}
 	return nil
 }

@@ -24,27 +24,84 @@ func (g *rig) currentKey() model.Key {
 	return r.Flow.Key
 }
 
-func TestCursorFollowsIdentity(t *testing.T) {
-	g := newRig(t, 80, 24, manyFlows(500), nil)
-	g.keys("j", "j", "j")
-	want := g.currentKey()
-	for _, r := range []int{10, 300, 0} { // inside the window, far below, at the top
-		for i := range g.store.rows {
-			if g.store.rows[i].Flow.Key == want {
-				g.store.rows[i].Flow.Rate = [2]float32{float32(500-r) + 0.5, 0}
-			}
-		}
-		g.tick(2 * time.Second)
-		if got := g.currentKey(); got != want {
-			t.Fatalf("place %d: the cursor is on %s, want %s", r, draw.Describe(&got), draw.Describe(&want))
-		}
-		if g.line(">") == "" {
-			t.Errorf("place %d: no row is marked as current:\n%s", r, g.screen())
+// raise has flow k be the one of place p by its rate.
+func (g *rig) raise(k model.Key, p int) {
+	for i := range g.store.rows {
+		if g.store.rows[i].Flow.Key == k {
+			g.store.rows[i].Flow.Rate = [2]float32{float32(len(g.store.rows)-p) + 0.5, 0}
 		}
 	}
-	g.keys("S")
-	if got := g.currentKey(); got != want {
-		t.Errorf("after reversing the order the cursor is on %s, want %s", draw.Describe(&got), draw.Describe(&want))
+}
+
+// TestCursorStaysInPlace: neither Enter nor Esc nor a move binds the cursor to a flow; F does, and says so.
+func TestCursorStaysInPlace(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {120, 35}} {
+		g := newRig(t, size[0], size[1], manyFlows(500), nil)
+		s := g.a.flows
+		g.keys("j", "j", "j", "enter", "esc")
+		g.raise(g.currentKey(), 300)
+		g.tick(2 * time.Second)
+		if got, want := g.currentKey(), manyFlows(500)[4].Flow.Key; s.top != 0 || s.at != 3 || got != want {
+			t.Errorf("the list went to %d, the cursor to row %d, %s; want 0, 3, %s", s.top, s.at, draw.Describe(&got), draw.Describe(&want))
+		}
+		g.keys("F")
+		want := g.currentKey()
+		for _, p := range []int{10, 300, 0, 200} {
+			g.raise(want, p)
+			g.tick(2 * time.Second)
+			if got := g.currentKey(); got != want {
+				t.Fatalf("place %d: the cursor is on %s, want %s", p, draw.Describe(&got), draw.Describe(&want))
+			}
+			if g.line("FOLLOW ") == "" || g.line(">") == "" {
+				t.Errorf("place %d: the screen does not say so:\n%s", p, g.screen())
+			}
+		}
+		g.keys("S", "enter", "esc")
+		if got := g.currentKey(); got != want {
+			t.Errorf("after reversing the order the cursor is on %s, want %s", draw.Describe(&got), draw.Describe(&want))
+		}
+		top, at := s.top, s.at
+		g.store.remove(want)
+		g.tick(2 * time.Second)
+		if s.top != top || s.at != at || s.follow || g.line("the flow that was followed has ended") == "" {
+			t.Errorf("after its end: list at %d, row %d, follow %v; want %d, %d, false:\n%s", s.top, s.at, s.follow, top, at, g.screen())
+		}
+		g.tick(2 * time.Second)
+		if s.top != top || s.at != at || g.line("FOLLOW ") != "" {
+			t.Errorf("one refresh later: list at %d, row %d; want %d, %d:\n%s", s.top, s.at, top, at, g.screen())
+		}
+	}
+}
+
+// TestFollowUnmatched: a flow that the filter leaves behind is not followed any more, and that is told.
+func TestFollowUnmatched(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), func(o *Options) { o.Filter = "rate > 1k" })
+	g.keys("j", "F")
+	g.raise(g.currentKey(), 15)
+	g.tick(2 * time.Second)
+	if g.a.flows.follow || g.line("followed does not match any more: the cursor stays") == "" {
+		t.Errorf("not told:\n%s", g.screen())
+	}
+}
+
+// TestGroupsFollow: the groups' cursor stays in its place; F keeps it on its group.
+func TestGroupsFollow(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	withFlood(g)
+	g.keys("2", "j")
+	s := g.a.screen().(*groups)
+	id := s.key
+	g.keys("S", "j", "S", "j")
+	if s.top+s.at != 1 || s.key != id {
+		t.Errorf("in the same place of the same order is group %d, want %d", s.key, id)
+	}
+	g.keys("F", "S")
+	if s.key != id || g.line("FOLLOW ") == "" {
+		t.Errorf("F does not keep the cursor on its group:\n%s", g.screen())
+	}
+	g.keys("/", "proto gre", "enter")
+	if s.follow {
+		t.Error("another filter leaves a group followed")
 	}
 }
 

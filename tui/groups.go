@@ -19,10 +19,7 @@ type groups struct {
 
 	view, spare *table.GroupView
 	got         bool
-	top, at     int
-	id          uint64 // of the group under the cursor
-	touched     bool   // the cursor was moved: it stays with its group
-	want        int    // place that the cursor waits to go to, -1
+	cursor[uint64]
 }
 
 // groupChoices are the keys that b steps through and the line of keys shows.
@@ -39,14 +36,13 @@ func parseGroupChoices(names ...string) []table.GroupKey {
 }
 
 func newGroups() *groups {
-	return &groups{keys: groupChoices[:1:1], desc: true, view: &table.GroupView{}, spare: &table.GroupView{}, want: -1}
+	return &groups{keys: groupChoices[:1:1], desc: true, view: &table.GroupView{}, spare: &table.GroupView{}}
 }
 
 func (s *groups) name() string            { return "Groups" }
 func (s *groups) bindings() []binding     { return groupsBindings }
 func (s *groups) alsoBindings() []binding { return viewBindings }
 func (s *groups) rowsOn(a *App) int       { return max(screenRows(a)-1, 1) }
-func (s *groups) restart()                { s.top, s.at, s.touched, s.want = 0, 0, false, -1 }
 
 var groupsBindings = slices.Concat([]binding{
 	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook},
@@ -64,28 +60,14 @@ var groupsBindings = slices.Concat([]binding{
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, writes: true},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+	{id: "follow", keys: []string{"F"}, help: "follow group, or stay in place", group: groupTime},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway},
 	{id: "back", keys: []string{"esc"}, help: "clear filter", group: groupLook},
 })
 
 func (s *groups) do(a *App, id string) tea.Cmd {
-	h := s.rowsOn(a)
 	switch id {
-	case "down":
-		return s.moveTo(a, s.top+s.at+1)
-	case "up":
-		return s.moveTo(a, s.top+s.at-1)
-	case "halfdown":
-		return s.moveTo(a, s.top+s.at+h/2)
-	case "halfup":
-		return s.moveTo(a, s.top+s.at-h/2)
-	case "pagedown":
-		return s.moveTo(a, s.top+s.at+h)
-	case "pageup":
-		return s.moveTo(a, s.top+s.at-h)
-	case "bottom":
-		return s.moveTo(a, s.view.Groups-1)
 	case "top":
 		s.restart()
 		return a.ask(false)
@@ -101,7 +83,18 @@ func (s *groups) do(a *App, id string) tea.Cmd {
 		if a.text != "" {
 			return a.setFilter(nil, "")
 		}
+	case "follow":
+		switch r := s.current(); {
+		case s.follow:
+			s.follow = false
+			a.say("the cursor stays in its place")
+		case r != nil:
+			s.follow, s.key = true, r.ID
+		}
 	default:
+		if p, ok := s.aim(id, s.view.Groups, s.rowsOn(a)); ok {
+			return s.moveTo(a, p)
+		}
 		return s.doGroup(a, id)
 	}
 	return nil
@@ -115,8 +108,7 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 		return nil
 	case "reverse":
 		s.desc = !s.desc
-		s.top = 0
-		return a.ask(false)
+		return s.reorder(a)
 	case "nextsort", "prevsort":
 		n := len(table.GroupSorts())
 		step := 1
@@ -124,8 +116,7 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 			step = n - 1
 		}
 		s.sort, s.desc = table.GroupColumn((int(s.sort)+step)%n), true
-		s.top = 0
-		return a.ask(false)
+		return s.reorder(a)
 	case "by":
 		return s.nextKey(a)
 	case "by2":
@@ -144,7 +135,7 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 	}
 	switch id {
 	case "flows":
-		from := cameFrom{s, *s, a.filter, a.text, ""}
+		from := cameFrom{s, s.cursor, a.filter, a.text, ""}
 		a.current = 0
 		cmd := a.narrowTo(r.Filter, false)
 		from.now = a.text
@@ -220,46 +211,46 @@ func (s *groups) sortBy(a *App, c table.GroupColumn) tea.Cmd {
 	} else {
 		s.sort, s.desc = c, c != table.GroupValue
 	}
-	s.top = 0
-	return a.ask(false)
+	return s.reorder(a)
 }
 
 // current is the group under the cursor, nil for none.
 func (s *groups) current() *table.GroupRow {
-	i := s.top + s.at - s.view.Offset
-	if i < 0 || i >= len(s.view.Rows) {
+	i := s.pos() - s.view.Offset
+	if s.loose || i < 0 || i >= len(s.view.Rows) {
 		return nil
 	}
 	return &s.view.Rows[i]
 }
 
-// moveTo takes the cursor to place p.
+// moveTo takes the cursor to place p. Rows that are not here yet are asked for.
 func (s *groups) moveTo(a *App, p int) tea.Cmd {
 	h := s.rowsOn(a)
-	p = max(min(p, s.view.Groups-1), 0)
-	s.touched = true
-	if p < s.top {
-		s.top = p
+	s.goTo(p, s.view.Groups, h)
+	i := s.pos() - s.view.Offset
+	if s.loose = i < 0 || i >= len(s.view.Rows); !s.loose {
+		s.key = s.view.Rows[i].ID
 	}
-	if p >= s.top+h {
-		s.top = p - h + 1
+	if s.loose || s.top < s.view.Offset || min(s.top+h, s.view.Groups) > s.view.Offset+len(s.view.Rows) {
+		return a.ask(false)
 	}
-	s.at = p - s.top
-	if r := s.current(); r != nil {
-		s.id = r.ID
-		if end := min(s.top+h, s.view.Groups); s.top >= s.view.Offset && end <= s.view.Offset+len(s.view.Rows) {
-			return nil
-		}
-	} else {
-		s.want = p
+	return nil
+}
+
+// reorder asks for the same groups in their new order: from the top, or around the group that is followed.
+func (s *groups) reorder(a *App) tea.Cmd {
+	if !s.follow {
+		s.restart()
 	}
 	return a.ask(false)
 }
 
+// A groupsAnswer is what groups asked for.
 type groupsAnswer struct {
 	view   *table.GroupView
-	top    int
-	want   int
+	cursor cursor[uint64]
+	from   cursor[uint64] // when it was asked
+	lost   bool           // the group that was followed is gone
 	filter *filter.Filter
 	keys   []table.GroupKey
 }
@@ -267,27 +258,23 @@ type groupsAnswer struct {
 func (s *groups) ask(a *App, _ bool) func(context.Context) any {
 	h := s.rowsOn(a)
 	q := table.GroupQuery{Filter: a.active(), Keys: s.keys, Sort: s.sort, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
-	if s.touched && s.want < 0 {
-		q.Anchor, q.HasAnchor = s.id, true
+	if s.follow && !s.loose {
+		q.Anchor, q.HasAnchor = s.key, true
 	}
-	n := &groupsAnswer{view: s.spare, top: s.top, want: s.want, filter: q.Filter, keys: s.keys}
-	s.want = -1
+	n := &groupsAnswer{view: s.spare, cursor: s.cursor, from: s.cursor, filter: q.Filter, keys: s.keys}
 	store, now := a.opt.Store, a.opt.Now
 	return func(context.Context) any {
 		q.Now = now().UnixNano()
-		v := n.view
+		v, c := n.view, &n.cursor
 		store.Group(&q, v)
-		if p := v.AnchorAt; q.HasAnchor && p >= 0 {
-			if p < n.top {
-				n.top = p
-			}
-			if p >= n.top+h {
-				n.top = p - h + 1
-			}
+		if q.HasAnchor && v.AnchorAt >= 0 {
+			c.anchor(v.AnchorAt, v.Groups, h)
+		} else {
+			c.goTo(c.pos(), v.Groups, h)
 		}
-		n.top = max(min(n.top, v.Groups-h), 0)
-		if n.top < v.Offset || min(n.top+h, v.Groups) > v.Offset+len(v.Rows) {
-			q.Offset = max(n.top-h, 0)
+		n.lost = q.HasAnchor && v.AnchorAt < 0
+		if c.top < v.Offset || min(c.top+h, v.Groups) > v.Offset+len(v.Rows) {
+			q.Offset = max(c.top-h, 0)
 			store.Group(&q, v)
 		}
 		return n
@@ -299,18 +286,19 @@ func (s *groups) take(a *App, answer any) tea.Cmd {
 	if !ok || n.filter != a.active() || !slices.Equal(n.keys, s.keys) {
 		return nil
 	}
-	s.view, s.spare, s.top, s.got = n.view, s.view, n.top, true
-	switch {
-	case n.want >= 0:
-		s.at = n.want - s.top
-	case s.touched && s.view.AnchorAt >= 0:
-		s.at = s.view.AnchorAt - s.top
-	case !s.touched:
-		s.at = 0
+	if s.cursor != n.from { // the operator was faster: the answer's rows may be of use, its place is not
+		if last := n.view.Offset + len(n.view.Rows); s.top < n.view.Offset || min(s.top+s.rowsOn(a), n.view.Groups) > last {
+			return nil
+		}
+		n.cursor = s.cursor
+	} else if n.lost {
+		n.cursor.follow = false
+		a.say("the group that was followed is gone: the cursor stays in its place")
 	}
-	s.at = max(min(s.at, s.view.Groups-s.top-1), 0)
+	s.view, s.spare, s.cursor, s.got = n.view, s.view, n.cursor, true
+	s.loose = false
 	if r := s.current(); r != nil {
-		s.id = r.ID
+		s.key = r.ID
 	}
 	return a.lookGroups(s.view.Rows)
 }
@@ -335,12 +323,12 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 	return nil
 }
 
-func (s *groups) wheel(a *App, n int) tea.Cmd { return s.moveTo(a, s.top+s.at+n) }
+func (s *groups) wheel(a *App, n int) tea.Cmd { return s.moveTo(a, s.pos()+n) }
 
 // A cameFrom is where the flows of a group were opened: Esc goes back there, with the filter and the place of then.
 type cameFrom struct {
 	screen *groups
-	was    groups
+	was    cursor[uint64]
 	filter *filter.Filter
 	text   string
 	now    string // the filter that it led to; under another one there is no way back
@@ -361,7 +349,6 @@ func (a *App) goBack() tea.Cmd {
 			r.restart()
 		}
 	}
-	s := b.screen
-	s.top, s.at, s.id, s.touched = b.was.top, b.was.at, b.was.id, true
+	b.screen.cursor = b.was
 	return a.ask(false)
 }

@@ -85,10 +85,11 @@ func (s *flows) whyNone(a *App, matched, total int) string {
 // statusLine writes the filter, how many flows and groups there are, and the order.
 func (s *groups) statusLine(a *App, f *draw.Frame) {
 	v := s.view
-	r := draw.Count(v.Matched) + " of " + draw.Count(v.Total)
+	r := position(s.top, s.rowsOn(a), v.Groups)
 	if f.W >= wideFrom {
-		r += fmt.Sprintf(" match, %d groups   sort %s %s", v.Groups, strings.ToUpper(s.sort.String()), orderWord(s.desc))
+		r += fmt.Sprintf(" groups   %d of %d flows match   sort %s %s", v.Matched, v.Total, strings.ToUpper(s.sort.String()), orderWord(s.desc))
 	}
+	r = s.followWord() + r
 	f.Begin(draw.Plain)
 	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))
 	f.Right(draw.Plain, r)

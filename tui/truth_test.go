@@ -55,13 +55,13 @@ func TestEscapeReturnsToGroups(t *testing.T) {
 	withFlood(g)
 	g.keys("2", "j", "j")
 	s := g.a.screen().(*groups)
-	id, at := s.id, s.at
+	id, at := s.key, s.at
 	g.keys("enter")
 	if g.a.current != 0 || g.a.text == "zone 5" {
 		t.Fatalf("Enter did not open the flows of the group:\n%s", g.screen())
 	}
 	g.keys("esc")
-	if g.a.screen() != mode(s) || g.a.text != "zone 5" || s.id != id || s.at != at {
+	if g.a.screen() != mode(s) || g.a.text != "zone 5" || s.key != id || s.at != at {
 		t.Errorf("screen %d, filter %q, row %d; want the groups, zone 5, row %d:\n%s", g.a.current, g.a.text, s.at, at, g.screen())
 	}
 	g.keys("enter", "/", " and tcp", "enter", "esc") // another filter: no way back

@@ -1,0 +1,91 @@
+package tui
+
+import "ctview/tui/draw"
+
+// A cursor is a place in a list of which a window is on the screen. It stays in its place, whatever comes to stand there; while
+// it follows, it stays with its row, wherever that goes. Places count from 0. The event loop owns it.
+type cursor[K comparable] struct {
+	top, at int  // place of the first row shown; row of the screen below it
+	key     K    // of the row under the cursor
+	follow  bool // it belongs to key
+	loose   bool // its row is not loaded yet: key is of another
+}
+
+func (c *cursor[K]) pos() int { return c.top + c.at }
+
+// restart takes it to the first row, where it stays.
+func (c *cursor[K]) restart() { *c = cursor[K]{} }
+
+// goTo takes it to place p, or as near as there are rows, in a list of n rows of which h are shown.
+func (c *cursor[K]) goTo(p, n, h int) {
+	p = max(min(p, n-1), 0)
+	switch {
+	case p < c.top:
+		c.top = p
+	case p >= c.top+h:
+		c.top = p - h + 1
+	}
+	c.top = max(min(c.top, n-h), 0)
+	c.at = p - c.top
+}
+
+// anchor takes it to place p, where its row went to, and moves the window so that the row stands where it stood.
+func (c *cursor[K]) anchor(p, n, h int) {
+	c.top = p - c.at
+	c.goTo(p, n, h)
+}
+
+// find takes it to its row in a list that is loaded whole, if it follows one that is still there; else it keeps its place.
+func (c *cursor[K]) find(n, h int, key func(i int) K) {
+	p := c.pos()
+	for i := 0; c.follow && i < n; i++ {
+		if key(i) == c.key {
+			p = i
+			break
+		}
+	}
+	c.goTo(p, n, h)
+	if n > 0 {
+		c.key = key(c.pos())
+	}
+}
+
+// aim returns where an action of moves leads to, false for any other action.
+func (c *cursor[K]) aim(id string, n, h int) (p int, moves bool) {
+	p = c.pos()
+	switch id {
+	case "down":
+		return p + 1, true
+	case "up":
+		return p - 1, true
+	case "halfdown":
+		return p + h/2, true
+	case "halfup":
+		return p - h/2, true
+	case "pagedown":
+		return p + h, true
+	case "pageup":
+		return p - h, true
+	case "top":
+		return 0, true
+	case "bottom":
+		return n - 1, true
+	}
+	return p, false
+}
+
+// position says which of n rows are shown, h from top on: "1-28 of 196".
+func position(top, h, n int) string {
+	if n == 0 {
+		return "0"
+	}
+	return draw.Count(top+1) + "-" + draw.Count(min(top+h, n)) + " of " + draw.Count(n)
+}
+
+// followWord heads the position while the cursor follows its row.
+func (c *cursor[K]) followWord() string {
+	if c.follow {
+		return "FOLLOW  "
+	}
+	return ""
+}
