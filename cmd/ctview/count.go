@@ -22,6 +22,7 @@ have expired but are not yet collected. With a filter it reads the table once an
 			return runCount(cmd.Context(), g, filterText(args), exitCode)
 		},
 	}
+	addOverFlag(cmd, g)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	return cmd
 }
@@ -40,7 +41,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 		return countAll(ctx, g, ns)
 	}
 	var n, unknown int
-	err = ctnl.DumpTo(ctx, ns, f.Kernel(), func(evs []model.Event) error {
+	err = g.dump(ctx, ns, f.Kernel(), func(evs []model.Event) error {
 		now := g.now()
 		for i := range evs {
 			m, u := f.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)
@@ -56,7 +57,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 	if err != nil {
 		return err
 	}
-	g.noteUnknown(unknown)
+	g.noteUnknown(f, unknown)
 	if _, err := fmt.Fprintln(g.out, n); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ dies for an old one; a flow that has ended meanwhile is no error.` + tupleTopic,
 		},
 	}
 	addChangeFlags(cmd, &c)
+	addOverFlag(cmd, g)
 	return cmd
 }
 
@@ -56,6 +57,7 @@ would empty the whole table.`,
 		},
 	}
 	addChangeFlags(cmd, &c)
+	addOverFlag(cmd, g)
 	cmd.Flags().StringVarP(&family, "family", "f", "", "only `ipv4` or ipv6")
 	return cmd
 }
@@ -168,7 +170,7 @@ func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl
 		return fn(&ev)
 	}
 	unknown := 0
-	err := ctnl.DumpTo(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
+	err := g.dump(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
 		now := g.now()
 		for i := range evs {
 			m, u := s.filter.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)
@@ -184,7 +186,7 @@ func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl
 		}
 		return nil
 	})
-	g.noteUnknown(unknown)
+	g.noteUnknown(s.filter, unknown)
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ctview/model/filter"
@@ -15,11 +16,14 @@ func (g *globals) parseFilter(text string) (*filter.Filter, error) {
 // parseFor is parseFilter for what reads the table once, or, like the screen, again and again.
 func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 	c, err := g.settings()
+	if err == nil {
+		err = g.checkOver()
+	}
 	if err != nil {
 		return nil, err
 	}
 	opt := c.parseOptions()
-	opt.Once = once
+	opt.Once = once && g.over == 0
 	return filter.Parse(text, opt)
 }
 
@@ -45,18 +49,30 @@ func (g *globals) now() int64 {
 	return time.Now().UnixNano()
 }
 
-// noteUnknown tells that n flows lacked a value that the filter compares: they did not match, but they might have.
-func (g *globals) noteUnknown(n int) {
+// noteUnknown tells that n flows lacked a value that f compares: they did not match, but they might have.
+func (g *globals) noteUnknown(f *filter.Filter, n int) {
 	if n == 0 || g.quiet {
 		return
 	}
-	fmt.Fprintf(g.err, "ctview: %d flow%s without a value that the filter compares: they count as not matching\n", n, plural(n))
-	g.hintUnknown()
+	noun := f.UnknownNoun()
+	if noun == "" {
+		noun = "value that the filter compares"
+	}
+	fmt.Fprintf(g.err, "ctview: %d flow%s without %s: they count as not matching\n", n, plural(n), noun)
+	g.hintUnknown(noun)
 }
 
-// hintUnknown tells what makes the kernel tell more.
-func (g *globals) hintUnknown() {
-	fmt.Fprintln(g.err, "hint: bytes and packets need net.netfilter.nf_conntrack_acct=1, age needs nf_conntrack_timestamp=1, when the flow begins")
+// hintUnknown tells what makes the kernel tell more of what noun names.
+func (g *globals) hintUnknown(noun string) {
+	for _, h := range []struct{ of, cure string }{
+		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
+		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
+		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
+	} {
+		if strings.Contains(noun, h.of) {
+			fmt.Fprintln(g.err, "hint: "+h.cure)
+		}
+	}
 }
 
 func plural(n int) string {

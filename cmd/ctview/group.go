@@ -23,6 +23,11 @@ func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions)
 	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
 		return err
 	}
+	if q.Sort == table.GroupRate {
+		if err := g.needsOver("--sort", model.ColRate); err != nil {
+			return err
+		}
+	}
 	write, err := groupWriter(g, o, keys)
 	if err != nil {
 		return err
@@ -32,23 +37,17 @@ func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions)
 		return err
 	}
 	defer done()
-	tab := table.New()
-	tab.BeginDump(g.now())
-	err = src(ctx, f.Kernel(), func(evs []model.Event) error {
-		tab.Apply(g.now(), evs)
-		return nil
-	})
+	tab, err := g.readTable(ctx, src, f.Kernel())
 	if err != nil {
 		return err
 	}
 	q.Now = g.now()
-	tab.EndDump(q.Now, true)
 	if q.Limit == 0 {
 		q.Limit = tab.Stats().Flows // there are no more groups than flows
 	}
 	var v table.GroupView
 	tab.Group(&q, &v)
-	g.noteUnknown(v.Unknown)
+	g.noteUnknown(f, v.Unknown)
 	if err := write(&v); err != nil {
 		return err
 	}
@@ -107,26 +106,39 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 		for i, n := range names {
 			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], strings.ToUpper(n))
 		}
-		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s\n", "FLOWS", "%", "UNREPLIED", "BYTES")
+		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s", "FLOWS", "%", "UNREPLIED", "BYTES")
+		if g.over > 0 {
+			out.buf = fmt.Appendf(out.buf, " %11s", "RATE")
+		}
+		out.buf = append(out.buf, '\n')
 	}
 	for r := range v.Rows {
 		row := &v.Rows[r]
 		for i := range names {
 			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], row.Values[i])
 		}
-		bytes := "-"
-		if row.KnownBytes > 0 {
-			bytes = string(model.AppendBytes(nil, row.Bytes))
+		bytes := atLeast(row.Flows, row.KnownBytes, model.AppendBytes(nil, row.Bytes))
+		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
+		if g.over > 0 {
+			out.buf = fmt.Appendf(out.buf, " %11s", atLeast(row.Flows, row.KnownRate, model.AppendRate(nil, row.Rate)))
 		}
-		if row.KnownBytes > 0 && row.KnownBytes < row.Flows {
-			bytes = ">=" + bytes
-		}
-		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s\n", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
+		out.buf = append(out.buf, '\n')
 		if err := out.spill(); err != nil {
 			return err
 		}
 	}
 	return out.flush()
+}
+
+// atLeast returns sum, which known of the flows make: marked where others are not known, "-" where none is.
+func atLeast(flows, known int, sum []byte) string {
+	switch known {
+	case 0:
+		return "-"
+	case flows:
+		return string(sum)
+	}
+	return ">=" + string(sum)
 }
 
 // groupJSON prints an object a group; bytes only where the kernel counts them, and how many flows it does not count.
@@ -144,10 +156,14 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 			Flows     int               `json:"flows"`
 			Unreplied int               `json:"unreplied"`
 			Bytes     *uint64           `json:"bytes,omitempty"`
+			Rate      *float64          `json:"rate,omitempty"`
 			Uncounted int               `json:"uncounted,omitempty"` // flows whose bytes are not in Bytes
-		}{keys, row.Filter, row.Flows, row.Unreplied, nil, row.Flows - row.KnownBytes}
+		}{keys, row.Filter, row.Flows, row.Unreplied, nil, nil, row.Flows - row.KnownBytes}
 		if row.KnownBytes > 0 {
 			obj.Bytes = &row.Bytes
+		}
+		if row.KnownRate > 0 {
+			obj.Rate = &row.Rate
 		}
 		b, err := json.Marshal(obj)
 		if err != nil {

@@ -46,6 +46,7 @@ with the table.`,
 	f.StringVar(&o.groupBy, "group-by", "", "totals by `KEY[,KEY]`: src, dport, zone, src/24, …; sorted by key, flows, unreplied, bytes")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	addReadFlag(cmd, &o.read)
+	addOverFlag(cmd, g)
 	return cmd
 }
 
@@ -66,6 +67,9 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if o.limit < 0 {
 		return usageError{"--limit must not be negative", "0 means all"}
 	}
+	if o.read != "" && g.over > 0 {
+		return usageError{"--over: a recording is not read twice", "leave --over or --read out"}
+	}
 	if o.groupBy != "" {
 		return runGroups(ctx, g, f, o)
 	}
@@ -77,13 +81,18 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if err != nil {
 		return err
 	}
+	if order != nil {
+		if err := g.needsOver("--sort", order.column); err != nil {
+			return err
+		}
+	}
 	src, done, err := g.flows(o.read)
 	if err != nil {
 		return err
 	}
 	defer done()
 
-	l := lister{g: g, src: src, filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
+	l := lister{g: g, src: g.twice(src), filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
 	if o.resolve {
 		asked, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()
@@ -100,7 +109,7 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if err := l.rows.end(); err != nil {
 		return err
 	}
-	g.noteUnknown(l.unknown)
+	g.noteUnknown(f, l.unknown)
 	if l.matched == 0 && o.exitCode {
 		return errNoMatch
 	}

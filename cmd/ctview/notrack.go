@@ -77,6 +77,7 @@ filter now, and then takes any filter.`,
 		},
 	}
 	addChangeFlags(cmd, &o.change)
+	addOverFlag(cmd, g)
 	f := cmd.Flags()
 	addDuration(f, &o.trial, "for", notrack.DefaultTrial, "`TIME` that the rule lives unless it is confirmed")
 	f.StringVar(&o.keep, "keep", "removed", "once confirmed: until `removed`, for a TIME such as 10m, or for this session (until this command ends)")
@@ -243,7 +244,7 @@ func (n *notracker) flowRules(ctx context.Context, text string, o *notrackAddOpt
 	}
 	var rules []model.Rule
 	unknown, many := 0, false
-	err = ctnl.DumpTo(ctx, n.ns, f.Kernel(), func(evs []model.Event) error {
+	err = n.g.dump(ctx, n.ns, f.Kernel(), func(evs []model.Event) error {
 		now := n.g.now()
 		for i := range evs {
 			m, u := f.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)
@@ -263,7 +264,7 @@ func (n *notracker) flowRules(ctx context.Context, text string, o *notrackAddOpt
 		}
 		return nil
 	})
-	n.g.noteUnknown(unknown)
+	n.g.noteUnknown(f, unknown)
 	switch {
 	case err != nil:
 		return nil, err

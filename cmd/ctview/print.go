@@ -87,6 +87,11 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 	if err != nil {
 		return lineFormat{}, err
 	}
+	for _, c := range cols {
+		if err := g.needsOver("--columns", c); err != nil {
+			return lineFormat{}, err
+		}
+	}
 	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
 	if o.resolve {
 		if o.output != "table" && o.output != "wide" && o.output != "json" {

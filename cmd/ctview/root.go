@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"ctview/cmd/ctview/names"
 
@@ -24,10 +25,11 @@ type globals struct {
 	config   string
 	loaded   *config // once read
 	resolver *names.Resolver
-	damage   damage      // of the recording that is shown
-	screen   atomic.Bool // the screen stands: signals are its business
-	tidies   atomic.Bool // the command has something of the kernel's to put back
-	at       int64       // the time, where a recording is shown: Unix nanoseconds
+	damage   damage        // of the recording that is shown
+	screen   atomic.Bool   // the screen stands: signals are its business
+	tidies   atomic.Bool   // the command has something of the kernel's to put back
+	over     time.Duration // between two readings of the table; 0: it is read once
+	at       int64         // the time, where a recording is shown: Unix nanoseconds
 }
 
 // newRoot builds the command tree.

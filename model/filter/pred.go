@@ -125,7 +125,7 @@ func (p *parser) compare(s *subject, f field, w string) (*node, *Error) {
 	case p.opt.Once && (f == fieldRate || f == fieldPPS):
 		word := &p.toks[p.at-1]
 		return nil, p.fail(word, quote(word.text)+" takes two readings of the counters, and here there is one",
-			"write bytes, packets or avgpkt, or look at the screen: ctview")
+			"read twice with --over 1s where the command has it, or look at the screen: ctview")
 	case f == fieldAddr || f == fieldPort:
 		err = p.endpoint(s, &pr, w)
 	case fieldInfos[f].shape == shapeAmount:

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/model/table"
+
+	"github.com/spf13/cobra"
+)
+
+// minOver is the shortest time between two readings that a rate is made of, as the table has it.
+const minOver = 200 * time.Millisecond
+
+// addOverFlag adds --over: the command then reads the table twice, and knows rates.
+func addOverFlag(cmd *cobra.Command, g *globals) {
+	addDuration(cmd.Flags(), &g.over, "over", 0, "read twice, `DURATION` apart, and know rate and pps; e.g. 1s")
+}
+
+// checkOver refuses a time that makes no rate.
+func (g *globals) checkOver() error {
+	if g.over != 0 && g.over < minOver {
+		return usageError{fmt.Sprintf("--over %v is too short for a rate", g.over), "write --over 1s"}
+	}
+	return nil
+}
+
+// needsOver is the error for a column that takes two readings, where there is one.
+func (g *globals) needsOver(flag string, c model.Column) error {
+	switch c {
+	case model.ColRate, model.ColOrigRate, model.ColReplyRate, model.ColPPS:
+		if g.over == 0 {
+			return usageError{fmt.Sprintf("%s: %v takes two readings of the counters, and here there is one", flag, c), "rates are in list --over 1s, and on the screen: ctview"}
+		}
+	}
+	return nil
+}
+
+// dump gives the flows of a namespace to fn; with --over those of the second of two readings, with their rates.
+func (g *globals) dump(ctx context.Context, ns *ctnl.Netns, k model.KernelFilter, fn func([]model.Event) error) error {
+	return g.twice(func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
+		return ctnl.DumpTo(ctx, ns, k, fn)
+	})(ctx, k, fn)
+}
+
+// twice is src, or with --over the second of two readings of it, with rates.
+func (g *globals) twice(src flowSource) flowSource {
+	if g.over == 0 {
+		return src
+	}
+	return func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
+		tab, err := g.readTable(ctx, src, k)
+		if err != nil {
+			return err
+		}
+		return tableSource(tab, g.now())(ctx, k, fn)
+	}
+}
+
+// readTable reads a table of src, with --over twice.
+func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelFilter) (*table.Table, error) {
+	tab := table.New()
+	read := func() error {
+		tab.BeginDump(g.now())
+		err := src(ctx, k, func(evs []model.Event) error {
+			tab.Apply(g.now(), evs)
+			return nil
+		})
+		tab.EndDump(g.now(), err == nil)
+		return err
+	}
+	if err := read(); err != nil || g.over == 0 {
+		return tab, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(g.over):
+	}
+	return tab, read()
+}
