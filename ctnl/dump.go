@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"time"
 
@@ -55,10 +56,60 @@ type DumpInfo struct {
 	Wall     time.Duration
 }
 
-// DumpTo streams the table of ns: fn gets the rows that k lets pass, in batches of at most 256. See Dump.
+// DumpTo streams the table of ns: fn gets the rows that k lets pass, in batches of at most 256, see Dump. It is for one
+// question: where the kernel had no buffer for its answer (ErrOverrun) it asks again, three times, and hands on what it
+// has not handed on yet. For that it keeps 8 bytes a row.
 func DumpTo(ctx context.Context, ns *Netns, k model.KernelFilter, fn func(batch []model.Event) error) error {
-	_, err := Dump(ctx, ns, DumpOptions{Filter: k}, fn)
-	return err
+	return dumpAgain(ctx, ns, DumpOptions{Filter: k}, fn)
+}
+
+// overrunTries is how often one question is asked that the kernel has no buffer for; between two it pauses 50 ms, then
+// twice as long: the cause is memory that is short (netlink_dump), which passes or does not.
+const overrunTries = 4
+
+func dumpAgain(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model.Event) error) error {
+	var (
+		seed = maphash.MakeSeed()
+		sums []uint64            // of the rows handed on
+		had  map[uint64]struct{} // the same, once it is asked again
+	)
+	fresh := func(batch []model.Event) error {
+		n := 0
+		for i := range batch {
+			sum := maphash.Comparable(seed, rowID{batch[i].Flow.Key, batch[i].Flow.ID})
+			if _, twice := had[sum]; twice {
+				continue
+			}
+			sums = append(sums, sum)
+			batch[n] = batch[i]
+			n++
+		}
+		if n == 0 {
+			return nil
+		}
+		return fn(batch[:n])
+	}
+	for try, pause := 1, 50*time.Millisecond; ; try, pause = try+1, 2*pause {
+		_, err := Dump(ctx, ns, opt, fresh)
+		if try == overrunTries || !errors.Is(err, ErrOverrun) {
+			return err
+		}
+		had = make(map[uint64]struct{}, len(sums))
+		for _, sum := range sums {
+			had[sum] = struct{}{}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// A rowID tells the rows of a dump apart.
+type rowID struct {
+	key model.Key
+	id  uint32
 }
 
 // Dump streams a list of flows on a socket of its own. fn is called on the caller's goroutine with rows of Kind Dump;

@@ -76,3 +76,6 @@ func (w *Watcher) Queued() int {
 
 // ProbeError is probeError.
 var ProbeError = probeError
+
+// DumpAgain is dumpAgain.
+var DumpAgain = dumpAgain

@@ -2,6 +2,7 @@ package ctnl_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -210,6 +211,89 @@ func TestDumpDoubtful(t *testing.T) {
 	tab.EndDump(now+1, false)
 	if n := tab.Stats().Flows; n != 20 {
 		t.Errorf("%d flows after a dump that may have missed some, want 20", n)
+	}
+}
+
+// TestDumpOverrun: the kernel ends a dump with ENOBUFS (the test writes it over a datagram), at the start or in the midst
+// of it: it is made again, and each row is handed on once. If that goes on, the error tells.
+func TestDumpOverrun(t *testing.T) {
+	_, ns, k := newKernel(t)
+	const flows = 300 // several datagrams
+	fill(t, k, flows)
+	for _, tt := range []struct {
+		name string
+		bad  func(datagram int) bool
+		want error
+	}{
+		{"the first datagram", func(n int) bool { return n == 1 }, nil},
+		{"the third", func(n int) bool { return n == 3 }, nil},
+		{"the third, and one of the next dump", func(n int) bool { return n == 3 || n == 5 }, nil},
+		{"always", func(int) bool { return true }, ctnl.ErrOverrun},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			datagrams, rows, seen := 0, 0, map[model.Key]bool{}
+			err := ctnl.DumpAgain(testContext(t), ns, ctnl.DumpOptions{Raw: func(_ int64, b []byte) {
+				if datagrams++; tt.bad(datagrams) {
+					overwrite(b, unix.ENOBUFS)
+				}
+			}}, func(batch []model.Event) error {
+				for i := range batch {
+					rows++
+					seen[batch[i].Flow.Key] = true
+				}
+				return nil
+			})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			if tt.want == nil && (rows != flows || len(seen) != flows) {
+				t.Errorf("%d rows, %d flows in %d datagrams, want %d of each", rows, len(seen), datagrams, flows)
+			}
+		})
+	}
+}
+
+// overwrite makes the first message of a datagram an NLMSG_ERROR.
+func overwrite(b []byte, errno unix.Errno) {
+	binary.NativeEndian.PutUint16(b[4:], unix.NLMSG_ERROR)
+	binary.NativeEndian.PutUint32(b[16:], uint32(-int32(errno)))
+}
+
+// TestLateDestroy: the kernel's collector comes by once a minute, so a flow whose time is up stays in the table without
+// a DESTROY. It is asked for, which ends it, and its DESTROY arrives after that: one flow less, once.
+func TestLateDestroy(t *testing.T) {
+	t.Parallel()
+	_, ns, k := newKernel(t)
+	w, err := ctnl.Watch(ns, ctnl.WatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	runWatch(t, w, r)
+	tab := table.New()
+	startSync(t, ns, tab, ctnl.SyncOptions{Budget: -1})
+	short := spec(nth(1))
+	short.Timeout = 1
+	if err := k.Create(testContext(t), short); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Create(testContext(t), spec(nth(2))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two flows", func() bool { return tab.Stats().Flows == 2 })
+	eventually(t, "the short one to end", func() bool { return tab.Stats().Flows == 1 })
+	destroys := 0
+	r.until(t, "its DESTROY", func() bool {
+		destroys = 0
+		for i := range r.evs {
+			if r.evs[i].Kind == model.Destroy {
+				destroys++
+			}
+		}
+		return destroys > 0
+	})
+	if st := tab.Stats(); destroys != 1 || st.Ended != 1 || st.Flows != 1 {
+		t.Errorf("%d DESTROY events, %d flows ended, %d left, want 1 of each", destroys, st.Ended, st.Flows)
 	}
 }
 
