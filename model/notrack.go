@@ -143,16 +143,18 @@ func (k NotrackWarningKind) String() string {
 
 // A NotrackPreview is what a rule would do, found without changing anything.
 type NotrackPreview struct {
-	ID       string
-	Rules    []Rule
-	Backend  string
-	Why      string   // why this backend
-	Setup    []string // commands that make what the rules stand in, where it is not there
-	Commands []string // the rules as nft or iptables commands, for a shell
-	Covered  int      // flows that the rules cover now
-	Sample   []Flow   // some of them
-	Warnings []NotrackWarning
-	Session  string // the operator's own ssh connection, "" if there is none
+	ID      string
+	Rules   []Rule
+	Backend string
+	Why     string // why this backend
+	// SessionUnknown: the operator may have connections that are not in Session.
+	SessionUnknown bool
+	Setup          []string // commands that make what the rules stand in, where it is not there
+	Commands       []string // the rules as nft or iptables commands, for a shell
+	Covered        int      // flows that the rules cover now
+	Sample         []Flow   // some of them
+	Warnings       []NotrackWarning
+	Session        string // the operator's own ssh connection, "" if there is none
 	// SessionHit reports that the rules match it: installing asks for a word of its own.
 	SessionHit bool
 	Active     bool // connection tracking is active in the namespace

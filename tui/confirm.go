@@ -117,14 +117,12 @@ func (c *confirm) draw(a *App, f *draw.Frame) {
 	a.overHints(f, c.bindings())
 }
 
-// mine reports whether k is the operator's own ssh connection, seen from either side of NAT.
-func (a *App) mine(k *model.Key, reply *model.Tuple) bool {
-	m := a.opt.Session
-	if m.Family == 0 {
-		return false
+// operator returns what is known now of the operator's own connections.
+func (a *App) operator() model.Operator {
+	if a.opt.Operator == nil {
+		return model.Operator{}
 	}
-	same := func(t model.Tuple) bool { return t == m || t == m.Invert() }
-	return same(k.OrigTuple()) || reply != nil && same(*reply)
+	return a.opt.Operator()
 }
 
 // askDelete asks before the marked flows go, or the current one if none is marked.
@@ -149,19 +147,22 @@ func ago(a *App) string { return draw.Duration(a.opt.Now().Sub(a.now)) }
 // askDeleteOne asks before one flow goes.
 func (a *App) askDeleteOne(r *model.Row) tea.Cmd {
 	targets := []Target{{r.Flow.Key, r.Flow.ID}}
-	reply := r.Flow.Reply()
 	c := &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&r.Flow.Key)}, key: "y", verb: "delete",
 		yes: func(a *App) tea.Cmd { return a.delete(targets) }}
-	if a.mine(&r.Flow.Key, &reply) {
-		c.own(a)
-	}
+	c.own(a.operator(), &r.Flow)
 	a.push(c)
 	return nil
 }
 
-// own has the word "mine" typed: the operator's own session would be hit.
-func (c *confirm) own(a *App) {
-	m := a.opt.Session
+// own has the word "mine" typed where the operator's own session would be hit: hit is a flow of it, nil for none.
+func (c *confirm) own(op model.Operator, hit *model.Flow) {
+	if hit == nil || !op.Has(hit) {
+		if op.Unknown {
+			c.lines = append(c.lines, "Whether your own session is among them is not known.")
+		}
+		return
+	}
+	m := hit.Orig()
 	c.lines = append(c.lines, "! this includes your own session ("+string(draw.AppendPair(nil, &m))+")")
 	if c.word != "" {
 		c.lines = append(c.lines, "This deletes "+c.word+" flows.")
@@ -172,15 +173,21 @@ func (c *confirm) own(a *App) {
 // askDeleteMany asks before the marked flows go.
 func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	targets := make([]Target, 0, len(s.marks))
-	own := false
+	op := a.operator()
+	var own *model.Flow
 	for k, id := range s.marks {
 		targets = append(targets, Target{k, id})
-		own = own || a.mine(&k, nil)
-		if !own && a.opt.Session.Family != 0 && len(s.marks) <= maxChecked {
+		if own != nil {
+			continue
+		}
+		f := model.Flow{Key: k}
+		if len(op.Sessions) > 0 && len(s.marks) <= maxChecked {
 			if r, ok := a.opt.Store.Get(k); ok {
-				t := r.Flow.Reply()
-				own = a.mine(&k, &t)
+				f = r.Flow
 			}
+		}
+		if op.Has(&f) {
+			own = &f
 		}
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return bytes.Compare(keyBytes(&a.Key), keyBytes(&b.Key)) })
@@ -188,9 +195,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	if n == 1 {
 		c := &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete",
 			yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
-		if own {
-			c.own(a)
-		}
+		c.own(op, own)
 		a.push(c)
 		return nil
 	}
@@ -207,9 +212,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 		}
 		c.lines = append(c.lines, "  "+draw.Describe(&t.Key))
 	}
-	if own {
-		c.own(a)
-	}
+	c.own(op, own)
 	a.push(c)
 	return nil
 }
@@ -222,14 +225,17 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 		return nil
 	}
 	store, now := a.opt.Store, a.opt.Now().UnixNano()
-	session := a.opt.Session
 	return func() tea.Msg {
+		op := a.operator()
 		var targets []Target
-		own := false
+		var own *model.Flow
 		store.Each(func(fl *model.Flow, x *model.Extra) bool {
 			if f.Match(fl, x, now) {
 				targets = append(targets, Target{fl.Key, fl.ID})
-				own = own || isSession(session, fl)
+				if own == nil && op.Has(fl) {
+					f := *fl
+					own = &f
+				}
 			}
 			return true
 		})
@@ -244,22 +250,11 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 			if len(targets) == 1 {
 				c = &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete", yes: c.yes}
 			}
-			if own {
-				c.own(a)
-			}
+			c.own(op, own)
 			a.push(c)
 			return nil
 		}}
 	}
-}
-
-// isSession reports whether fl is the connection m, seen from either side of NAT.
-func isSession(m model.Tuple, fl *model.Flow) bool {
-	if m.Family == 0 {
-		return false
-	}
-	same := func(t model.Tuple) bool { return t == m || t == m.Invert() }
-	return same(fl.Orig()) || same(fl.Reply())
 }
 
 // keyBytes orders flows for people: by source, destination and ports.

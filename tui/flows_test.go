@@ -224,7 +224,9 @@ func TestDeleteMany(t *testing.T) {
 func TestDeleteOwnSession(t *testing.T) {
 	rows := mockFlows()
 	for _, own := range []model.Tuple{rows[1].Flow.Orig(), rows[1].Flow.Reply().Invert()} {
-		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Session = own })
+		g := newRig(t, 120, 35, mockFlows(), func(o *Options) {
+			o.Operator = func() model.Operator { return model.Operator{Sessions: []model.Tuple{own}} }
+		})
 		g.keys("j", "D", "y", "enter")
 		if len(g.kernel.deleted) != 0 || g.line("your own session") == "" {
 			t.Fatalf("the own session went without a warning:\n%s", g.screen())

@@ -307,8 +307,10 @@ func (d *ruleDialog) lines(f *draw.Frame) []statLine {
 		}
 		add(look, mark+" "+padRight(w.Kind.String(), 10)+" ", model.Escape(w.Text))
 	}
-	if p.Session != "" {
-		hit := "is not matched"
+	switch hit := "is not matched"; {
+	case p.SessionUnknown && !p.SessionHit:
+		add(draw.Plain, "  ", "whether your own ssh session is matched is not known")
+	case p.Session != "":
 		if p.SessionHit {
 			hit = "IS MATCHED"
 		}

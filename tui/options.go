@@ -111,8 +111,9 @@ type Options struct {
 	// CustomThemes are the themes of files: name → role → look; see CheckTheme.
 	CustomThemes map[string]map[string]string
 
-	// Session is the original tuple of the operator's own ssh connection (Family 0: none), so that deleting it asks twice.
-	Session model.Tuple
+	// Operator returns what is known now of the connections that the operator works over, so that deleting them asks twice;
+	// nil: nobody's. It takes some milliseconds, and is called on the goroutine of the screen and on others.
+	Operator func() model.Operator
 
 	// Keys are bindings from the config: action → keys, in place of the action's own keys.
 	Keys map[string][]string

@@ -65,7 +65,9 @@ func TestCopyMenu(t *testing.T) {
 func TestConfirmScreens(t *testing.T) {
 	atSizes(t, "confirm-one", func(g *rig) { g.keys("j", "D") }, nil)
 	atSizes(t, "confirm-many", func(g *rig) { g.keys("ctrl+a", "D", "1") }, func(o *Options) { o.Filter = "zone 5" })
-	atSizes(t, "confirm-own", func(g *rig) { g.keys("D") }, func(o *Options) { o.Session = mockFlows()[0].Flow.Orig() })
+	atSizes(t, "confirm-own", func(g *rig) { g.keys("D") }, func(o *Options) {
+		o.Operator = func() model.Operator { return model.Operator{Sessions: []model.Tuple{mockFlows()[0].Flow.Orig()}} }
+	})
 }
 
 func TestHelpScreen(t *testing.T) {

@@ -134,6 +134,7 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 			g.summary("no flow matches; nothing updated")
 			return nil
 		}
+		ownOf(len(specs), func(i int) *model.Flow { return &specs[i].Flow }).warn(g, c)
 		if err := g.confirm(c, fmt.Sprintf("update: %d flow%s?", len(specs), plural(len(specs))), len(specs)); err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 		if c.yes && !c.dryRun && s.key == nil {
 			return s.deleteAsFound(ctx, g, ns, k)
 		}
-		targets, mine, err := s.targets(ctx, g, ns, k, c.dryRun)
+		targets, own, err := s.targets(ctx, g, ns, k, c.dryRun)
 		if err != nil {
 			return err
 		}
@@ -88,18 +88,16 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 			return nil
 		}
 		q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
-		return g.deleteListed(ctx, k, targets, mine, c, q)
+		return g.deleteListed(ctx, k, targets, own, c, q)
 	})
 }
 
-// deleteListed asks question, unless c answers it, and deletes the targets. mine says that the own session is among them.
-func (g *globals) deleteListed(ctx context.Context, k *ctnl.Kernel, targets []ctnl.Target, mine bool, c change, question string) error {
+// deleteListed asks question, unless c answers it, and deletes the targets. own says whose they are.
+func (g *globals) deleteListed(ctx context.Context, k *ctnl.Kernel, targets []ctnl.Target, own whose, c change, question string) error {
 	if len(targets) == 0 {
 		return g.deleted(ctnl.DeleteResult{})
 	}
-	if mine {
-		g.warnOwnSession()
-	}
+	own.warn(g, c)
 	if err := g.confirm(c, question, len(targets)); err != nil {
 		return err
 	}
@@ -190,17 +188,20 @@ func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl
 	return err
 }
 
-// targets gathers what is to be deleted, in a dry run printing each; mine tells that the own ssh session is among them.
-func (s selection) targets(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl.Kernel, show bool) (ts []ctnl.Target, mine bool, err error) {
-	own := ownSession()
+// targets gathers what is to be deleted, in a dry run printing each; own says whether the own session is among them.
+func (s selection) targets(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl.Kernel, show bool) (ts []ctnl.Target, own whose, err error) {
+	op := ownSession()
+	own = without(op)
 	out := newFlusher(g.out)
 	lf, err := g.newLineFormat(listOptions{output: "extended"}, false)
 	if err != nil {
-		return nil, false, err
+		return nil, nobodys, err
 	}
 	err = s.each(ctx, g, ns, k, func(ev *model.Event) error {
 		ts = append(ts, ctnl.Target{Key: ev.Flow.Key, ID: ev.Flow.ID})
-		mine = mine || own.Family != 0 && ev.Flow.OrigTuple() == own
+		if op.Has(&ev.Flow) {
+			own = mine
+		}
 		if !show {
 			return nil
 		}
@@ -210,7 +211,7 @@ func (s selection) targets(ctx context.Context, g *globals, ns *ctnl.Netns, k *c
 	if err == nil {
 		err = out.flush()
 	}
-	return ts, mine, err
+	return ts, own, err
 }
 
 func runFlush(ctx context.Context, g *globals, family string, c change) error {
@@ -243,11 +244,8 @@ func runFlush(ctx context.Context, g *globals, family string, c change) error {
 			g.summary("%s would be deleted", what)
 			return nil
 		}
-		if own := ownSession(); own.Family != 0 && (fam == 0 || fam == own.Family) {
-			key := model.Key{Src: own.Src, Dst: own.Dst, Sport: own.Sport, Dport: own.Dport, Proto: own.Proto, Family: own.Family}
-			if _, err := k.Get(ctx, key); err == nil {
-				g.warnOwnSession()
-			}
+		if g.tracked(ctx, k, fam) {
+			g.warnOwnSession()
 		}
 		if err := k.Flush(ctx, fam); err != nil {
 			return err
@@ -265,7 +263,7 @@ func (g *globals) flushListed(ctx context.Context, ns *ctnl.Netns, k *ctnl.Kerne
 	if err != nil {
 		return err
 	}
-	targets, mine, err := selection{filter: f}.targets(ctx, g, ns, k, false)
+	targets, own, err := selection{filter: f}.targets(ctx, g, ns, k, false)
 	if err != nil {
 		return err
 	}
@@ -273,7 +271,7 @@ func (g *globals) flushListed(ctx context.Context, ns *ctnl.Netns, k *ctnl.Kerne
 	if fam != 0 {
 		what += " " + fam.String()
 	}
-	return g.deleteListed(ctx, k, targets, mine, change{}, fmt.Sprintf("flush: delete %s flows, %d?", what, len(targets)))
+	return g.deleteListed(ctx, k, targets, own, change{}, fmt.Sprintf("flush: delete %s flows, %d?", what, len(targets)))
 }
 
 // summary tells on stderr what was done, unless -q.

@@ -32,7 +32,7 @@ func (s selection) deleteAsFound(ctx context.Context, g *globals, ns *ctnl.Netns
 		if recent.again(&t) {
 			return nil
 		}
-		if own.Family != 0 && ev.Flow.OrigTuple() == own {
+		if own.Has(&ev.Flow) {
 			g.warnOwnSession()
 		}
 		if batch = append(batch, t); len(batch) == cap(batch) {

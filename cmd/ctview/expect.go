@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -302,9 +301,7 @@ func (g *globals) flushExpects(ctx context.Context, k *ctnl.Kernel, c change) er
 		g.summary("%d expectation%s would be deleted", len(xs), plural(len(xs)))
 		return nil
 	}
-	if own := ownSession(); own.Family != 0 && slices.ContainsFunc(xs, func(x model.Expect) bool { return x.Master == own }) {
-		g.warnOwnSession()
-	}
+	ownOf(len(xs), func(i int) *model.Flow { return &model.Flow{Key: keyOf(&xs[i].Master)} }).warn(g, c)
 	if err := g.confirm(c, fmt.Sprintf("expect flush: delete all %d expectations?", len(xs)), len(xs)); err != nil {
 		return err
 	}

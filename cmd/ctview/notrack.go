@@ -286,11 +286,8 @@ func (n *notracker) preview(ctx context.Context, q *notrack.Request, dry bool) (
 }
 
 func (n *notracker) look(ctx context.Context, q *notrack.Request) (*model.NotrackPreview, error) {
-	var own *model.Tuple
-	if t := ownSession(); t.Family != 0 {
-		own = &t
-	}
-	return n.conn.Preview(ctx, q, notrack.KernelFlows(n.ns), own)
+	own := ownSession()
+	return n.conn.Preview(ctx, q, notrack.KernelFlows(n.ns), &own)
 }
 
 func (n *notracker) show(p *model.NotrackPreview, q *notrack.Request, dry bool) error {
@@ -339,7 +336,11 @@ func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bo
 		}
 		b = append(model.AppendEscaped(fmt.Appendf(b, "%s %s: ", mark, w.Kind), w.Text), '\n')
 	}
-	if p.Session != "" && !p.SessionHit {
+	switch {
+	case p.SessionHit:
+	case p.SessionUnknown:
+		b = append(b, "whether your own ssh session is matched is not known\n"...)
+	case p.Session != "":
 		b = fmt.Appendf(b, "your ssh session is not matched (%s)\n", p.Session)
 	}
 	trial := q.Trial

@@ -181,7 +181,7 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 	if err != nil {
 		return err
 	}
-	opt.Store, opt.Replay, opt.ReadOnly, opt.Netns, opt.Session = table, true, true, file, model.Tuple{}
+	opt.Store, opt.Replay, opt.ReadOnly, opt.Netns, opt.Operator = table, true, true, file, nil
 	places, err := g.places()
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
-	plan := watchPlan{budget: budget, session: opt.Session, readOnly: opt.ReadOnly}
+	plan := watchPlan{budget: budget, readOnly: opt.ReadOnly}
 	w, err := plan.open(g.netns, o.netnsName)
 	if err != nil {
 		return err
@@ -145,10 +145,10 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		Filter: text, Parse: parse, Columns: c.Columns, Sort: c.Sort, Theme: c.Theme, CustomThemes: c.custom,
 		Netns: g.netns, Version: version(), Keys: c.Keys,
 		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
-		NoMouse: o.noMouse || c.Mouse != nil && !*c.Mouse,
-		Session: ownSession(),
-		Unstick: unstick,
-		Names:   c.Names, Bits: c.Bits,
+		NoMouse:  o.noMouse || c.Mouse != nil && !*c.Mouse,
+		Operator: ownSession,
+		Unstick:  unstick,
+		Names:    c.Names, Bits: c.Bits,
 		LabelName: systemLabels().Name,
 		Lookup:    g.names().Name, ServiceName: serviceName,
 		SaveFilter: g.saveFilter,

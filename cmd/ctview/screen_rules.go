@@ -15,9 +15,8 @@ import (
 // screenRules are the NOTRACK rules for the screen: what tui.Rules asks for, on top of ctnl/notrack. Rules of the session
 // end with it.
 type screenRules struct {
-	conn    *notrack.Installer
-	flows   notrack.Flows
-	session model.Tuple
+	conn  *notrack.Installer
+	flows notrack.Flows
 
 	mu     sync.Mutex
 	lost   []model.NotrackLoss
@@ -25,12 +24,12 @@ type screenRules struct {
 }
 
 // newScreenRules returns nil where no backend is there or allowed: the screen then has no NOTRACK.
-func newScreenRules(ns *ctnl.Netns, session model.Tuple) *screenRules {
+func newScreenRules(ns *ctnl.Netns) *screenRules {
 	conn, err := notrack.Open(ns, notrack.Options{})
 	if err != nil {
 		return nil
 	}
-	return &screenRules{conn: conn, flows: notrack.KernelFlows(ns), session: session}
+	return &screenRules{conn: conn, flows: notrack.KernelFlows(ns)}
 }
 
 // watch keeps the session's rules alive and gathers what others remove, until ctx ends. Either may end before; Failures
@@ -91,11 +90,8 @@ func (r *screenRules) Others(ctx context.Context) ([]model.ForeignRule, error) {
 
 // Preview implements tui.Rules.
 func (r *screenRules) Preview(ctx context.Context, q tui.RuleRequest) (*model.NotrackPreview, error) {
-	var own *model.Tuple
-	if r.session.Family != 0 {
-		own = &r.session
-	}
-	return r.conn.Preview(ctx, r.request(q), r.flows, own)
+	own := ownSession()
+	return r.conn.Preview(ctx, r.request(q), r.flows, &own)
 }
 
 // Apply implements tui.Rules.

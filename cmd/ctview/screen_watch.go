@@ -30,7 +30,6 @@ type watching struct {
 // A watchPlan is what every namespace that a session watches has in common.
 type watchPlan struct {
 	budget   float64
-	session  model.Tuple
 	readOnly bool
 }
 
@@ -56,7 +55,7 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 		return nil, err
 	}
 	w.kernel = &kernel{ns: ns, sync: w.sync, table: w.table, name: name}
-	w.rules = newScreenRules(ns, p.session)
+	w.rules = newScreenRules(ns)
 	w.states = newScreenStates(ns, w.table, p.readOnly)
 	return w, nil
 }

@@ -1,73 +1,66 @@
 package main
 
 import (
-	"bytes"
-	"net/netip"
+	"context"
+	"fmt"
 	"os"
-	"strconv"
-	"strings"
+	"slices"
 
+	"ctview/cmd/ctview/operator"
+	"ctview/ctnl"
 	"ctview/model"
 )
 
-// ownSession returns the original tuple of the ssh connection that this process was started over; Family 0 if there is
-// none. sudo takes SSH_CONNECTION out of the environment, so the parents' are asked as well, where they may be read.
-func ownSession() model.Tuple {
-	if t, ok := parseSSHConnection(os.Getenv("SSH_CONNECTION")); ok {
-		return t
-	}
-	for pid := os.Getppid(); pid > 1; pid = parentOf(pid) {
-		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil {
-			continue
-		}
-		for _, kv := range bytes.Split(env, []byte{0}) {
-			if v, ok := bytes.CutPrefix(kv, []byte("SSH_CONNECTION=")); ok {
-				t, _ := parseSSHConnection(string(v))
-				return t
-			}
-		}
-	}
-	return model.Tuple{}
+// ownSession returns what is known now of the connections that the operator works over.
+func ownSession() model.Operator { return operator.Find(operator.Proc{}, os.Getpid()) }
+
+// keyOf is the key of a flow without a zone whose original tuple is t.
+func keyOf(t *model.Tuple) model.Key {
+	return model.Key{Src: t.Src, Dst: t.Dst, Sport: t.Sport, Dport: t.Dport, Proto: t.Proto, Family: t.Family}
 }
 
-// parentOf returns the parent of a process, 0 where it cannot be told.
-func parentOf(pid int) int {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
+// whose says whether flows are of the operator's own session.
+type whose int
+
+const (
+	nobodys whose = iota
+	notKnown
+	mine
+)
+
+// without is what is said of flows of which none is a known session of op.
+func without(op model.Operator) whose {
+	if op.Unknown {
+		return notKnown
 	}
-	// The name in parentheses may hold anything; the fields after the last ")" are state and parent.
-	i := bytes.LastIndexByte(b, ')')
-	f := strings.Fields(string(b[i+1:]))
-	if len(f) < 2 {
-		return 0
-	}
-	ppid, _ := strconv.Atoi(f[1])
-	return ppid
+	return nobodys
 }
 
-// parseSSHConnection reads "CLIENT PORT SERVER PORT" as sshd writes it.
-func parseSSHConnection(s string) (model.Tuple, bool) {
-	f := strings.Fields(s)
-	if len(f) != 4 {
-		return model.Tuple{}, false
+// ownOf looks through n flows for the operator's own session.
+func ownOf(n int, flow func(i int) *model.Flow) whose {
+	op := ownSession()
+	for i := range n {
+		if op.Has(flow(i)) {
+			return mine
+		}
 	}
-	src, err1 := netip.ParseAddr(f[0])
-	dst, err2 := netip.ParseAddr(f[2])
-	sport, err3 := strconv.ParseUint(f[1], 10, 16)
-	dport, err4 := strconv.ParseUint(f[3], 10, 16)
-	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
-		return model.Tuple{}, false
+	return without(op)
+}
+
+// warn tells it before a question; a script that asks nothing is told what is known only.
+func (w whose) warn(g *globals, c change) {
+	switch {
+	case w == mine:
+		g.warnOwnSession()
+	case w == notKnown && !c.yes:
+		fmt.Fprintln(g.err, "ctview: whether your own ssh session is among them is not known")
 	}
-	src, dst = src.WithZone("").Unmap(), dst.WithZone("").Unmap()
-	if src.Is4() != dst.Is4() {
-		return model.Tuple{}, false
-	}
-	t := model.Tuple{Src: src.As16(), Dst: dst.As16(), Sport: uint16(sport), Dport: uint16(dport),
-		Proto: model.ProtoTCP, Family: model.IPv6}
-	if src.Is4() {
-		t.Family = model.IPv4
-	}
-	return t, true
+}
+
+// tracked reports whether one of the operator's own connections has an entry.
+func (g *globals) tracked(ctx context.Context, k *ctnl.Kernel, fam model.Family) bool {
+	return slices.ContainsFunc(ownSession().Sessions, func(t model.Tuple) bool {
+		_, err := k.Get(ctx, keyOf(&t))
+		return err == nil && (fam == 0 || fam == t.Family)
+	})
 }

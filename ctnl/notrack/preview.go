@@ -44,9 +44,9 @@ func (t *tally) add(f *model.Flow) {
 	}
 }
 
-// Preview finds what the rules of a request would do. It changes nothing. session is the operator's own ssh connection
-// (see Session), nil for none.
-func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, session *model.Tuple) (*model.NotrackPreview, error) {
+// Preview finds what the rules of a request would do. It changes nothing. own is what is known of the operator's
+// own connections, nil for somebody at the machine itself.
+func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, own *model.Operator) (*model.NotrackPreview, error) {
 	g, err := c.group(q)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, sessio
 	defer b.s.Close()
 	b.p.Active = b.s.Tracking.Any()
 	b.flows()
-	b.session(cov, session)
+	b.session(cov, own)
 	b.natRules()
 	b.firewall()
 	b.back()
@@ -155,19 +155,24 @@ func have(n, all int) string {
 }
 
 // session looks whether the rule cuts off the one who asks for it.
-func (b *previewer) session(cov *coverer, t *model.Tuple) {
-	if t == nil {
+func (b *previewer) session(cov *coverer, own *model.Operator) {
+	if own == nil {
 		return
 	}
-	r := model.RuleFromTuple(t)
-	b.p.Session = r.String()
-	o, i := *t, t.Invert()
-	f := model.Flow{Key: model.Key{Src: o.Src, Dst: o.Dst, Sport: o.Sport, Dport: o.Dport, Proto: o.Proto, Family: o.Family},
-		ReplySrc: i.Src, ReplyDst: i.Dst, ReplySport: i.Sport, ReplyDport: i.Dport}
-	if cov.covers(&f) {
-		b.p.SessionHit = true
-		b.warn(model.WarnSession, 0, "this is your own ssh session (%s): if something goes wrong you may be locked out until the rule expires", r)
+	b.p.SessionUnknown = own.Unknown
+	var all []string
+	for i := range own.Sessions {
+		o := &own.Sessions[i]
+		r, p := model.RuleFromTuple(o), o.Invert()
+		all = append(all, r.String())
+		f := model.Flow{Key: model.Key{Src: o.Src, Dst: o.Dst, Sport: o.Sport, Dport: o.Dport, Proto: o.Proto, Family: o.Family},
+			ReplySrc: p.Src, ReplyDst: p.Dst, ReplySport: p.Sport, ReplyDport: p.Dport}
+		if cov.covers(&f) {
+			b.p.SessionHit = true
+			b.warn(model.WarnSession, 0, "this is your own ssh session (%s): if something goes wrong you may be locked out until the rule expires", r)
+		}
 	}
+	b.p.Session = strings.Join(all, ", ")
 }
 
 // maxProbes bounds how many rules are walked through the firewall; a group of thousands of like tuples gains nothing.

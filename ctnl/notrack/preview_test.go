@@ -137,7 +137,7 @@ func TestPreviewSession(t *testing.T) {
 	ssh := rule(t, "tcp 192.0.2.9:50514 > 192.0.2.1:22")
 	o, _ := ssh.Tuples()
 	for text, hit := range map[string]bool{"tcp any > any:22": true, "tcp 192.0.2.1:22 > 192.0.2.9:50514 one-way": true, "tcp any > any:23": false} {
-		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}}, flowsOf(t, ns), &o)
+		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}}, flowsOf(t, ns), &model.Operator{Sessions: []model.Tuple{o}})
 		must(t, err)
 		if pre.SessionHit != hit || (warning(pre, model.WarnSession) != "") != hit || pre.Active {
 			t.Errorf("%s: %+v", text, pre)
