@@ -52,6 +52,7 @@ type App struct {
 	seq                           int
 	refresh                       time.Duration
 	lastKey, lastFull             time.Time
+	held                          []tea.KeyPressMsg                    // keys for a row that the open question will bring, and those after them
 	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
 
 	stats  table.Stats
@@ -211,6 +212,10 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 	if k.String() == "ctrl+c" {
 		return a.act("quit")
 	}
+	if a.busy && len(a.held) > 0 {
+		a.held = append(a.held, k)
+		return nil
+	}
 	if t, ok := m.(typist); ok {
 		if cmd, took := t.typed(a, k); took {
 			return cmd
@@ -219,6 +224,10 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 	if b := find(rebind(m.bindings(), a.opt.Keys), k.String()); b != nil {
 		if b.writes && a.opt.ReadOnly {
 			a.say("read-only: started with --read-only")
+			return nil
+		}
+		if w, ok := m.(waiter); ok && b.row && a.busy && w.waits() {
+			a.held = append(a.held, k)
 			return nil
 		}
 		return m.do(a, b.id)

@@ -163,6 +163,7 @@ func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 			a.trying = false
 			cmd := a.refilter()
 			a.flows.cursor = b.place
+			a.flows.loose = true
 			return tea.Batch(cmd, a.ask(false)), true
 		}
 	case "enter":

@@ -13,14 +13,14 @@ import (
 
 var flowsBindings = slices.Concat([]binding{
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook, row: true},
 	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
 	{id: "group", keys: []string{"b"}, help: "group by", hint: "group", group: groupLook},
-	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook},
+	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook, row: true},
 }, moves, []binding{
 	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove},
 	{id: "right", keys: []string{"l", "right"}, help: "columns to the right", group: groupMove},
-	{id: "mark", keys: []string{"space"}, help: "mark", hint: "mark", narrow: " ", group: groupMove},
+	{id: "mark", keys: []string{"space"}, help: "mark", hint: "mark", narrow: " ", group: groupMove, row: true},
 	{id: "markall", keys: []string{"ctrl+a"}, help: "mark all that match", group: groupMove},
 	{id: "unmark", keys: []string{"ctrl+x"}, help: "mark none", group: groupMove},
 	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook},
@@ -32,12 +32,12 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook},
 	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "follow", keys: []string{"F"}, help: "follow flow, or stay in place", group: groupTime},
+	{id: "follow", keys: []string{"F"}, help: "follow flow, or stay in place", group: groupTime, row: true},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, writes: true},
-	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, row: true, writes: true},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
 	{id: "undo", keys: []string{"u"}, help: "undo (notrack rules)", group: groupAct, writes: true},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true},
 })
 
 func (s *flows) bindings() []binding { return flowsBindings }
@@ -120,6 +120,7 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 func (s *flows) restartCursor(a *App) tea.Cmd {
 	s.restart()
 	if s.view.Offset == 0 {
+		s.loose = false
 		s.rebuild(a)
 		s.settle()
 		return nil

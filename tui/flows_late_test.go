@@ -48,3 +48,34 @@ func TestLateAnswer(t *testing.T) {
 		})
 	}
 }
+
+// TestKeysWait presses keys for a row that is still asked for: they act on it when it comes, in their order.
+func TestKeysWait(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		keys []string
+		port uint16 // source port of the flow whose detail is open in the end
+	}{
+		{"bottom, then its detail", []string{"G", "enter"}, 1024 + 4999},
+		{"other order, then the first row", []string{"S", "enter"}, 1024 + 4999},
+		{"another filter, then the first row", []string{"/", "sport 2000", "enter", "enter"}, 2000},
+		{"the keys after it, too", []string{"G", "enter", "esc", "k", "enter"}, 1024 + 4998},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, 120, 30, manyFlows(5000), nil)
+			late := g.a.ask(false) // a question is open while the keys are pressed
+			for _, k := range c.keys {
+				g.keys(k)
+				g.screen() // drawn in between, as a terminal would be
+			}
+			g.run(late)
+			d, ok := g.a.top().(*detail)
+			if !ok {
+				t.Fatalf("Enter was lost:\n%s", g.screen())
+			}
+			if d.row.Flow.Sport != c.port {
+				t.Errorf("the detail is of port %d, want %d", d.row.Flow.Sport, c.port)
+			}
+		})
+	}
+}

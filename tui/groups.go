@@ -39,15 +39,16 @@ func newGroups() *groups {
 	return &groups{keys: groupChoices[:1:1], desc: true, view: &table.GroupView{}, spare: &table.GroupView{}}
 }
 
+func (s *groups) waits() bool             { return !s.got || s.loose }
 func (s *groups) name() string            { return "Groups" }
 func (s *groups) bindings() []binding     { return groupsBindings }
 func (s *groups) alsoBindings() []binding { return viewBindings }
 func (s *groups) rowsOn(a *App) int       { return max(screenRows(a)-1, 1) }
 
 var groupsBindings = slices.Concat([]binding{
-	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook},
-	{id: "and", keys: []string{"="}, help: "add \"and\" this group to the filter", hint: "and", group: groupLook},
-	{id: "not", keys: []string{"!"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook},
+	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook, row: true},
+	{id: "and", keys: []string{"="}, help: "add \"and\" this group to the filter", hint: "and", group: groupLook, row: true},
+	{id: "not", keys: []string{"!"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook, row: true},
 	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
 	{id: "by", keys: []string{"b"}, help: "group by the next key", hint: "by", group: groupLook},
 	{id: "by2", keys: []string{"B"}, help: "group by two keys: \"src,dport\"", hint: "two keys", narrow: "two", group: groupLook},
@@ -57,12 +58,12 @@ var groupsBindings = slices.Concat([]binding{
 	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook},
 	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook},
 	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, writes: true},
-	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, writes: true},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, row: true, writes: true},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "follow", keys: []string{"F"}, help: "follow group, or stay in place", group: groupTime},
+	{id: "follow", keys: []string{"F"}, help: "follow group, or stay in place", group: groupTime, row: true},
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway},
+	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true},
 	{id: "back", keys: []string{"esc"}, help: "clear filter", group: groupLook},
 })
 
@@ -350,5 +351,6 @@ func (a *App) goBack() tea.Cmd {
 		}
 	}
 	b.screen.cursor = b.was
+	b.screen.loose = true
 	return a.ask(false)
 }

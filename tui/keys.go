@@ -15,6 +15,7 @@ type binding struct {
 	narrow string   // the same where there is little room; "" is hint
 	group  string   // heading in the help screen
 	writes bool     // changes the kernel: off with --read-only
+	row    bool     // is about the row under the cursor: it waits for one that was asked for
 	hide   bool     // an alias that the help does not list
 }
 
