@@ -10,6 +10,8 @@ import (
 	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/filter"
+
+	"golang.org/x/sys/unix"
 )
 
 // Exit codes, as the README promises them.
@@ -39,6 +41,11 @@ func (e failure) Unwrap() error { return e.err }
 type exitWith int
 
 func (e exitWith) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// A noScreenError is why there is nothing for the screen to show.
+type noScreenError struct{ error }
+
+func (e noScreenError) Unwrap() error { return e.error }
 
 // errNoFlow is the answer where one flow was named and is not there.
 var errNoFlow = failure{errors.New("there is no such flow")}
@@ -104,8 +111,14 @@ func diagnose(err error) (code int, hint string) {
 		if strings.Contains(err.Error(), "CAP_SYS_ADMIN") { // to enter another namespace
 			caps += ",cap_sys_admin"
 		}
-		return exitPermission, fmt.Sprintf(
-			"run it with sudo, or once: sudo setcap %s+ep %s (you are uid %d)", caps, executable(), os.Getuid())
+		hint = fmt.Sprintf("run it with sudo, or once: sudo setcap %s+ep %s (you are uid %d)", caps, executable(), os.Getuid())
+		if errors.As(err, new(noScreenError)) {
+			hint += "\nhint: nobody else is told of flows (/proc/net/nf_conntrack is root's, too); anybody may run \"ctview stats\": " +
+				"entries, limit, drops by CPU; and \"ctview doctor\""
+		}
+		return exitPermission, hint
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return exitKernel, "this shell allows too few open files (ulimit -n), or the machine (sysctl fs.file-max)"
 	case errors.Is(err, ctnl.ErrNoConntrack):
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):

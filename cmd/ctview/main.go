@@ -13,6 +13,9 @@ func main() {
 	// The table is pointer-free, so a collection costs next to nothing and a small heap goal keeps the resident size
 	// near the live size instead of at twice that.
 	debug.SetGCPercent(20)
+	if err := startPoller(); err != nil {
+		os.Exit((&globals{err: os.Stderr}).report(err))
+	}
 	ctx, stop := withSignals(context.Background())
 	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"ctview/ctnl"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -110,6 +112,23 @@ func TestRefusals(t *testing.T) {
 			}
 			if out.Len() > 0 {
 				t.Errorf("stdout is not empty: %q", &out)
+			}
+		})
+	}
+}
+
+// TestNoScreen: who may not see the flows is told what else there is to see; who may not delete them is not.
+func TestNoScreen(t *testing.T) {
+	denied := fmt.Errorf("ctnl: watch: %w: %w", ctnl.ErrPermission, unix.EPERM)
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{{"the screen", noScreenError{denied}, true}, {"a command", denied, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, hint := diagnose(tt.err)
+			if got := strings.Contains(hint, `anybody may run "ctview stats"`); got != tt.want || code != exitPermission {
+				t.Errorf("code %d, hint %q, stats named: %v, want %v", code, hint, got, tt.want)
 			}
 		})
 	}

@@ -52,7 +52,7 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 	w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: p.budget, Watch: ctnl.WatchOptions{Expect: expect}})
 	if err != nil {
 		_ = ns.Close()
-		return nil, err
+		return nil, noScreenError{err}
 	}
 	w.kernel = &kernel{ns: ns, sync: w.sync, table: w.table, name: name}
 	w.rules = newScreenRules(ns)
