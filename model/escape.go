@@ -2,6 +2,7 @@ package model
 
 import (
 	"strconv"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,18 +50,11 @@ func Escape(s string) string {
 }
 
 // Reorders reports whether r is a separator or a bidirectional control that changes how the text after it is laid out, or a
-// character of no width with which two names look the same that are not.
+// character that shows as nothing, with which two names look the same that are not: Unicode's format characters, variation
+// selectors and what else it calls default ignorable.
 func Reorders(r rune) bool {
-	switch {
-	case r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f:
-		return true
-	case r == 0x00ad, r == 0x034f, r == 0x180e, r == 0xfeff, r >= 0x200b && r <= 0x200d, r >= 0x2060 && r <= 0x2064,
-		r >= 0xfff9 && r <= 0xfffb, r >= 0xe0000 && r <= 0xe007f:
-		return true
-	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-		return true
-	}
-	return false
+	return r >= 0xad && (unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf) ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
 }
 
 // Width returns about how many columns a terminal uses for s: two for the wide scripts of East Asia, none for

@@ -353,7 +353,7 @@ func (a *App) draw() {
 }
 
 // say puts text into the message line until the next one.
-func (a *App) say(text string) { a.note, a.noteLog, a.dirty = text, draw.Plain, true }
+func (a *App) say(text string) { a.note, a.noteLog, a.dirty = model.Escape(text), draw.Plain, true }
 
 // fail puts an error into the message line; it stays until a key is pressed.
 func (a *App) fail(text string) {

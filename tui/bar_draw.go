@@ -47,11 +47,12 @@ func (b *bar) write(a *App, f *draw.Frame) int {
 func writeEdit(f *draw.Frame, e *edit, room int) int {
 	room = max(room, 4)
 	from := 0
-	before := draw.Width(string(e.text[:e.at]))
-	text := string(e.text)
+	shown := e.shown()
+	before := draw.Width(string(shown[:e.at]))
+	text := string(shown)
 	if before > room {
 		from = before - room
-		r := e.text
+		r := shown
 		for w := 0; w < from && len(r) > 0; {
 			w += max(draw.Width(string(r[0])), 1)
 			r = r[1:]

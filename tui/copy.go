@@ -103,7 +103,7 @@ func (a *App) copyChoices(r *model.Row) []valueChoice {
 		{"d", "delete", "conntrack -D " + args},
 		{"c", "tcpdump", tcpdumpFor(&r.Flow)},
 		{"n", "nft match", nftMatch(k)},
-		{"x", "conntrack line", string(format.AppendConntrack(nil, &e, format.Options{}))},
+		{"x", "conntrack line", string(format.AppendConntrack(nil, &e, format.Options{Fix: format.FixAll}))},
 		{"j", "JSON", string(format.AppendJSON(nil, &e, format.Options{}))},
 	}
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -23,6 +24,18 @@ func newEdit(s string) edit {
 }
 
 func (e *edit) String() string { return string(e.text) }
+
+// shown is the text for the screen, as long as it is. A filter that was not typed (of the configuration, of a flow) may hold
+// what a terminal obeys.
+func (e *edit) shown() []rune {
+	out := slices.Clone(e.text)
+	for i, r := range out {
+		if s := string(r); model.Escape(s) != s {
+			out[i] = unicode.ReplacementChar
+		}
+	}
+	return out
+}
 
 // cursor is the cursor as a byte offset.
 func (e *edit) cursor() int { return len(string(e.text[:e.at])) }

@@ -67,7 +67,7 @@ func (s *notrack) draw(a *App, f *draw.Frame) {
 
 // about says of a rule what has no column.
 func (s *notrack) about(_ *App, r *model.NotrackRule) string {
-	t := r.Backend + ", " + r.Table
+	t := r.Backend + ", " + model.Escape(r.Table)
 	if r.Pending {
 		t += "; ON TRIAL: goes unless confirmed (c)"
 	}

@@ -69,7 +69,7 @@ func (s *packetStates) statusLine(a *App, f *draw.Frame) {
 	if s.text != "" {
 		f.Text("   / " + model.Escape(s.text))
 	}
-	t := "from " + s.counts.Source
+	t := "from " + model.Escape(s.counts.Source)
 	if s.counts.HasInvalid {
 		t += fmt.Sprintf("   invalid since boot %d", s.counts.Invalid)
 	}
@@ -179,7 +179,7 @@ func (s *packetStates) sampleRow(a *App, f *draw.Frame, ps []placed, x *model.Sa
 		}
 		if x.State == model.CtUntracked {
 			if id, ok := model.RuleFor(x, s.rules); ok {
-				return "rule " + id, draw.Plain
+				return "rule " + model.Escape(id), draw.Plain
 			}
 			return "not ctview's", draw.Plain
 		}

@@ -295,7 +295,4 @@ func writeGroup(w *bufio.Writer, form string, keys []table.GroupKey, r *table.Gr
 
 func csvField(s string) string { return string(format.AppendCSVField(nil, s)) }
 
-// jsonString quotes s, which model has escaped: no control characters are left in it.
-func jsonString(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-}
+func jsonString(s string) string { return string(format.AppendJSONString(nil, s)) }

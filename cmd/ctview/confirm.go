@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"ctview/model"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,7 @@ func (g *globals) confirm(c change, question string, n int) error {
 	} else {
 		question += " [y] yes [Enter] no:"
 	}
-	fmt.Fprint(g.err, question, " ")
+	fmt.Fprint(g.err, model.Escape(question), " ")
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return failure{err}

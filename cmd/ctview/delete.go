@@ -277,7 +277,7 @@ func (g *globals) flushListed(ctx context.Context, ns *ctnl.Netns, k *ctnl.Kerne
 // summary tells on stderr what was done, unless -q.
 func (g *globals) summary(format string, args ...any) {
 	if !g.quiet {
-		fmt.Fprintf(g.err, "ctview: "+format+"\n", args...)
+		fmt.Fprintf(g.err, "ctview: %s\n", model.Escape(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -98,7 +97,7 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 	for i, n := range names {
 		widths[i] = len(n)
 		for r := range v.Rows {
-			widths[i] = max(widths[i], len(v.Rows[r].Values[i]))
+			widths[i] = max(widths[i], model.Width(string(format.AppendWord(nil, v.Rows[r].Values[i]))))
 		}
 	}
 	out := newFlusher(g.out)
@@ -115,7 +114,8 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 	for r := range v.Rows {
 		row := &v.Rows[r]
 		for i := range names {
-			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], row.Values[i])
+			word := format.AppendWord(nil, row.Values[i])
+			out.buf = fmt.Appendf(out.buf, "%s%*s  ", word, widths[i]-model.Width(string(word)), "")
 		}
 		bytes := atLeast(row.Flows, row.KnownBytes, model.AppendBytes(nil, row.Bytes))
 		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
@@ -165,11 +165,10 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 		if row.KnownRate > 0 {
 			obj.Rate = &row.Rate
 		}
-		b, err := json.Marshal(obj)
-		if err != nil {
+		var err error
+		if out.buf, err = format.AppendJSONLine(out.buf, obj); err != nil {
 			return failure{err}
 		}
-		out.buf = append(append(out.buf, b...), '\n')
 		if err := out.spill(); err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ func (g *globals) report(err error) int {
 		fmt.Fprintf(g.err, "ctview: %s\n", model.Escape(errorText(err)))
 	}
 	if hint != "" {
-		fmt.Fprintf(g.err, "hint: %s\n", hint)
+		fmt.Fprintf(g.err, "hint: %s\n", model.Escape(hint))
 	}
 	return code
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,6 +11,7 @@ import (
 	"ctview/ctnl/notrack"
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/format"
 
 	"github.com/spf13/cobra"
 )
@@ -83,8 +82,8 @@ func appendRules(b []byte, rules []model.NotrackRule, others []model.ForeignRule
 		if r.HasLeak {
 			leaked = strconv.FormatUint(r.Leaked, 10)
 		}
-		b = fmt.Appendf(b, "%-6s  %10d %9s %6s  %-22s %-22s %s", r.ID, r.Packets[0]+r.Packets[1],
-			model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1]), leaked, leftWords(r), r.Who+" "+r.When.Format("01-02 15:04:05"), model.Escape(r.Text()))
+		b = fmt.Appendf(b, "%-6s  %10d %9s %6s  %-22s %-22s %s", model.Escape(r.ID), r.Packets[0]+r.Packets[1],
+			model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1]), leaked, leftWords(r), model.Escape(r.Who)+" "+r.When.Format("01-02 15:04:05"), model.Escape(r.Text()))
 		if r.Owner != 0 {
 			b = fmt.Appendf(b, "  (session of pid %d)", r.Owner)
 		}
@@ -127,7 +126,7 @@ type ruleJSON struct {
 }
 
 func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
-	line := func(j *ruleJSON) { b = appendJSONLine(b, j) }
+	line := func(j *ruleJSON) { b, _ = format.AppendJSONLine(b, j) } // it has nothing that JSON lacks
 	for i := range rules {
 		r := &rules[i]
 		packets, bytes, left, confirmed := r.Packets[0]+r.Packets[1], r.Bytes[0]+r.Bytes[1], r.Left.Seconds(), !r.Pending
@@ -153,17 +152,6 @@ func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.Foreign
 		line(j)
 	}
 	return b
-}
-
-// appendJSONLine appends v as JSON and a newline, "<" and ">" as they are.
-func appendJSONLine(b []byte, v any) []byte {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil {
-		return b // cannot be: the structs here have nothing that JSON lacks
-	}
-	return append(b, buf.Bytes()...)
 }
 
 // completeIDs offers the names of the rules that are installed.

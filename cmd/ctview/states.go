@@ -14,6 +14,7 @@ import (
 	"ctview/ctnl/states"
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/format"
 
 	"github.com/spf13/cobra"
 )
@@ -316,7 +317,7 @@ func appendSample(b []byte, s *model.Sample, rule string) []byte {
 		b = fmt.Appendf(b, ": %s", model.Escape(s.Reason))
 	}
 	if rule != "" {
-		b = fmt.Appendf(b, " (rule %s)", rule)
+		b = fmt.Appendf(b, " (rule %s)", model.Escape(rule))
 	}
 	return append(b, '\n')
 }
@@ -358,7 +359,8 @@ func appendSampleJSON(b []byte, s *model.Sample, rule string) []byte {
 	if s.HasInner {
 		j.About = model.RuleFromTuple(&s.Inner).String()
 	}
-	return appendJSONLine(b, &j)
+	b, _ = format.AppendJSONLine(b, &j) // it has nothing that JSON lacks
+	return b
 }
 
 // putBack restores what a killed ctview left changed in the namespace of the command. Where none did, that is two looks at the

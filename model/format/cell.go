@@ -151,7 +151,8 @@ func appendLabelCell(dst []byte, l *model.Labels, names LabelNames) []byte {
 			dst = append(dst, ',')
 		}
 		if name := names.Name(bit); name != "" {
-			dst = model.AppendEscaped(dst, name)
+			from := len(dst)
+			dst = substitute(model.AppendEscaped(dst, name), from, escapedComma)
 		} else {
 			dst = appendUint(dst, uint64(bit))
 		}
@@ -176,7 +177,7 @@ func appendEndCell(dst []byte, c model.Column, f *model.Flow, o *Options) []byte
 	if host == "" {
 		return model.AppendEndpoint(dst, &t, side)
 	}
-	dst = model.AppendEscaped(dst, host)
+	dst = AppendWord(dst, host)
 	switch {
 	case t.Proto.HasPorts():
 		dst = append(dst, ':')

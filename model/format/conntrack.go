@@ -30,17 +30,17 @@ func AppendConntrack(dst []byte, e *model.Event, o Options) []byte {
 	dst = appendMeta(dst, e, &o)
 	dst = dst[:len(dst)-1] // every field ends in a blank; the line does not
 	if e.Kind != model.Dump && e.PortID != 0 {
-		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID))
+		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID), o.Fix)
 	}
 	return dst
 }
 
 // appendUserspace appends the end of an event line that tells which program caused the event: its netlink port and, if
 // it is not "", its name.
-func appendUserspace(dst []byte, portid uint32, progname string) []byte {
+func appendUserspace(dst []byte, portid uint32, progname string, fix Fix) []byte {
 	dst = appendUint(append(dst, " [USERSPACE] portid="...), uint64(portid))
 	if progname != "" {
-		dst = model.AppendEscaped(append(dst, " progname="...), progname)
+		dst = appendField(append(dst, " progname="...), progname, fix)
 	}
 	return dst
 }
@@ -94,7 +94,7 @@ func appendMeta(dst []byte, e *model.Event, o *Options) []byte {
 		dst = append(appendUint(append(dst, "secmark="...), uint64(e.Secmark)), ' ')
 	}
 	if has.Has(model.HasSecctx) {
-		dst = append(model.AppendEscaped(append(dst, "secctx="...), e.Extra.Secctx), ' ')
+		dst = append(appendField(append(dst, "secctx="...), e.Extra.Secctx, o.Fix), ' ')
 	}
 	if has.Has(model.HasZone) && e.Flow.ZoneDir == model.ZoneBoth {
 		dst = append(appendUint(append(dst, "zone="...), uint64(e.Flow.Zone)), ' ')
@@ -111,7 +111,7 @@ func appendMeta(dst []byte, e *model.Event, o *Options) []byte {
 		}
 	}
 	if has.Has(model.HasHelper) {
-		dst = append(model.AppendEscaped(append(dst, "helper="...), e.Flow.Helper.String()), ' ')
+		dst = append(appendField(append(dst, "helper="...), e.Flow.Helper.String(), o.Fix), ' ')
 	}
 	if has.Has(model.HasUse) {
 		dst = append(appendUint(append(dst, "use="...), uint64(e.Use)), ' ')
@@ -120,18 +120,22 @@ func appendMeta(dst []byte, e *model.Event, o *Options) []byte {
 		dst = append(appendUint(append(dst, "id="...), uint64(e.Flow.ID)), ' ')
 	}
 	if o.Labels != nil && has.Has(model.HasLabels) {
-		dst = appendLabels(dst, &e.Extra.Labels, o.Labels)
+		dst = appendLabels(dst, &e.Extra.Labels, o.Labels, o.Fix)
 	}
 	return dst
 }
 
 // appendLabels appends the names of the set bits; bits without a name are passed over, and if none has one the bare
 // word "labels" is left.
-func appendLabels(dst []byte, l *model.Labels, names LabelNames) []byte {
+func appendLabels(dst []byte, l *model.Labels, names LabelNames, fix Fix) []byte {
 	dst = append(dst, "labels="...)
 	for bit := l.Next(0); bit < model.LabelBits; bit = l.Next(bit + 1) {
 		if name := names.Name(bit); name != "" {
-			dst = append(model.AppendEscaped(dst, name), ',')
+			from := len(dst)
+			if dst = appendField(dst, name, fix); fix&FixEscape != 0 {
+				dst = substitute(dst, from, escapedComma)
+			}
+			dst = append(dst, ',')
 		}
 	}
 	dst[len(dst)-1] = ' '

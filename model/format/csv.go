@@ -1,7 +1,10 @@
 package format
 
 import (
+	"bytes"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"ctview/model"
 )
@@ -66,8 +69,8 @@ func quoteCSV(dst []byte, from int) []byte {
 		return dst
 	}
 	formula, quote := false, dst[from] == ' ' || dst[len(dst)-1] == ' '
-	switch dst[from] {
-	case '=', '+', '-', '@':
+	switch r, _ := utf8.DecodeRune(bytes.TrimLeftFunc(dst[from:], unicode.IsSpace)); r {
+	case '=', '+', '-', '@', '＝', '＋', '－', '＠': // the wide ones are formulas in East Asia
 		formula = true
 	}
 	for _, c := range dst[from:] {

@@ -28,7 +28,7 @@ func AppendExpect(dst []byte, x *model.Expect, o Options) []byte {
 		dst = append(appendUint(append(dst, "class="...), uint64(x.Class)), ' ')
 	}
 	if x.Helper != "" {
-		dst = append(model.AppendEscaped(append(dst, "helper="...), x.Helper), ' ')
+		dst = append(appendField(append(dst, "helper="...), x.Helper, o.Fix), ' ')
 	}
 	return dst[:len(dst)-1]
 }
@@ -143,10 +143,10 @@ func AppendExpectJSON(dst []byte, x *model.Expect, o Options) []byte {
 		dst = appendUint(append(dst, `,"class":`...), uint64(x.Class))
 	}
 	if x.Helper != "" {
-		dst = appendJSONString(append(dst, `,"helper":`...), x.Helper)
+		dst = AppendJSONString(append(dst, `,"helper":`...), x.Helper)
 	}
 	if x.Fn != "" {
-		dst = appendJSONString(append(dst, `,"fn":`...), x.Fn)
+		dst = AppendJSONString(append(dst, `,"fn":`...), x.Fn)
 	}
 	if x.NAT.Family != 0 {
 		dst = append(dst, `,"nat":{"dir":"`...)

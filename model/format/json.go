@@ -138,10 +138,10 @@ func appendJSONHosts(dst []byte, t *model.Tuple, o *Options) []byte {
 		return dst
 	}
 	if n := o.Host(t.Family, t.Src); n != "" {
-		dst = appendJSONString(append(dst, `,"src_name":`...), n)
+		dst = AppendJSONString(append(dst, `,"src_name":`...), n)
 	}
 	if n := o.Host(t.Family, t.Dst); n != "" {
-		dst = appendJSONString(append(dst, `,"dst_name":`...), n)
+		dst = AppendJSONString(append(dst, `,"dst_name":`...), n)
 	}
 	return dst
 }
@@ -170,10 +170,10 @@ func appendJSONMeta(dst []byte, e *model.Event, o *Options) []byte {
 		dst = appendUint(append(dst, `,"timeout":`...), uint64(e.Timeout))
 	}
 	if has.Has(model.HasHelper) {
-		dst = appendJSONString(append(dst, `,"helper":`...), e.Flow.Helper.String())
+		dst = AppendJSONString(append(dst, `,"helper":`...), e.Flow.Helper.String())
 	}
 	if has.Has(model.HasSecctx) {
-		dst = appendJSONString(append(dst, `,"secctx":`...), e.Extra.Secctx)
+		dst = AppendJSONString(append(dst, `,"secctx":`...), e.Extra.Secctx)
 	}
 	if has.Has(model.HasLabels) {
 		dst = appendJSONLabels(append(dst, `,"labels":`...), &e.Extra.Labels, o.Labels)
@@ -192,7 +192,7 @@ func appendJSONLabels(dst []byte, l *model.Labels, names LabelNames) []byte {
 	dst = append(dst, '[')
 	for bit := l.Next(0); bit < model.LabelBits; bit = l.Next(bit + 1) {
 		if name := names.Name(bit); name != "" {
-			dst = appendJSONString(dst, name)
+			dst = AppendJSONString(dst, name)
 		} else {
 			dst = appendUint(dst, uint64(bit))
 		}

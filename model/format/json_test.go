@@ -67,8 +67,8 @@ func TestAppendJSONString(t *testing.T) {
 		{"\ufffd", "\"\ufffd\""},
 		{"\U0001f600", "\"\U0001f600\""},
 	} {
-		if got := string(appendJSONString(nil, tt.in)); got != tt.want {
-			t.Errorf("appendJSONString(%q) = %s, want %s", tt.in, got, tt.want)
+		if got := string(AppendJSONString(nil, tt.in)); got != tt.want {
+			t.Errorf("AppendJSONString(%q) = %s, want %s", tt.in, got, tt.want)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func FuzzJSONString(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		b := appendJSONString(nil, s)
+		b := AppendJSONString(nil, s)
 		checkText(t, b)
 		var back string
 		if err := json.Unmarshal(b, &back); err != nil {

@@ -42,7 +42,8 @@ const (
 	// FixState: XML names SCTP and DCCP states by the protocol's own list, not by TCP's; save names the SCTP states
 	// HEARTBEAT_SENT and HEARTBEAT_ACKED, which conntrack prints as "(null)".
 	FixState Fix = 1 << iota
-	// FixEscape: XML escapes & < > " in helper, secctx and labels, and replaces what XML cannot hold.
+	// FixEscape: XML escapes & < > " in helper, secctx and labels, and replaces what XML cannot hold. In a line of text blanks
+	// in helper, secctx, labels and the name of a program are \x20, and commas in a label \x2c: else they forge fields.
 	FixEscape
 	// FixTail: no " [USERSPACE] …" after XML's </flow> or on a save line; both become loadable. (XML: as conntrack
 	// 1.4.9 does; there the port is lost, here FixPort keeps it.)

@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"ctview/model"
 )
@@ -25,7 +26,7 @@ func AppendSave(dst []byte, e *model.Event, o Options) []byte {
 	dst = appendSaveProto(dst, e, f.ReplySport, f.ReplyDport, o.Fix)
 	dst = dst[:len(dst)-1]
 	if e.Kind != model.Dump && o.Fix&FixTail == 0 && e.PortID != 0 {
-		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID))
+		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID), o.Fix)
 	}
 	return dst
 }
@@ -48,7 +49,7 @@ func AppendFullSave(dst []byte, e *model.Event, o Options) []byte {
 		dst = appendSaveLabels(append(dst, "--label-add "...), &e.Extra.Labels, o.Labels)
 	}
 	if e.Has.Has(model.HasHelper) {
-		dst = append(appendWord(append(dst, "--helper "...), f.Helper.String()), ' ')
+		dst = append(appendQuoted(append(dst, "--helper "...), f.Helper.String()), ' ')
 	}
 	dst = appendSaveZone(dst, e)
 	dst = append(AppendAddr(append(dst, "-s "...), f.Family, f.Src), ' ')
@@ -215,9 +216,9 @@ func appendSaveLabels(dst []byte, l *model.Labels, names LabelNames) []byte {
 	from := len(dst)
 	dst = append(dst, '"')
 	for bit := l.Next(0); bit < model.LabelBits; bit = l.Next(bit + 1) {
-		if name := names.Name(bit); name != "" {
+		if name := names.Name(bit); name != "" && !strings.Contains(name, ",") && model.Escape(name) == name {
 			dst = append(dst, name...)
-		} else {
+		} else { // a name that would be another there
 			dst = appendUint(dst, uint64(bit))
 		}
 		dst = append(dst, ',')
@@ -249,7 +250,7 @@ func AppendSaveNote(dst []byte, e *model.Event) []byte {
 		dst = appendUint(append(dst, " secmark="...), uint64(e.Secmark))
 	}
 	if e.Has.Has(model.HasSecctx) {
-		dst = model.AppendEscaped(append(dst, " secctx="...), e.Extra.Secctx)
+		dst = AppendWord(append(dst, " secctx="...), e.Extra.Secctx)
 	}
 	if len(dst) == from+1 {
 		return dst[:from]

@@ -131,7 +131,12 @@ const cellEnd = '\x00'
 // options Now, Location, Labels, Host and Service count.
 func (t *Table) AppendCells(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
 	for _, c := range t.cols {
-		dst = append(appendNamedCell(dst, c, f, x, o), cellEnd)
+		from := len(dst)
+		dst = appendNamedCell(dst, c, f, x, o)
+		if foreign(c) && c != model.ColMaster { // blanks of others look like more columns
+			dst = substitute(dst, from, escapedBlank)
+		}
+		dst = append(dst, cellEnd)
 	}
 	return dst
 }

@@ -1,15 +1,20 @@
 package format
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"ctview/model"
 )
 
-// appendJSONString appends s as a JSON string. The result is valid UTF-8 whatever s holds: a byte that is not becomes
+// AppendJSONString appends s, which may be foreign, as a JSON string. The result is valid UTF-8 whatever s holds: a byte that is not becomes
 // \ufffd. Characters that a terminal obeys (C0, DEL, C1, direction marks, line separators) are escaped, so that JSON can
 // be looked at as it is.
-func appendJSONString(dst []byte, s string) []byte {
+func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -25,15 +30,78 @@ func appendJSONString(dst []byte, s string) []byte {
 		switch {
 		case r == utf8.RuneError && n <= 1:
 			dst = append(dst, `\ufffd`...)
-		case r < 0xa0, r == 0x2028, r == 0x2029, r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e,
-			r >= 0x2066 && r <= 0x2069:
-			dst = append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+		case r < 0xa0, model.Reorders(r):
+			dst = appendJSONRune(dst, r)
 		default:
 			dst = append(dst, s[i:i+n]...)
 		}
 		i += max(n, 1)
 	}
 	return append(dst, '"')
+}
+
+func appendJSONRune(dst []byte, r rune) []byte {
+	if r > 0xffff {
+		hi, lo := utf16.EncodeRune(r)
+		dst, r = appendJSONRune(dst, hi), lo
+	}
+	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+}
+
+// jsonEscape returns what stands for r in a JSON string that a terminal may show, "" for r itself.
+func jsonEscape(r rune) string {
+	if r >= 0x7f && (r < 0xa0 || model.Reorders(r)) {
+		return string(appendJSONRune(nil, r))
+	}
+	return ""
+}
+
+// AppendJSONLine appends v as encoding/json writes it ("<" and ">" as they are) and a line end. What a terminal obeys is
+// escaped as in AppendJSON: encoding/json lets DEL, C1 and the marks of direction through. It fails as encoding/json does.
+func AppendJSONLine(dst []byte, v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return dst, err
+	}
+	from := len(dst)
+	dst = append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+	return append(substitute(dst, from, jsonEscape), '\n'), nil
+}
+
+// AppendWord appends a foreign text for eyes as one word: escaped, blanks too, so that it cannot look like more columns or
+// fields than it is.
+func AppendWord(dst []byte, s string) []byte {
+	from := len(dst)
+	return substitute(model.AppendEscaped(dst, s), from, escapedBlank)
+}
+
+// appendField appends the value of a NAME=VALUE field: a word with FixEscape. conntrack(8) prints blanks as they are.
+func appendField(dst []byte, s string, fix Fix) []byte {
+	if fix&FixEscape != 0 {
+		return AppendWord(dst, s)
+	}
+	return model.AppendEscaped(dst, s)
+}
+
+// escapedBlank returns what stands for a blank of whatever width in a word, "" for every other character.
+func escapedBlank(r rune) string {
+	switch {
+	case r == ' ':
+		return `\x20`
+	case r >= 0x80 && unicode.Is(unicode.Zs, r):
+		return fmt.Sprintf(`\u{%04x}`, r)
+	}
+	return ""
+}
+
+// escapedComma is escapedBlank for one of the words of a list.
+func escapedComma(r rune) string {
+	if r == ',' {
+		return `\x2c`
+	}
+	return ""
 }
 
 // substitute rewrites the text dst[from:]: each character for which with returns something is replaced by that. Names
@@ -74,9 +142,9 @@ func xmlEntity(r rune) string {
 	return ""
 }
 
-// appendWord appends a word as conntrack -R reads it: in quotes where it must be, and then '"' and '\' after a '\'.
+// appendQuoted appends a word as conntrack -R reads it: in quotes where it must be, and then '"' and '\' after a '\'.
 // Control bytes are escaped for the terminal's sake; such a name does not come back as it was.
-func appendWord(dst []byte, s string) []byte {
+func appendQuoted(dst []byte, s string) []byte {
 	from := len(dst)
 	dst = model.AppendEscaped(append(dst, '"'), s)
 	return quoteWord(dst, from)

@@ -64,7 +64,7 @@ func AppendXML(dst []byte, e *model.Event, o Options) []byte {
 	}
 	dst = append(dst, "</flow>"...)
 	if event && fix&FixTail == 0 && e.PortID != 0 {
-		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID))
+		dst = appendUserspace(dst, e.PortID, o.progname(e.PortID), o.Fix)
 	}
 	return dst
 }

@@ -1,11 +1,10 @@
 package doctor
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"ctview/model"
+	"ctview/model/format"
 )
 
 // A Finding is one line of ctview doctor. Value and Cure are unescaped.
@@ -52,12 +51,9 @@ func AppendTable(dst []byte, all []Finding) []byte {
 
 // AppendJSON appends a JSON object a line.
 func AppendJSON(dst []byte, all []Finding) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
 	for _, f := range all {
 		f.Value, f.Cure = model.Escape(f.Value), model.Escape(f.Cure)
-		_ = enc.Encode(f) // strings only: it cannot fail
+		dst, _ = format.AppendJSONLine(dst, f) // strings only: it cannot fail
 	}
-	return append(dst, b.Bytes()...)
+	return dst
 }
