@@ -70,6 +70,9 @@ func (c *Change) OldStateText() string {
 type changeLog struct {
 	chunks []*[logChunk]Change
 	next   uint64 // sequence number of the next change, less one
+
+	silent   [256]uint64 // the last NoteGone, as a ring of sequence numbers; 0 none
+	silences int
 }
 
 // add returns the entry for the next change, to be filled whole.
@@ -152,7 +155,35 @@ func life(e *model.Event, c *Change) int64 {
 func (t *Table) noteGone(now int64, f *model.Flow) {
 	c := t.log.add()
 	*c = Change{Seq: t.log.next, Time: now, Kind: model.Destroy, Note: NoteGone, Flow: *f, Life: max(now-f.First, 0)}
+	t.log.silent[t.log.silences%len(t.log.silent)] = c.Seq
+	t.log.silences++
 	t.watches.note(c)
+}
+
+// noteLate has a DESTROY take the place of the NoteGone of the same life, which said too early that none would come. It
+// reports whether there was one.
+func (t *Table) noteLate(e *model.Event) bool {
+	l := &t.log
+	for i, seq := range l.silent[:min(l.silences, len(l.silent))] {
+		if seq < l.first() {
+			continue
+		}
+		c := l.get(seq)
+		if c.Flow.Key != e.Flow.Key || !sameID(&c.Flow, e) {
+			continue
+		}
+		f := &c.Flow
+		if e.Flow.Known&model.KnownCounters != 0 {
+			f.Bytes, f.Packets, f.Known = e.Flow.Bytes, e.Flow.Packets, f.Known|model.KnownCounters
+		}
+		f.Status |= e.Flow.Status
+		mergeStart(f, e)
+		c.Note, c.PortID, c.Life = 0, e.PortID, life(e, c)
+		t.watches.renew(c)
+		l.silent[i] = 0
+		return true
+	}
+	return false
 }
 
 func (t *Table) noteLost(now int64, n uint64) {

@@ -264,3 +264,33 @@ func TestBreakdown(t *testing.T) {
 		}
 	}
 }
+
+// TestLateDestroy: a DESTROY that comes after all takes the place of the entry that said that none came; one of another life
+// does not.
+func TestLateDestroy(t *testing.T) {
+	tab := New()
+	tab.BeginDump(at0)
+	tab.EndDump(at0, true)
+	tab.Watch(fakeKey(1))
+	tab.Apply(at0, []model.Event{ev(model.New, state(1), id(7))})
+	tab.Gone(at0+5e9, []model.Key{fakeKey(1)})
+	var v ChangeView
+	check := func(want string) {
+		t.Helper()
+		tab.Changes(&ChangeQuery{Limit: 9}, &v)
+		if got := lines(v.Rows); got != want {
+			t.Errorf("log:\n%swant\n%s", got, want)
+		}
+		if got := lines(tab.History(fakeKey(1), nil)); got != want {
+			t.Errorf("history:\n%swant\n%s", got, want)
+		}
+	}
+	born := "0 new SYN_SENT\n"
+	check(born + "5000 silently destroy SYN_SENT 0 bytes in 5000\n")
+	late := ev(model.Destroy, counters(at0+6e9, 100, 2), id(7))
+	other := ev(model.Destroy, id(8))
+	tab.Apply(at0+6e9, []model.Event{other})
+	check(born + "5000 silently destroy SYN_SENT 0 bytes in 5000\n6000 destroy unreplied 0 bytes in 0\n")
+	tab.Apply(at0+7e9, []model.Event{late})
+	check(born + "5000 destroy SYN_SENT 150 bytes in 5000\n6000 destroy unreplied 0 bytes in 0\n")
+}

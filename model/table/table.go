@@ -148,11 +148,14 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	t.stats.LastEnded = now
 	t.history.now().Destroy++
 	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
+		t.noteLate(e)
 		return
 	}
 	if slot == 0 {
 		t.bury(now, h, e.Flow.ID, 0)
-		t.note(now, e, &model.Flow{}, &e.Flow)
+		if !t.noteLate(e) {
+			t.note(now, e, &model.Flow{}, &e.Flow)
+		}
 		return
 	}
 	f := t.flows.at(slot)

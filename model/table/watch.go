@@ -103,6 +103,17 @@ func (w *watches) note(c *Change) {
 	}
 }
 
+// renew is note for a change that was noted already.
+func (w *watches) renew(c *Change) {
+	if x := w.of(&c.Flow.Key); x != nil {
+		for i := range x.changes {
+			if x.changes[i].Seq == c.Seq {
+				x.changes[i] = *c
+			}
+		}
+	}
+}
+
 // appendLast appends v to s and drops the first element when there are more than n.
 func appendLast[T any](s []T, n int, v T) []T {
 	if len(s) >= n {
