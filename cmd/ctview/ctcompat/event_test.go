@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"os"
 	"os/exec"
@@ -305,6 +306,21 @@ func (w *world) ownChanges() {
 		}
 		if err := k.Delete(w.t.Context(), s.Flow.Key, 0); err != nil {
 			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestEventsOff: conntrack -E with nf_conntrack_events=0 prints nothing, ever; ours says why on one line of its own.
+func TestEventsOff(t *testing.T) {
+	w := newWorld(t)
+	for value, want := range map[string]bool{"0": true, "1": false} {
+		w.sysctl("nf_conntrack_events", value)
+		var errs bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		Main([]string{"-E"}, Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &errs, Context: ctx, Netns: w.ns, Version: "0.0.0"})
+		cancel()
+		if got := strings.Count(errs.String(), "ctview: nf_conntrack_events is 0 here"); (got == 1) != want {
+			t.Errorf("nf_conntrack_events=%s: %q", value, errs.String())
 		}
 	}
 }
