@@ -52,7 +52,7 @@ func commands() []command {
 		{"copy", "", "copy menu", nil, func(a *App, _ string) (tea.Cmd, error) { return runAction(a, "copy") }},
 		{"quit", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
 		{"q", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
-		{"help", "", "help", nil, func(a *App, _ string) (tea.Cmd, error) { a.pop(); return a.act("help"), nil }},
+		{"help", "", "help", nil, func(a *App, _ string) (tea.Cmd, error) { return a.act("help"), nil }},
 	}
 }
 

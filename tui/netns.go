@@ -100,8 +100,7 @@ func (a *App) listNetns() tea.Cmd {
 // switchNetns watches the namespace called name from now on. Nothing changes if it cannot be opened.
 func (a *App) switchNetns(name string) tea.Cmd {
 	ns, ctx := a.opt.Namespaces, a.ctx
-	a.say("opening namespace " + model.Escape(name) + " " + a.marks.Ellipsis)
-	return func() tea.Msg {
+	return a.leave("switch", func() tea.Msg {
 		s, err := ns.Switch(ctx, name)
 		return doneMsg{func(a *App) tea.Cmd {
 			if err != nil {
@@ -110,14 +109,14 @@ func (a *App) switchNetns(name string) tea.Cmd {
 			}
 			return a.enter(s)
 		}}
-	}
+	})
 }
 
 // enter shows another session. The filter, columns and order stay.
 func (a *App) enter(s Session) tea.Cmd {
 	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.States, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.States, s.Netns
 	a.stack = a.stack[:0]
-	a.paused, a.hasSys = false, false
+	a.paused, a.hasSys, a.installed = false, false, false
 	a.stats, a.sys = table.Stats{}, model.System{}
 	a.events, a.eventRate, a.hasEventRate = 0, 0, false
 	a.tallied = time.Time{}

@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+
 	"ctview/model/filter"
+	"ctview/tui/draw"
 )
 
 // notrack is the screen of NOTRACK rules: ctview's own, and those of others.
@@ -270,10 +271,14 @@ func (a *App) askNotrackFilter(text string) tea.Cmd {
 }
 
 // quitting asks what becomes of the rules that end with the session, if there are any.
-func (a *App) quitting() tea.Cmd {
+func (a *App) quitting() tea.Cmd { return a.leave("quit", tea.Quit) }
+
+// leave does then, which ends the session's rules here; before that it asks what becomes of them, if there are any. verb is
+// what then does.
+func (a *App) leave(verb string, then tea.Cmd) tea.Cmd {
 	rules, ctx := a.opt.Rules, a.ctx
 	if rules == nil || !a.installed || a.quitAsked {
-		return tea.Quit
+		return then
 	}
 	return func() tea.Msg {
 		list, err := rules.List(ctx)
@@ -284,20 +289,23 @@ func (a *App) quitting() tea.Cmd {
 			}
 		}
 		if err != nil || len(mine) == 0 {
-			return tea.QuitMsg{}
+			return then()
 		}
 		return doneMsg{func(a *App) tea.Cmd {
-			m := &menu{head: fmt.Sprintf("%d temporary NOTRACK rules will be removed", len(mine))}
-			m.choices = []choice{{key: "q", text: "remove and quit"}, {key: "k", text: "keep and quit"}, {key: "s", text: "stay (Esc)"}}
-			a.quitAsked = true
+			m := &menu{head: draw.Plural(len(mine), "temporary NOTRACK rule") + " will be removed"}
+			m.choices = []choice{{key: "q", text: "remove and " + verb}, {key: "k", text: "keep and " + verb}, {key: "s", text: "stay (Esc)"}}
+			if verb != "quit" {
+				m.choices[0].key = "r"
+			}
+			a.quitAsked = verb == "quit"
 			m.pick = func(a *App, i int, _ string) tea.Cmd {
 				a.pop()
 				a.quitAsked = false
 				switch i {
 				case 0:
-					return tea.Quit
+					return then
 				case 1:
-					return keepAndQuit(rules, ctx, mine)
+					return keepThen(rules, ctx, mine, then)
 				}
 				return nil
 			}
@@ -307,18 +315,19 @@ func (a *App) quitting() tea.Cmd {
 	}
 }
 
-func keepAndQuit(rules Rules, ctx context.Context, ids []string) tea.Cmd {
+// keepThen does then once the rules are to stay; if they cannot, it does not.
+func keepThen(rules Rules, ctx context.Context, ids []string, then tea.Cmd) tea.Cmd {
 	return func() tea.Msg {
 		keep := model.KeepUntilRemoved
 		for _, id := range ids {
 			if err := rules.Confirm(ctx, id, &keep); err != nil {
 				return doneMsg{func(a *App) tea.Cmd {
-					a.fail("not quit: " + err.Error())
+					a.fail("still here, the rules are not kept: " + err.Error())
 					return nil
 				}}
 			}
 		}
-		return tea.QuitMsg{}
+		return then()
 	}
 }
 

@@ -202,7 +202,7 @@ func TestNotrackQuit(t *testing.T) {
 		if quits(g) != tt.quit || len(r.kept) != tt.kept {
 			t.Errorf("%v: quit %v, kept %v\n%s", tt.keys, quits(g), r.kept, g.screen())
 		}
-		if !tt.quit && len(tt.keys) == 1 && g.line("1 temporary NOTRACK rules will be removed") == "" {
+		if !tt.quit && len(tt.keys) == 1 && g.line("1 temporary NOTRACK rule will be removed") == "" {
 			t.Errorf("not asked:\n%s", g.screen())
 		}
 	}

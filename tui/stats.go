@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime/metrics"
 	"strconv"
 	"strings"
@@ -283,14 +284,34 @@ func (s *stats) counterAbout(i int) string {
 	return t
 }
 
-// growth is how many flows more there are each second, over the last minute.
-func (s *stats) growth() float64 {
+// growth is how many flows more there are each second, over the last minute; not ok where that is not known yet.
+func (s *stats) growth() (perSecond float64, ok bool) {
 	n := len(s.seconds)
 	if n < 15 { // the first dump is no growth
-		return 0
+		return 0, false
 	}
 	from := max(n-61, 5)
-	return float64(s.seconds[n-1].Flows-s.seconds[from].Flows) / float64(n-1-from)
+	return float64(s.seconds[n-1].Flows-s.seconds[from].Flows) / float64(n-1-from), true
+}
+
+// growthText is growth as it is shown.
+func (s *stats) growthText(a *App) string {
+	g, ok := s.growth()
+	switch {
+	case !ok:
+		return "-"
+	case g == 0:
+		return "none"
+	}
+	digits := 1
+	if math.Abs(g) < 0.1 {
+		digits = 2
+	}
+	t := fmt.Sprintf("%+.*f flows/s", digits, g)
+	if d, ok := s.timeToFull(a); ok {
+		t += ", full in " + string(model.AppendDuration(nil, d))
+	}
+	return t
 }
 
 // striking is the sentence on what stands out, "" for nothing.
@@ -315,7 +336,7 @@ func (s *stats) striking(a *App) string {
 
 // timeToFull is when the table will be full if it goes on growing as in the last minute.
 func (s *stats) timeToFull(a *App) (time.Duration, bool) {
-	g := s.growth()
+	g, _ := s.growth()
 	if g <= 0 || !a.hasSys || !a.sys.Max.OK || a.sys.Max.Value <= 0 {
 		return 0, false
 	}

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,16 +160,7 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 	if peakAt > 0 {
 		ls = append(ls, statLine{text: fmt.Sprintf("peak      %d at %s", peak, draw.Clock(peakAt, a.now.Location()))})
 	}
-	if g := s.growth(); math.Abs(g) >= 0.1 {
-		t := fmt.Sprintf("growth    %+.1f flows/s", g)
-		if d, ok := s.timeToFull(a); ok {
-			t += ", full in " + string(model.AppendDuration(nil, d))
-		}
-		ls = append(ls, statLine{text: t})
-	} else {
-		ls = append(ls, statLine{text: "growth    none"})
-	}
-	ls = append(ls, statLine{})
+	ls = append(ls, statLine{text: "growth    " + s.growthText(a)}, statLine{})
 	return append(ls, s.graphs(a, cw)...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/table"
 	"ctview/tui/draw"
 )
 
@@ -167,6 +168,59 @@ func TestNotLiveWithoutEvents(t *testing.T) {
 		g.tick(time.Minute)
 		if l := g.line("ev/s"); !strings.Contains(l, "  "+want+"  ") {
 			t.Errorf("nf_conntrack_events=%d: %s", v, l)
+		}
+	}
+}
+
+// TestHelpOnADetail: help asked for by its name leaves what it was asked on.
+func TestHelpOnADetail(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	g.keys("enter")
+	over := len(g.a.stack)
+	g.command("help")
+	if g.a.top().name() != "Help" {
+		t.Fatalf("no help:\n%s", g.screen())
+	}
+	g.keys("esc")
+	if len(g.a.stack) != over {
+		t.Errorf("%d views are open, want %d:\n%s", len(g.a.stack), over, g.screen())
+	}
+}
+
+// TestGrowthIsTold: "none" is said of a table that has not grown, not of one that was not looked at for long.
+func TestGrowthIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		seconds, grown int
+		want           string
+	}{{10, 33, "-"}, {61, 0, "none"}, {61, 33, "+0.6 flows/s"}, {61, 1, "+0.02 flows/s"}, {61, -2, "-0.04 flows/s"}} {
+		s := newStats()
+		for i := range tt.seconds {
+			s.seconds = append(s.seconds, table.Second{Flows: 79 + tt.grown*i/(tt.seconds-1)})
+		}
+		if got := s.growthText(newRig(t, 120, 35, nil, nil).a); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%d more in %d s: %q, want %q", tt.grown, tt.seconds, got, tt.want)
+		}
+	}
+}
+
+// TestSwitchAsksForRules: rules that end with the watch of a namespace are not taken away without a question.
+func TestSwitchAsksForRules(t *testing.T) {
+	for _, tt := range []struct {
+		keys []string
+		in   bool
+		kept int
+	}{{nil, false, 0}, {[]string{"r"}, true, 0}, {[]string{"k"}, true, 1}, {[]string{"s"}, false, 0}} {
+		r := mockRules(t)
+		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+		g.a.opt.Namespaces = fakeNamespaces{g}
+		g.keys("N", "6101", "enter", "esc")
+		g.command("netns blue")
+		g.keys(tt.keys...)
+		if in := g.a.opt.Netns == "blue"; in != tt.in || len(r.kept) != tt.kept {
+			t.Errorf("%v: switched %v, kept %v\n%s", tt.keys, in, r.kept, g.screen())
+		}
+		if tt.keys == nil && g.line("1 temporary NOTRACK rule will be removed") == "" {
+			t.Errorf("not asked:\n%s", g.screen())
 		}
 	}
 }
