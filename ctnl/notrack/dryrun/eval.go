@@ -219,6 +219,15 @@ func (m *machine) step(x *ruleset.Expr) (v ruleset.Verdict, end bool) {
 		return m.target(x)
 	case "reject":
 		return ruleset.Verdict{Code: ruleset.VerdictDrop}, true
+	case "synproxy": // takes what has the cookie of a handshake, and drops every other ACK (nft_synproxy_eval_v4)
+		proto, ok := m.p.meta(unix.NFT_META_L4PROTO)
+		switch {
+		case !ok:
+			m.needs(Maybe)
+		case proto[0] != unix.IPPROTO_TCP:
+			m.needs(No)
+		}
+		return ruleset.Verdict{Code: ruleset.VerdictDrop}, true
 	case "nat", "masq", "redir":
 		m.met(natTarget(m, x))
 		return ruleset.Verdict{Code: natVerdict}, true

@@ -86,7 +86,7 @@ func (e *xtEvaluator) target(r *ruleset.XTRule, target string, jump bool, p *pac
 	switch target {
 	case "ACCEPT":
 		return step{out: accepts, next: unsure}
-	case "DROP", "REJECT":
+	case "DROP", "REJECT", "SYNPROXY": // of what is in mid-stream
 		e.drop = append(e.drop, where)
 		return step{out: drops, next: unsure}
 	case "RETURN":
@@ -94,7 +94,7 @@ func (e *xtEvaluator) target(r *ruleset.XTRule, target string, jump bool, p *pac
 	case "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP":
 		e.nat = append(e.nat, Met{where, sure, legacyTarget(target, r)})
 		return step{out: translates, next: unsure}
-	case "QUEUE", "NFQUEUE", "SYNPROXY", "TPROXY":
+	case "QUEUE", "NFQUEUE", "TPROXY":
 		return step{out: accepts | drops, next: unsure}
 	case "CT":
 		if strings.Contains(r.Line, "--zone") {
