@@ -104,6 +104,9 @@ func (s *Syncer) Close() error { return errors.Join(s.w.Close(), s.k.Close()) }
 // RcvBuf is that of the Watcher.
 func (s *Syncer) RcvBuf() (bytes int, forced bool) { return s.w.RcvBuf() }
 
+// AskedRcvBuf is what the Watcher asked for in bytes, half of what the kernel counts if nothing held it down.
+func (s *Syncer) AskedRcvBuf() int { return s.w.wish }
+
 // Kernel returns the Kernel that asks for overdue flows, for others to use too.
 func (s *Syncer) Kernel() *Kernel { return s.k }
 

@@ -58,6 +58,7 @@ type Watcher struct {
 	s      *socket
 	in     *mailbox
 	d      *Decoder
+	wish   int // bytes of receive buffer
 	rcvbuf int
 	forced bool
 
@@ -107,6 +108,7 @@ func (w *Watcher) setup() (err error) {
 	if size == 0 {
 		size = AdvisedRcvBuf()
 	}
+	w.wish = size
 	if w.rcvbuf, w.forced, err = w.s.setReadBuffer(size); err != nil {
 		return err
 	}

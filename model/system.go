@@ -28,7 +28,8 @@ type System struct {
 	Tracking Tracking
 
 	RcvBuf       int  // bytes of the event socket's buffer as the kernel counts them (twice what was asked)
-	RcvBufForced bool // SO_RCVBUFFORCE worked
+	RcvBufHeld   bool // net.core.rmem_max made it smaller than was asked for
+	RcvBufScarce bool // less than the default was asked for: an eighth of the memory that was free
 }
 
 // Tracking is what the rules of a namespace say of connection tracking. The zero value is not known.

@@ -195,12 +195,37 @@ func TestStatsScreen(t *testing.T) {
 		g.kernel.sys.Buckets = model.Setting{Value: 65536, OK: true}
 		g.kernel.sys.ExpectMax = model.Setting{Value: 1024, OK: true}
 		g.kernel.sys.Events = model.Setting{Value: 2, OK: true}
-		g.kernel.sys.RcvBuf, g.kernel.sys.RcvBufForced = 8<<20, true
+		g.kernel.sys.RcvBuf = 8 << 20
 		g.keys("4", "j", "k")
 		g.kernel.cpus[0].Values[10] += 50
 		g.tick(time.Second)
 		g.a.screen().(*stats).memory = 31e6
 	}, nil)
+}
+
+// TestStatsBuffer: why the buffer of events is no larger is told as doctor tells it, and nothing where it is as asked for.
+func TestStatsBuffer(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		held, scarce bool
+		want         string
+	}{
+		{"as asked for", false, false, "socket buffer  8.4MB"},
+		{"little memory", false, true, "socket buffer  8.4MB, an eighth of free memory"},
+		{"not root", true, false, "socket buffer  8.4MB: net.core.rmem_max holds it down"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &App{}
+			a.sys.RcvBuf, a.sys.RcvBufHeld, a.sys.RcvBufScarce = 8<<20, tt.held, tt.scarce
+			found := false
+			for _, l := range (&stats{}).ctviewLines(a) {
+				found = found || l.text == tt.want
+			}
+			if !found {
+				t.Errorf("no line %q", tt.want)
+			}
+		})
+	}
 }
 
 // withFlood gives the table of a rig 60 sources, one of which does a lot that nobody answers.

@@ -311,8 +311,11 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	buf := "-"
 	if a.sys.RcvBuf > 0 {
 		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"
-		if !a.sys.RcvBufForced {
-			buf += " (net.core.rmem_max is the limit; root can force more)"
+		if a.sys.RcvBufScarce {
+			buf += ", an eighth of free memory"
+		}
+		if a.sys.RcvBufHeld {
+			buf += ": net.core.rmem_max holds it down"
 		}
 	}
 	ls = append(ls, statLine{text: "socket buffer  " + buf})

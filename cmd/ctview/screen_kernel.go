@@ -61,7 +61,10 @@ func (k *kernel) Detail(ctx context.Context, key model.Key) (model.Event, error)
 func (k *kernel) System(ctx context.Context) (model.System, error) {
 	s, err := k.sync.Kernel().System(ctx)
 	s.Netns = k.name
-	s.RcvBuf, s.RcvBufForced = k.sync.RcvBuf()
+	var forced bool
+	s.RcvBuf, forced = k.sync.RcvBuf()
+	asked := k.sync.AskedRcvBuf()
+	s.RcvBufHeld, s.RcvBufScarce = !forced && s.RcvBuf < 2*asked, asked < ctnl.DefaultRcvBuf
 	if s.EntriesOK && s.Entries == 0 { // the screen is empty, and says why
 		if t, err := ruleset.Active(k.ns); err == nil {
 			s.Tracking = model.Tracking{Known: true, IPv4: t.IPv4, IPv6: t.IPv6}
