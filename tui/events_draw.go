@@ -140,7 +140,7 @@ func (s *events) row(a *App, f *draw.Frame, ps []placed, c *table.Change, curren
 		case "dst":
 			return string(eventEnd(c, false, w, f.Marks.Ellipsis)), draw.Plain
 		case "zone":
-			look := draw.Plain
+			look := draw.Faint
 			if fl.Zone != 0 {
 				look = draw.Zoned
 			}

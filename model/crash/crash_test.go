@@ -122,7 +122,7 @@ func run(n ast.Node) ast.Expr {
 		case (sel.Sel.Name == "Go" || sel.Sel.Name == "TryGo") && len(n.Args) == 1:
 			return n.Args[0]
 		case sel.Sel.Name == "AfterFunc" && len(n.Args) == 2:
-			if lit, ok := n.Args[1].(*ast.FuncLit); ok && len(lit.Body.List) == 1 {
+			if lit, ok := n.Args[1].(*ast.FuncLit); ok && len(lit.Body.List) <= 1 {
 				return nil // closes, wakes
 			}
 			return n.Args[1]
