@@ -37,21 +37,6 @@ func (c *cursor[K]) anchor(p, n, h int) {
 	c.goTo(p, n, h)
 }
 
-// find takes it to its row in a list that is loaded whole, if it follows one that is still there; else it keeps its place.
-func (c *cursor[K]) find(n, h int, key func(i int) K) {
-	p := c.pos()
-	for i := 0; c.follow && i < n; i++ {
-		if key(i) == c.key {
-			p = i
-			break
-		}
-	}
-	c.goTo(p, n, h)
-	if n > 0 {
-		c.key = key(c.pos())
-	}
-}
-
 // aim returns where an action of moves leads to, false for any other action.
 func (c *cursor[K]) aim(id string, n, h int) (p int, moves bool) {
 	p = c.pos()

@@ -50,7 +50,7 @@ func (a *App) pop() {
 	if n := len(a.stack); n > 0 {
 		a.stack = a.stack[:n-1]
 	}
-	a.dirty = true
+	a.dirty, a.quitAsked = true, false // the question is on top while it stands
 }
 
 // top is the mode that gets the key.

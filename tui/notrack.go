@@ -300,7 +300,6 @@ func (a *App) leave(verb string, then tea.Cmd) tea.Cmd {
 			a.quitAsked = verb == "quit"
 			m.pick = func(a *App, i int, _ string) tea.Cmd {
 				a.pop()
-				a.quitAsked = false
 				switch i {
 				case 0:
 					return then

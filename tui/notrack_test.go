@@ -194,7 +194,7 @@ func TestNotrackQuit(t *testing.T) {
 		keys []string
 		quit bool
 		kept int
-	}{{[]string{"q"}, false, 0}, {[]string{"q", "q"}, true, 0}, {[]string{"q", "k"}, true, 1}, {[]string{"q", "esc"}, false, 0}, {[]string{"ctrl+c", "ctrl+c"}, true, 0}} {
+	}{{[]string{"q"}, false, 0}, {[]string{"q", "q"}, true, 0}, {[]string{"q", "k"}, true, 1}, {[]string{"q", "esc"}, false, 0}, {[]string{"q", "esc", "q"}, false, 0}, {[]string{"ctrl+c", "ctrl+c"}, true, 0}} {
 		r := mockRules(t)
 		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
 		g.keys("N", "6101", "enter", "esc")
