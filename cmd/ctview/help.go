@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ctview/model/filter"
@@ -63,7 +64,9 @@ func orCommand(root *cobra.Command, args []string, err error) error {
 	if meant := otherTools[args[0]]; meant != "" {
 		names = []string{meant}
 	}
-	if len(names) > 0 {
+	if slices.Contains([]string{"top", "tui", "ui", "screen", "live"}, args[0]) {
+		cure = `"ctview" without a word is the live screen; ` + cure
+	} else if len(names) > 0 {
 		cure = fmt.Sprintf(`did you mean the command "ctview %s"? %s`, strings.Join(names, `" or "ctview `), cure)
 	}
 	return perhapsCommand{err, cure}

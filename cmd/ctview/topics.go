@@ -30,7 +30,8 @@ parentheses. The same language is in list, events, count, delete, update, flush,
 
   = != < <= > >= compare; != is plain negation. k M G are powers of 1000, Ki Mi Gi of 1024.
 
-A value that the kernel does not tell (bytes without accounting) makes a comparison false, and ctview says so.
+What the kernel does not tell (bytes without accounting) is neither true nor false: neither a comparison with it nor its
+negation finds the flow, and ctview says how many flows that concerns. rate and pps take two readings: --over 1s.
 "ctview explain FILTER" shows how a filter was understood.
 `
 
@@ -42,12 +43,35 @@ func helpTopics() []*cobra.Command {
 	}
 }
 
+// columnMeanings tells what a column shows.
+var columnMeanings = map[model.Column]string{
+	model.ColProto: "protocol", model.ColState: "state of the protocol's tracker; replied or unreplied where it has none",
+	model.ColSrc: "address and port that the first packet came from", model.ColDst: "address and port that it went to",
+	model.ColSport: "source port; identifier of ICMP, key of GRE", model.ColDport: "destination port; type/code of ICMP, key of GRE",
+	model.ColNAT: "what is translated: S source, D destination", model.ColZone: "zone; o or r: of that direction only",
+	model.ColHelper:  "helper that reads the flow",
+	model.ColFlags:   "A assured, U unreplied, E expected, O offloaded, H helper, F fixed timeout, D dying",
+	model.ColTimeout: "time until it ends if no packet comes", model.ColRate: "bytes a second, both directions (--over)",
+	model.ColBytes: "bytes, both directions", model.ColPackets: "packets, both directions",
+	model.ColPPS: "packets a second, both directions (--over)", model.ColAge: "time since it began; > where its start is not known",
+	model.ColMark: "connection mark", model.ColID: "the kernel's number of the flow", model.ColFamily: "ipv4 or ipv6",
+	model.ColCtState: "what nft's ct state calls its next packets", model.ColPhase: "opening, open, closing or closed, for every protocol",
+	model.ColStatus: "bits of the kernel's status", model.ColReplySrc: "address and port that answers come from",
+	model.ColReplyDst: "address and port that answers go to", model.ColReplySport: "source port of answers",
+	model.ColReplyDport: "destination port of answers", model.ColOrigBytes: "bytes of the original direction",
+	model.ColReplyBytes: "bytes of the reply direction", model.ColOrigPackets: "packets of the original direction",
+	model.ColReplyPackets: "packets of the reply direction", model.ColOrigRate: "bytes a second of the original direction (--over)",
+	model.ColReplyRate: "bytes a second of the reply direction (--over)", model.ColAvgPkt: "mean bytes of a packet",
+	model.ColLabels: "connection labels, by name where connlabel.conf has one", model.ColSecctx: "LSM security context",
+	model.ColMaster: "flow that announced this one", model.ColStart: "when it began; < where it was there before ctview",
+}
+
 // columnsTopic lists the columns, the default ones first.
 func columnsTopic() string {
 	var b strings.Builder
 	b.WriteString("The columns of --columns and --sort:\n\n")
 	for _, c := range model.Columns() {
-		b.WriteString("  " + c.String() + "\n")
+		b.WriteString("  " + c.String() + strings.Repeat(" ", 15-model.Width(c.String())) + columnMeanings[c] + "\n")
 	}
 	for _, w := range []struct {
 		name string

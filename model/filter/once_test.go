@@ -38,6 +38,18 @@ func TestOnceRefusesWhatTakesTwoReadings(t *testing.T) {
 	}
 }
 
+func TestNATNone(t *testing.T) {
+	for text, want := range map[string]string{
+		"nat none": "not nat", "tcp and snat none": "tcp and not snat", "not dnat none": "dnat", "nat none udp": "not nat and udp",
+	} {
+		got, err := Parse(text, Options{})
+		same, _ := Parse(want, Options{})
+		if err != nil || got.String() != same.String() {
+			t.Errorf("%s is %v (%v), want %v", text, got, err, same)
+		}
+	}
+}
+
 func TestSuggestionsBeginWithWhatFitsEveryProtocol(t *testing.T) {
 	for _, tt := range []struct{ text, first string }{
 		{"closed", "phase closed"}, {"closing", "phase closing"}, {"open", "phase open"}, {"time_wait", "state time_wait"},

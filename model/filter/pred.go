@@ -101,7 +101,12 @@ func (p *parser) sided(s *subject, sd side) (*node, *Error) {
 func (p *parser) flag(w string) *node {
 	if fl, ok := flagWords[w]; ok {
 		p.next()
-		return &node{pred: pred{field: fieldFlag, flag: fl}}
+		n := &node{pred: pred{field: fieldFlag, flag: fl}}
+		if (fl == flagNAT || fl == flagSNAT || fl == flagDNAT) && p.tok().isWord(wordNone) { // as helper none
+			p.next()
+			return negate(n)
+		}
+		return n
 	}
 	if pr, ok := protoWord(w); ok {
 		p.next()
