@@ -45,7 +45,7 @@ func TestResolve(t *testing.T) {
 
 	want := `icmp client.example id 77 10.0.0.9
 tcp client.example:40000 ev\x1b[2Jil.example:https
-udp 2001:db8::1:40000 six.example:domain
+udp [2001:db8::1]:40000 six.example:domain
 gre client.example ev\x1b[2Jil.example
 `
 	for _, order := range []string{"--sort", "--limit"} {
