@@ -258,12 +258,13 @@ func readAhead(ctx context.Context, free chan *receiver, full chan<- chunk, quit
 			c.b, c.err = c.r.next()
 		}
 		c.cpu = threadCPU() - start
+		last := c.err != nil || endsDump(c.b)
 		select {
-		case full <- c:
+		case full <- c: // from here on the datagram is the decoder's
 		case <-quit:
 			return
 		}
-		if c.err != nil || endsDump(c.b) {
+		if last {
 			return
 		}
 	}
