@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"ctview/ctnl"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"ctview/ctnl"
 	"ctview/ctnl/lab"
 
 	"golang.org/x/sys/unix"
