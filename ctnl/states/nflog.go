@@ -169,40 +169,34 @@ func (l *nflog) run(ctx context.Context, fn func(*model.Sample)) error {
 	}
 }
 
-// sample decodes one message.
+// sample decodes one message. One of which a length cannot be is not shown but counted with those that were lost.
 func (l *nflog) sample(b []byte) (s model.Sample, ok bool) {
 	var payload []byte
 	s.At = time.Now().UnixNano()
-	for len(b) >= unix.NLA_HDRLEN {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.NLA_HDRLEN || n > len(b) {
-			break
-		}
-		v := b[unix.NLA_HDRLEN:n]
-		switch binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER) {
-		case nfulaPacketHdr: // struct nfulnl_msg_packet_hdr
-			if len(v) >= 4 {
-				s.Hook = v[2]
-			}
-		case nfulaTimestamp:
-			if len(v) >= 16 {
-				s.At = int64(binary.BigEndian.Uint64(v))*1e9 + int64(binary.BigEndian.Uint64(v[8:]))*1e3
-			}
-		case nfulaIndev:
+	err := ctnl.EachAttr(b, func(typ uint16, v []byte) {
+		switch {
+		case typ == nfulaPacketHdr && len(v) >= 4: // struct nfulnl_msg_packet_hdr
+			s.Hook = v[2]
+		case typ == nfulaTimestamp && len(v) >= 16:
+			s.At = int64(binary.BigEndian.Uint64(v))*1e9 + int64(binary.BigEndian.Uint64(v[8:]))*1e3
+		case typ == nfulaIndev:
 			s.In = l.ifName(v)
-		case nfulaOutdev:
+		case typ == nfulaOutdev:
 			s.Out = l.ifName(v)
-		case nfulaPayload:
+		case typ == nfulaPayload:
 			payload = v
-		case nfulaPrefix:
+		case typ == nfulaPrefix:
 			l.prefix(&s, strings.TrimRight(string(v), "\x00"))
-		case nfulaSeq:
-			if len(v) >= 4 {
-				s.Seq = binary.BigEndian.Uint32(v)
-				l.gap(s.Seq)
-			}
+		case typ == nfulaSeq && len(v) >= 4:
+			s.Seq = binary.BigEndian.Uint32(v)
+			l.gap(s.Seq)
 		}
-		b = b[min((n+3)&^3, len(b)):]
+	})
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.lost++
+		return s, false
 	}
 	return s, s.State != 0 && Decode(payload, &s)
 }

@@ -42,7 +42,7 @@ func (w *Watch) Samples(ctx context.Context, why *Reasons, fn func(*model.Sample
 	return g.Wait()
 }
 
-// Lost returns how many samples the kernel dropped because the socket was full.
+// Lost returns how many samples are missing: dropped by the kernel because the socket was full, or malformed.
 func (w *Watch) Lost() uint64 {
 	if w.log == nil {
 		return 0

@@ -95,18 +95,8 @@ func (c *Reader) Generation() (uint32, error) {
 	return 0, errors.New("no answer to NFT_MSG_GETGEN")
 }
 
-// eachAttr calls fn for each attribute in b, flag bits taken off the type. It stops at a malformed one, which
-// request has refused.
-func eachAttr(b []byte, fn func(typ uint16, v []byte)) {
-	for len(b) >= unix.NLA_HDRLEN {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.NLA_HDRLEN || n > len(b) {
-			return
-		}
-		fn(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.NLA_HDRLEN:n])
-		b = b[min((n+3)&^3, len(b)):]
-	}
-}
+// eachAttr is ctnl.EachAttr on what request has found whole.
+func eachAttr(b []byte, fn func(typ uint16, v []byte)) { _ = ctnl.EachAttr(b, fn) }
 
 // Attr returns the first attribute of a type, nil if there is none.
 func Attr(b []byte, want uint16) (v []byte) {

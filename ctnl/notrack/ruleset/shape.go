@@ -1,8 +1,7 @@
 package ruleset
 
 import (
-	"encoding/binary"
-	"fmt"
+	"cmp"
 
 	"golang.org/x/sys/unix"
 
@@ -31,25 +30,15 @@ var (
 // whole reports the first attribute of b whose length cannot be, as ctnl.ErrMalformed. Readers of attributes stop there: a
 // firewall of which half was read would be judged by that half.
 func (s shape) whole(b []byte) error {
-	for len(b) > 0 {
-		if len(b) < unix.NLA_HDRLEN {
-			return fmt.Errorf("%w: %d bytes behind the last attribute", ctnl.ErrMalformed, len(b))
-		}
-		n := int(binary.NativeEndian.Uint16(b))
-		typ := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-		if n < unix.NLA_HDRLEN || n > len(b) {
-			return fmt.Errorf("%w: attribute %d of %d bytes in %d", ctnl.ErrMalformed, typ, n, len(b))
-		}
+	var within error
+	err := ctnl.EachAttr(b, func(typ uint16, v []byte) {
 		inner, nest := s[typ]
 		if !nest {
 			inner, nest = s[anyAttr]
 		}
-		if nest {
-			if err := inner.whole(b[unix.NLA_HDRLEN:n]); err != nil {
-				return err
-			}
+		if nest && within == nil {
+			within = inner.whole(v)
 		}
-		b = b[min((n+3)&^3, len(b)):]
-	}
-	return nil
+	})
+	return cmp.Or(within, err)
 }
