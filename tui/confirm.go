@@ -103,7 +103,7 @@ func (c *confirm) draw(a *App, f *draw.Frame) {
 		shown += "   not " + c.word
 	}
 	lines = append(lines, shown)
-	popup(f, c.head, lines, -1)
+	popup(f, c.head, lines, -1, 0)
 	if c.word != "" {
 		inner := 0
 		for _, l := range append(lines, c.head+"    ") {

@@ -2,8 +2,9 @@ package tui
 
 import "ctview/tui/draw"
 
-// A cursor is a place in a list of which a window is on the screen. It stays in its place, whatever comes to stand there; while
-// it follows, it stays with its row, wherever that goes. Places count from 0. The event loop owns it.
+// A cursor is a place in a list of which a window is on the screen: the only one that lists, pages and menus have. It stays in
+// its place, whatever comes to stand there; while it follows, it stays with its row, wherever that goes. Places count from 0. The
+// event loop owns it.
 type cursor[K comparable] struct {
 	top, at int  // place of the first row shown; row of the screen below it
 	key     K    // of the row under the cursor
@@ -29,6 +30,62 @@ func (c *cursor[K]) goTo(p, n, h int) {
 	}
 	c.top = max(min(c.top, n-h), 0)
 	c.at = p - c.top
+}
+
+// reach takes it to place p in a list of n rows of which h are shown and those of places first to last-1 are here. It reports
+// whether rows are missing.
+func (c *cursor[K]) reach(p, n, h, first, last int, key func(place int) K) (ask bool) {
+	c.goTo(p, n, h)
+	p = c.pos()
+	if c.loose = p < first || p >= last; !c.loose {
+		c.key = key(p)
+	}
+	return c.loose || c.top < first || min(c.top+h, n) > last
+}
+
+// settle fits it to a list of n rows that are all here. One that follows goes with its row; lost says that the row is gone, and
+// that the cursor stays in its place from now on.
+func (c *cursor[K]) settle(n, h int, key func(place int) K) (lost bool) {
+	c.loose = false
+	for i := range n {
+		if c.follow && key(i) == c.key {
+			c.anchor(i, n, h)
+			return false
+		}
+	}
+	lost, c.follow = c.follow, false
+	c.goTo(c.pos(), n, h)
+	if n > 0 {
+		c.key = key(c.pos())
+	}
+	return lost
+}
+
+// steer carries out an action of moves in a list of n rows that are all here; it reports whether id is one.
+func (c *cursor[K]) steer(id string, n, h int, key func(place int) K) bool {
+	p, moves := c.aim(id, n, h)
+	if moves {
+		c.reach(p, n, h, 0, n, key)
+	}
+	return moves
+}
+
+// toggle has it stay with the row under it, which is called what, or in its place again. none: there is no such row.
+func (c *cursor[K]) toggle(a *App, what string, none bool) {
+	switch {
+	case c.follow:
+		c.follow = false
+		a.say("the cursor stays in its place")
+	case none:
+		a.say("there is no " + what + " to follow")
+	default:
+		c.follow = true
+	}
+}
+
+// followBinding is the action of toggle.
+func followBinding(what string) binding {
+	return binding{id: "follow", keys: []string{"F"}, help: "follow " + what + ", or stay in place", group: groupTime, row: true}
 }
 
 // anchor takes it to place p, where its row went to, and moves the window so that the row stands where it stood.

@@ -2,94 +2,72 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
-	"ctview/model/filter"
 	"ctview/model/table"
 )
 
-// events is the stream of changes: the newest at the bottom, or a window of the past that stands still.
+// events is the stream of changes: the newest at the bottom, or, until it follows again, the list up to one change, which
+// stands still.
 type events struct {
-	kinds  table.Kinds
-	follow bool   // show the newest
-	until  uint64 // the newest change shown where follow is off
-	offset int    // changes between until and the last row
-	seq    uint64 // of the change under the cursor where follow is off
-
-	want int // which row of the answer the cursor goes to
+	kinds table.Kinds
+	until uint64 // the newest change of the list; 0: it follows the newest there is
+	cursor[uint64]
 
 	view, spare *table.ChangeView
 	seconds     []table.Second
 	got         bool
+	left        int // lines that the filter bar takes from the list
 }
 
-// Where the cursor goes when the window was moved.
-const (
-	wantNothing = iota
-	wantFirst
-	wantLast
-)
-
 func newEvents() *events {
-	return &events{follow: true, view: &table.ChangeView{}, spare: &table.ChangeView{}}
+	s := &events{view: &table.ChangeView{}, spare: &table.ChangeView{}}
+	s.restart()
+	return s
 }
 
 func (s *events) name() string            { return "Events" }
 func (s *events) bindings() []binding     { return eventsBindings }
 func (s *events) alsoBindings() []binding { return viewBindings }
-func (s *events) restart()                { s.follow, s.until, s.offset = true, 0, 0 }
 
-// hasRows is the number of changes that fit on the screen.
-func (s *events) hasRows(a *App) int {
-	if a.w < wideFrom && a.h < shortHeight {
-		return screenRows(a)
-	}
-	return max(screenRows(a)-1, 1)
+// restart follows the newest change.
+func (s *events) restart() {
+	s.until = 0
+	s.cursor.restart()
+	s.follow = true
 }
 
-var eventsBindings = []binding{
+// rowsOn is the number of changes that fit on the screen.
+func (s *events) rowsOn(a *App) int {
+	n := screenRows(a) - s.left
+	if a.w >= wideFrom || a.h >= shortHeight {
+		n--
+	}
+	return max(n, 1)
+}
+
+var eventsBindings = slices.Concat([]binding{
 	{id: "follow", keys: []string{"F"}, help: "follow the newest event", hint: "follow", group: groupTime},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
 	{id: "types", keys: []string{"t"}, help: "which events: new, update, destroy, expect", hint: "types", group: groupLook},
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
 	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook},
 	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
-	{id: "down", keys: []string{"j", "down"}, help: "one row down", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "one row up", group: groupMove},
-	{id: "halfdown", keys: []string{"ctrl+d"}, help: "half a page down", group: groupMove},
-	{id: "halfup", keys: []string{"ctrl+u"}, help: "half a page up", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown", "ctrl+f"}, help: "page down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup", "ctrl+b"}, help: "page up", group: groupMove},
-	{id: "top", keys: []string{"g", "home"}, help: "oldest event kept", group: groupMove},
-	{id: "bottom", keys: []string{"G", "end"}, help: "newest, and follow", group: groupMove},
+}, moves, []binding{
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
 	{id: "back", keys: []string{"esc"}, help: "back to the newest, then clear filter", group: groupLook},
-}
+})
 
 func (s *events) do(a *App, id string) tea.Cmd {
-	h := s.hasRows(a)
 	switch id {
 	case "follow", "bottom":
 		s.restart()
 		return a.ask(false)
-	case "down":
-		return s.move(a, 1)
-	case "up":
-		return s.move(a, -1)
-	case "halfdown":
-		return s.move(a, h/2)
-	case "halfup":
-		return s.move(a, -h/2)
-	case "pagedown":
-		return s.move(a, h)
-	case "pageup":
-		return s.move(a, -h)
-	case "top":
-		return s.move(a, -s.view.Matched)
 	case "types":
 		s.typesMenu(a)
 	case "filter":
@@ -118,73 +96,53 @@ func (s *events) do(a *App, id string) tea.Cmd {
 		case a.text != "":
 			return a.setFilter(nil, "")
 		}
+	default:
+		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
+			return s.moveTo(a, p)
+		}
 	}
 	return nil
 }
 
-// at is the row of the cursor, len(Rows)-1 while following.
-func (s *events) at() int {
-	if !s.follow {
-		for i := range s.view.Rows {
-			if s.view.Rows[i].Seq == s.seq {
-				return i
-			}
-		}
-	}
-	return len(s.view.Rows) - 1
-}
+// first is the place of the first row that is here, counted from the oldest change of the list.
+func (s *events) first() int { return s.view.Matched - s.view.Offset - len(s.view.Rows) }
 
-// current is the change under the cursor, nil for none.
-func (s *events) current() *table.Change {
-	if i := s.at(); i >= 0 && i < len(s.view.Rows) {
+// change returns the change at place p, nil for none that is here.
+func (s *events) change(p int) *table.Change {
+	if i := p - s.first(); i >= 0 && i < len(s.view.Rows) {
 		return &s.view.Rows[i]
 	}
 	return nil
 }
 
-// move takes the cursor n rows down. The window stands still from then on.
-func (s *events) move(a *App, n int) tea.Cmd {
-	rows := s.view.Rows
-	if len(rows) == 0 {
-		return nil
-	}
-	i := s.at() + n
-	if s.follow {
-		if n > 0 {
-			return nil
-		}
-		s.follow, s.until, s.offset = false, s.view.Last, 0
-	}
+// current is the change under the cursor, nil for none.
+func (s *events) current() *table.Change { return s.change(s.pos()) }
+
+// moveTo takes the cursor to place p. From then on the list stands still; beyond its end it follows again.
+func (s *events) moveTo(a *App, p int) tea.Cmd {
+	n := s.view.Matched
 	switch {
-	case i < 0:
-		older := max(s.view.Matched-s.offset-len(rows), 0)
-		s.offset += min(-i, older)
-		s.seq = 0
-		s.want = wantFirst
+	case len(s.view.Rows) == 0 || s.follow && p >= n:
+		return nil
+	case p >= n && s.pos() == n-1:
+		s.restart()
 		return a.ask(false)
-	case i >= len(rows):
-		over := i - len(rows) + 1
-		if over > s.offset {
-			if s.view.Newer > 0 || s.offset > 0 {
-				s.until, s.offset = 0, 0 // the newest again
-				s.restart()
-				return a.ask(false)
-			}
-			over = s.offset
-		}
-		s.offset -= over
-		s.seq = 0
-		s.want = wantLast
+	case s.follow:
+		s.follow, s.until = false, s.view.Last
+	}
+	first := s.first()
+	if s.reach(p, n, s.rowsOn(a), first, first+len(s.view.Rows), func(p int) uint64 { return s.change(p).Seq }) {
 		return a.ask(false)
 	}
-	s.seq = rows[i].Seq
 	return nil
 }
 
+// query asks for three screens of rows, the one that is shown in the middle.
 func (s *events) query(a *App) table.ChangeQuery {
-	q := table.ChangeQuery{Filter: a.active(), Kinds: s.kinds, Limit: s.hasRows(a), Now: a.opt.Now().UnixNano()}
+	h := s.rowsOn(a)
+	q := table.ChangeQuery{Filter: a.active(), Kinds: s.kinds, Limit: 3 * h, Until: s.until, Now: a.opt.Now().UnixNano()}
 	if !s.follow {
-		q.Until, q.Offset = s.until, s.offset
+		q.Offset = max(s.view.Matched-s.top-2*h, 0)
 	}
 	return q
 }
@@ -192,32 +150,33 @@ func (s *events) query(a *App) table.ChangeQuery {
 type eventsAnswer struct {
 	view    *table.ChangeView
 	seconds []table.Second
-	until   uint64
-	offset  int
-	filter  *filter.Filter
+	q       table.ChangeQuery
 }
 
 func (s *events) ask(a *App, _ bool) func(context.Context) any {
 	q, v, store := s.query(a), s.spare, a.opt.Store
 	return func(context.Context) any {
 		store.Changes(&q, v)
-		return &eventsAnswer{view: v, seconds: store.Seconds(q.Now, nil), until: q.Until, offset: q.Offset, filter: q.Filter}
+		return &eventsAnswer{v, store.Seconds(q.Now, nil), q}
 	}
 }
 
 func (s *events) take(a *App, answer any) tea.Cmd {
 	n, ok := answer.(*eventsAnswer)
-	if !ok || n.filter != a.active() || !s.follow && (n.until != s.until || n.offset != s.offset) {
+	if !ok || n.q.Filter != a.active() || n.q.Kinds != s.kinds || n.q.Until != s.until {
 		return nil
 	}
+	old, h := s.view.Matched, s.rowsOn(a)
 	s.view, s.spare, s.seconds, s.got = n.view, s.view, n.seconds, true
-	if rows := s.view.Rows; len(rows) > 0 && s.want != wantNothing {
-		s.seq = rows[0].Seq
-		if s.want == wantLast {
-			s.seq = rows[len(rows)-1].Seq
-		}
+	p := s.view.Matched - 1
+	if !s.follow { // what the log had no room for any more is gone from the other end
+		p = s.pos() - max(old-s.view.Matched, 0)
+		s.top -= max(old-s.view.Matched, 0)
 	}
-	s.want = wantNothing
+	first := s.first()
+	if s.reach(p, s.view.Matched, h, first, first+len(s.view.Rows), func(p int) uint64 { return s.change(p).Seq }) && n.q.Offset != s.query(a).Offset {
+		return a.ask(false)
+	}
 	return nil
 }
 
@@ -238,6 +197,7 @@ func (s *events) typesMenu(a *App) {
 			a.pop()
 			return a.ask(false)
 		}
+		s.top, s.at = s.view.Matched, 0 // another list: its end
 		*kinds[i].on = !*kinds[i].on
 		s.kinds = 0
 		all := true
@@ -285,11 +245,10 @@ func (s *events) click(a *App, _, y int) tea.Cmd {
 	if a.hasTabs() {
 		first = 4
 	}
-	from := max(len(s.view.Rows)-s.hasRows(a), 0)
-	if i := y - first; i >= 0 && from+i < len(s.view.Rows) {
-		return s.move(a, from+i-s.at())
+	if i := y - first; i >= 0 && i < s.rowsOn(a) && s.top+i < s.view.Matched {
+		return s.moveTo(a, s.top+i)
 	}
 	return nil
 }
 
-func (s *events) wheel(a *App, n int) tea.Cmd { return s.move(a, n) }
+func (s *events) wheel(a *App, n int) tea.Cmd { return s.moveTo(a, s.pos()+n) }

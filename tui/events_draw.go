@@ -47,9 +47,9 @@ func screenRows(a *App) int {
 func (s *events) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	extra := 0
+	s.left = 0
 	if b, ok := a.bar(); ok {
-		extra = b.write(a, f)
+		s.left = b.write(a, f)
 	} else {
 		s.statusLine(a, f)
 	}
@@ -60,17 +60,20 @@ func (s *events) draw(a *App, f *draw.Frame) {
 	}
 	ps := layout(columnsOf(cols), f.W, demand{order: eventDrops})
 	writeHeads(f, ps, "", false)
-	first, rows := f.Y(), max(s.hasRows(a)-extra, 1)
-	from := max(len(s.view.Rows)-rows, 0)
-	at := s.at()
-	if at >= 0 && at < from {
-		from = at
+	first, rows := f.Y(), s.rowsOn(a)
+	if s.follow {
+		s.top = s.view.Matched - rows
+		s.goTo(s.view.Matched-1, s.view.Matched, rows)
+	} else {
+		s.goTo(s.pos(), s.view.Matched, rows)
 	}
 	if len(s.view.Rows) == 0 {
 		f.Line(draw.Plain, "  "+s.whyEmpty(a))
 	}
-	for i := from; i < min(len(s.view.Rows), from+rows); i++ {
-		s.row(a, f, ps, &s.view.Rows[i], i == at && a.cursorShown())
+	for p := s.top; p < s.top+rows; p++ {
+		if c := s.change(p); c != nil {
+			s.row(a, f, ps, c, p == s.pos() && a.cursorShown())
+		}
 	}
 	f.Blanks(first + rows)
 	s.foot(a, f)
@@ -88,14 +91,17 @@ func (s *events) whyEmpty(a *App) string {
 
 // statusLine writes the filter and what is shown of the stream.
 func (s *events) statusLine(a *App, f *draw.Frame) {
-	how := "FOLLOW"
-	if !s.follow {
-		how = fmt.Sprintf("%d newer", s.view.Newer+s.offset)
+	how := s.followWord() + position(s.top, s.rowsOn(a), s.view.Matched)
+	if s.view.Newer > 0 {
+		how += ", " + draw.Count(s.view.Newer) + " newer"
 	}
-	rate := strconv.Itoa(int(s.view.PerSec+0.5)) + " ev/s match"
-	r := how + "   types " + s.kindsText(true) + "   kept " + draw.Count(s.view.Kept) + "   " + rate
-	if f.W < wideFrom {
-		r = how + "  " + s.kindsText(false) + "  " + strconv.Itoa(int(s.view.PerSec+0.5)) + "ev/s"
+	rate := strconv.Itoa(int(s.view.PerSec + 0.5))
+	r := how + "   types " + s.kindsText(true) + "   kept " + draw.Count(s.view.Kept) + "   " + rate + " ev/s match"
+	switch {
+	case f.W < 60:
+		r = how
+	case f.W < wideFrom:
+		r = how + "  " + s.kindsText(false) + "  " + rate + "ev/s"
 	}
 	f.Begin(draw.Plain)
 	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))

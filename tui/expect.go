@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -24,12 +23,7 @@ type expects struct {
 	list    []model.Expect // by master
 	helpers []table.HelperFlows
 	missing []missingHelper
-	at      time.Time
-
-	rows   []expectRow
-	chosen int
-	moved  bool // j or k was pressed: the cursor stays with its row; until then it is in the first
-	top    int
+	page
 }
 
 // A missingHelper counts flows to the port of a protocol that needs a helper, which have none.
@@ -50,87 +44,59 @@ var helperPorts = []missingHelper{
 	{proto: model.ProtoUDP, port: 137, name: "netbios-ns"},
 }
 
-// An expectRow is a line that j and k stop at: an expectation, a helper, or flows without one.
-type expectRow struct {
-	id     string
-	expect *model.Expect
-	filter string
-	line   int
-	about  string
-}
-
 func newExpects() *expects { return &expects{} }
 
 func (s *expects) name() string            { return "Expect" }
 func (s *expects) bindings() []binding     { return expectBindings }
 func (s *expects) alsoBindings() []binding { return viewBindings }
 
-var expectBindings = []binding{
+var expectBindings = slices.Concat([]binding{
 	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook},
-	{id: "down", keys: []string{"j", "down"}, help: "next row", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown", "ctrl+d"}, help: "further down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
+}, moves, []binding{
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-}
+	followBinding("row"),
+})
 
 func (s *expects) do(a *App, id string) tea.Cmd {
-	last := max(len(s.rows)-1, 0)
-	s.moved = s.moved || id == "down" || id == "up" || id == "pagedown" || id == "pageup"
 	switch id {
-	case "down":
-		s.chosen = min(s.chosen+1, last)
-	case "up":
-		s.chosen = max(s.chosen-1, 0)
-	case "pagedown":
-		s.chosen = min(s.chosen+a.h/2, last)
-	case "pageup":
-		s.chosen = max(s.chosen-a.h/2, 0)
 	case "pause":
 		return a.pause()
 	case "master":
-		return s.enter(a)
+		if r := s.row(); r != nil {
+			return r.enter(a)
+		}
 	case "delete":
 		return s.askDelete(a)
+	default:
+		s.steer(a, id, "row")
 	}
 	return nil
 }
 
-func (s *expects) row() *expectRow {
-	if s.chosen < 0 || s.chosen >= len(s.rows) {
+// showFlows shows the flows that text says.
+func (a *App) showFlows(text string) tea.Cmd {
+	f, err := filter.Parse(text, a.opt.Parse)
+	if err != nil {
+		a.fail(err.Error())
 		return nil
 	}
-	return &s.rows[s.chosen]
-}
-
-// enter goes to the master of an expectation, or to the flows of another row.
-func (s *expects) enter(a *App) tea.Cmd {
-	r := s.row()
-	switch {
-	case r == nil:
-	case r.expect != nil:
-		m := r.expect.Master
-		return a.openFlow(model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Proto: m.Proto, Family: m.Family, Zone: r.expect.Zone}, nil)
-	case r.filter != "":
-		f, err := filter.Parse(r.filter, a.opt.Parse)
-		if err != nil {
-			a.fail(err.Error())
-			return nil
-		}
-		a.current = 0
-		return a.setFilter(f, r.filter)
-	}
-	return nil
+	a.current, a.note = 0, ""
+	return a.setFilter(f, text)
 }
 
 func (s *expects) askDelete(a *App) tea.Cmd {
+	var x model.Expect
 	r := s.row()
-	if r == nil || r.expect == nil {
+	if r != nil {
+		if p, ok := r.on.(*model.Expect); ok {
+			x = *p
+		}
+	}
+	if x.Tuple.Family == 0 {
 		a.say("choose an expectation first: helpers are taken off by rules, not here")
 		return nil
 	}
-	x := *r.expect
 	insp, ctx := a.opt.Inspector, a.ctx
 	a.push(&confirm{head: "Delete this expectation?", lines: []string{expectText(&x)}, key: "y", verb: "delete",
 		yes: func(a *App) tea.Cmd {
@@ -183,11 +149,10 @@ type expectsAnswer struct {
 	err     error
 	helpers []table.HelperFlows
 	missing []missingHelper
-	at      time.Time
 }
 
 func (s *expects) ask(a *App, _ bool) func(context.Context) any {
-	store, insp, now := a.opt.Store, a.opt.Inspector, a.opt.Now
+	store, insp := a.opt.Store, a.opt.Inspector
 	return func(ctx context.Context) any {
 		n := &expectsAnswer{}
 		if insp != nil {
@@ -203,7 +168,6 @@ func (s *expects) ask(a *App, _ bool) func(context.Context) any {
 		store.Breakdown(&b)
 		n.helpers = slices.DeleteFunc(b.Helpers, func(h table.HelperFlows) bool { return h.Helper == 0 })
 		n.missing = findMissing(store)
-		n.at = now()
 		return n
 	}
 }
@@ -228,7 +192,7 @@ func findMissing(store Store) []missingHelper {
 
 func (s *expects) take(_ *App, answer any) tea.Cmd {
 	if n, ok := answer.(*expectsAnswer); ok {
-		s.got, s.list, s.err, s.helpers, s.missing, s.at = true, n.list, n.err, n.helpers, n.missing, n.at
+		s.got, s.list, s.err, s.helpers, s.missing = true, n.list, n.err, n.helpers, n.missing
 	}
 	return nil
 }
@@ -245,13 +209,4 @@ func expectFlags(f model.ExpectFlags) string {
 		}
 	}
 	return dash(strings.Join(out, ","))
-}
-
-func (s *expects) click(*App, int, int) tea.Cmd { return nil }
-
-func (s *expects) wheel(a *App, n int) tea.Cmd {
-	if n < 0 {
-		return s.do(a, "up")
-	}
-	return s.do(a, "down")
 }

@@ -3,8 +3,9 @@ package tui
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
+
+	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
 	"ctview/model/filter"
@@ -29,42 +30,18 @@ var (
 func (s *expects) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	f.Begin(draw.Plain)
 	watched := 0
 	for _, h := range s.helpers {
 		watched += h.Flows
 	}
-	f.Right(draw.Plain, draw.Plural(len(s.list), "expectation")+", "+draw.Plural(watched, "flow")+" with a helper")
+	lines := s.lines(f)
+	s.lay(a, lines, f.Y()+1, f.H-f.Y()-3)
+	f.Begin(draw.Plain)
+	t := " " + draw.Plural(len(s.list), "expectation") + ", " + draw.Plural(watched, "flow") + " with a helper"
+	f.Text(draw.Clip(t, f.W-draw.Width(s.position())-3, f.Marks.Ellipsis))
+	f.Right(draw.Plain, s.position())
 	f.End()
-	rows := f.H - f.Y() - 2
-	id := ""
-	if r := s.row(); r != nil && s.moved {
-		id = r.id
-	}
-	lines := s.lines(a, f)
-	if !s.moved {
-		s.chosen = 0
-	}
-	for i := range s.rows {
-		if s.rows[i].id == id {
-			s.chosen = i
-		}
-	}
-	s.chosen = max(min(s.chosen, len(s.rows)-1), 0)
-	at, chosen := 0, ""
-	if r := s.row(); r != nil {
-		at, chosen = r.line, r.id
-	}
-	if at < s.top+1 {
-		s.top = at - 1
-	}
-	if at >= s.top+rows {
-		s.top = at - rows + 1
-	}
-	s.top = max(min(s.top, len(lines)-rows), 0)
-	for i := s.top; i < min(len(lines), s.top+rows); i++ {
-		lines[i](f, chosen)
-	}
+	s.page.draw(f, lines)
 	f.Blanks(f.H - 2)
 	msg := a.message()
 	if r := s.row(); msg == "" && r != nil {
@@ -77,53 +54,34 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
-// lines are what the screen has, as functions that write a line given the id of the chosen row.
-func (s *expects) lines(a *App, f *draw.Frame) []func(*draw.Frame, string) {
-	var out []func(*draw.Frame, string)
-	text := func(look draw.Role, t string) {
-		out = append(out, func(f *draw.Frame, _ string) {
-			f.Begin(draw.Plain)
-			f.Styled(look, "  "+t)
-			f.End()
-		})
+// lines are what the screen has: the expectations, then helpers.
+func (s *expects) lines(f *draw.Frame) []pageLine {
+	if !s.got {
+		return []pageLine{textLine(draw.Plain, "reading "+f.Marks.Ellipsis)}
 	}
-	choose := func(r expectRow, write func(f *draw.Frame, base draw.Role, lead string)) {
-		r.line = len(out)
-		s.rows = append(s.rows, r)
-		out = append(out, func(f *draw.Frame, chosen string) {
-			if chosen == r.id {
-				write(f, draw.Selected, f.Marks.Cursor+" ")
-				return
-			}
-			write(f, draw.Plain, "  ")
-		})
-	}
-	s.rows = s.rows[:0]
-	switch {
-	case !s.got:
-		text(draw.Plain, "reading "+f.Marks.Ellipsis)
-		return out
-	case s.err != nil:
-		text(draw.Alarm, model.Escape(s.err.Error()))
+	var out []pageLine
+	if s.err != nil {
+		out = append(out, textLine(draw.Alarm, model.Escape(s.err.Error())))
 	}
 	ps := layout(columnsOf(expectColumns), f.W, demand{order: expectDrops})
 	hasMaster := ps[len(ps)-1].name == "master"
-	out = append(out, func(f *draw.Frame, _ string) { writeHeads(f, ps, "", false) })
+	out = append(out, pageLine{write: func(f *draw.Frame, _ draw.Role, _ string) { writeHeads(f, ps, "", false) }})
 	if len(s.list) == 0 && s.err == nil {
-		text(draw.Plain, "no helper expects a connection now")
+		out = append(out, textLine(draw.Plain, "no helper expects a connection now"))
 	}
 	for i := range s.list {
 		x := &s.list[i]
-		choose(expectRow{id: fmt.Sprint("x", x.ID, x.Tuple), expect: x, about: expectAbout(x)}, func(f *draw.Frame, base draw.Role, lead string) {
-			s.expectRow(f, ps, base, lead, x)
-		})
+		out = append(out, pageLine{
+			row: &pageRow{id: fmt.Sprint("x", x.ID, x.Tuple), on: x, about: expectAbout(x), enter: func(a *App) tea.Cmd {
+				m := x.Master
+				return a.openFlow(model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Proto: m.Proto, Family: m.Family, Zone: x.Zone}, nil)
+			}},
+			write: func(f *draw.Frame, base draw.Role, lead string) { s.expectRow(f, ps, base, lead, x) }})
 		if !hasMaster && (i+1 == len(s.list) || s.list[i+1].Master != x.Master) {
-			text(draw.Faint, "  master "+string(draw.AppendPair(nil, &x.Master)))
+			out = append(out, textLine(draw.Faint, "  master "+string(draw.AppendPair(nil, &x.Master))))
 		}
 	}
-	text(draw.Plain, "")
-	s.helperLines(text, choose)
-	return out
+	return append(append(out, textLine(draw.Plain, "")), s.helperLines()...)
 }
 
 // expectAbout tells of an expectation what has no column.
@@ -173,12 +131,19 @@ func (s *expects) expectRow(f *draw.Frame, ps []placed, base draw.Role, lead str
 	})
 }
 
+// flowsLine is a line of text for flows, which Enter shows.
+func flowsLine(id, t, filter, about string) pageLine {
+	l := textLine(draw.Plain, t)
+	l.row = &pageRow{id: id, about: about, enter: func(a *App) tea.Cmd { return a.showFlows(filter) }}
+	return l
+}
+
 // helperLines list the helpers that watch flows, and flows that ought to have one.
-func (s *expects) helperLines(text func(draw.Role, string), choose func(expectRow, func(*draw.Frame, draw.Role, string))) {
-	text(draw.Strong, "HELPERS THAT THE KERNEL ASSIGNED HERE")
-	text(draw.Head, padRight("HELPER", 14)+padLeft("FLOWS", 8)+padLeft("EXPECTS", 10))
+func (s *expects) helperLines() []pageLine {
+	out := []pageLine{textLine(draw.Strong, "HELPERS THAT THE KERNEL ASSIGNED HERE"),
+		textLine(draw.Head, padRight("HELPER", 14)+padLeft("FLOWS", 8)+padLeft("EXPECTS", 10))}
 	if len(s.helpers) == 0 {
-		text(draw.Plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper).")
+		out = append(out, textLine(draw.Plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper)."))
 	}
 	for _, h := range s.helpers {
 		n := 0
@@ -189,11 +154,10 @@ func (s *expects) helperLines(text func(draw.Role, string), choose func(expectRo
 			}
 		}
 		t := padRight(model.Escape(name), 14) + padLeft(strconv.Itoa(h.Flows), 8) + padLeft(strconv.Itoa(n), 10)
-		choose(expectRow{id: "h" + name, filter: filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), about: "Enter shows the flows that this helper watches"},
-			func(f *draw.Frame, base draw.Role, lead string) { f.Line(base, lead+t) })
+		out = append(out, flowsLine("h"+name, t, filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), "Enter shows the flows that this helper watches"))
 	}
 	if len(s.missing) > 0 {
-		text(draw.Plain, "")
+		out = append(out, textLine(draw.Plain, ""))
 	}
 	for _, m := range s.missing {
 		t := fmt.Sprintf("%d flows to %s port %d have no %s helper: their data connections will not be RELATED.", m.flows, m.proto, m.port, m.name)
@@ -201,7 +165,7 @@ func (s *expects) helperLines(text func(draw.Role, string), choose func(expectRo
 			t = fmt.Sprintf("1 flow to %s port %d has no %s helper: its data connections will not be RELATED.", m.proto, m.port, m.name)
 		}
 		filter := fmt.Sprintf("%s and dport %d and helper none and not phase closed", m.proto, m.port)
-		choose(expectRow{id: fmt.Sprint("m", m.proto, m.port), filter: filter, about: "Enter shows them: " + strings.TrimSpace(filter)},
-			func(f *draw.Frame, base draw.Role, lead string) { f.Line(base, lead+t) })
+		out = append(out, flowsLine(fmt.Sprint("m", m.proto, m.port), t, filter, "Enter shows them: "+filter))
 	}
+	return out
 }

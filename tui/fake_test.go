@@ -331,10 +331,11 @@ func newRig(t testing.TB, w, h int, rows []model.Row, change func(*Options)) *ri
 	return g
 }
 
-// send gives a message to the App and runs what it returns.
+// send gives a message to the App, draws, as Bubble Tea does after every message, and runs what it returns.
 func (g *rig) send(m tea.Msg) {
 	g.t.Helper()
 	_, cmd := g.a.Update(m)
+	_ = g.a.View()
 	g.run(cmd)
 }
 

@@ -146,17 +146,15 @@ func (s *flows) moveTo(a *App, p int) tea.Cmd {
 		return nil
 	}
 	s.ghosts = s.ghosts[:0]
-	s.goTo(p, n, h)
-	if p := s.pos(); a.paused && (p < first || p >= last) {
+	if to := max(min(p, n-1), 0); a.paused && (to < first || to >= last) {
 		a.say("paused: only the rows that were read before can be shown. p goes on.")
-		s.goTo(max(min(p, last-1), first), n, h)
+		p = max(min(to, last-1), first)
 	}
-	p = s.pos()
-	if s.loose = p < first || p >= last; !s.loose {
-		s.key = s.view.Rows[p-first].Flow.Key
+	missing := s.reach(p, n, h, first, last, func(p int) model.Key { return s.view.Rows[p-first].Flow.Key })
+	if !s.loose {
 		s.rebuild(a)
 	}
-	if !a.paused && (s.loose || s.top < first || min(s.top+h, n) > last) {
+	if missing && !a.paused {
 		return a.ask(false)
 	}
 	return nil
@@ -175,20 +173,6 @@ func (s *flows) reorder(a *App) tea.Cmd {
 		s.cursor.restart()
 	}
 	return a.ask(false)
-}
-
-// toggleFollow has the cursor stay with the flow under it, or in its place again.
-func (s *flows) toggleFollow(a *App) {
-	r, ended := s.current()
-	switch {
-	case s.follow:
-		s.follow = false
-		a.say("the cursor stays in its place")
-	case r == nil || ended:
-		a.say("there is no flow to follow")
-	default:
-		s.follow, s.key = true, r.Flow.Key
-	}
 }
 
 // sortBy orders by the column called name: descending for amounts, ascending for names.

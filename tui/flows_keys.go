@@ -32,7 +32,7 @@ var flowsBindings = slices.Concat([]binding{
 	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook},
 	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "follow", keys: []string{"F"}, help: "follow flow, or stay in place", group: groupTime, row: true},
+	followBinding("flow"),
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, row: true, writes: true},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
@@ -109,7 +109,8 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 	case "compact":
 		s.wide, s.skip = !s.wide, 0
 	case "follow":
-		s.toggleFollow(a)
+		r, ended := s.current()
+		s.toggle(a, "flow", r == nil || ended)
 	case "resync":
 		return a.resync()
 	}

@@ -63,13 +63,13 @@ func (s *flows) sortMenu(a *App) {
 		if _, ok := sortColumn(c.name, 0); !ok {
 			continue
 		}
-		if c.name == s.sort {
-			m.chosen = len(cols)
-		}
 		cols = append(cols, c)
 		t := strings.ToLower(c.title)
 		if c.name == s.sort {
 			t += " " + orderWord(s.desc)
+		}
+		if c.name == s.sort {
+			m.choose(len(m.choices))
 		}
 		m.choices = append(m.choices, choice{text: t})
 	}
@@ -137,7 +137,7 @@ func (s *flows) columnsMenu(a *App) {
 			}
 			if j >= 0 && j < len(all) {
 				all[i], all[j] = all[j], all[i]
-				m.chosen = j
+				m.choose(j)
 			}
 		default:
 			a.pop()

@@ -61,7 +61,7 @@ var groupsBindings = slices.Concat([]binding{
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, row: true, writes: true},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "follow", keys: []string{"F"}, help: "follow group, or stay in place", group: groupTime, row: true},
+	followBinding("group"),
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true},
 	{id: "back", keys: []string{"esc"}, help: "clear filter", group: groupLook},
@@ -85,13 +85,7 @@ func (s *groups) do(a *App, id string) tea.Cmd {
 			return a.setFilter(nil, "")
 		}
 	case "follow":
-		switch r := s.current(); {
-		case s.follow:
-			s.follow = false
-			a.say("the cursor stays in its place")
-		case r != nil:
-			s.follow, s.key = true, r.ID
-		}
+		s.toggle(a, "group", s.current() == nil)
 	default:
 		if p, ok := s.aim(id, s.view.Groups, s.rowsOn(a)); ok {
 			return s.moveTo(a, p)
@@ -194,7 +188,8 @@ func keysText(keys []table.GroupKey) string {
 
 // sortMenu offers the columns to sort by.
 func (s *groups) sortMenu(a *App) {
-	m := &menu{head: "sort by (again: the other way round)", chosen: int(s.sort)}
+	m := &menu{head: "sort by (again: the other way round)"}
+	m.choose(int(s.sort))
 	for _, c := range table.GroupSorts() {
 		m.choices = append(m.choices, choice{text: c.String()})
 	}
@@ -226,13 +221,8 @@ func (s *groups) current() *table.GroupRow {
 
 // moveTo takes the cursor to place p. Rows that are not here yet are asked for.
 func (s *groups) moveTo(a *App, p int) tea.Cmd {
-	h := s.rowsOn(a)
-	s.goTo(p, s.view.Groups, h)
-	i := s.pos() - s.view.Offset
-	if s.loose = i < 0 || i >= len(s.view.Rows); !s.loose {
-		s.key = s.view.Rows[i].ID
-	}
-	if s.loose || s.top < s.view.Offset || min(s.top+h, s.view.Groups) > s.view.Offset+len(s.view.Rows) {
+	v := s.view
+	if s.reach(p, v.Groups, s.rowsOn(a), v.Offset, v.Offset+len(v.Rows), func(p int) uint64 { return v.Rows[p-v.Offset].ID }) {
 		return a.ask(false)
 	}
 	return nil

@@ -19,8 +19,8 @@ type choice struct {
 type menu struct {
 	head    string
 	choices []choice
-	chosen  int
-	keys    []binding
+	cursor[int]
+	keys []binding
 	// pick is called with the chosen line and the action: "pick", or one of keys. It pops the menu itself if it wants to.
 	pick    func(a *App, i int, id string) tea.Cmd
 	byEnter bool // the line was chosen by Enter, not by its letter
@@ -30,6 +30,8 @@ var menuBindings = []binding{
 	{id: "pick", keys: []string{"enter"}, help: "choose", hint: "choose", group: groupLook},
 	{id: "down", keys: []string{"j", "down", "ctrl+n"}, help: "next line", group: groupMove},
 	{id: "up", keys: []string{"k", "up", "ctrl+p"}, help: "line before", group: groupMove},
+	{id: "pagedown", keys: []string{"pgdown"}, help: "page down", group: groupMove},
+	{id: "pageup", keys: []string{"pgup"}, help: "page up", group: groupMove},
 	{id: "top", keys: []string{"home"}, help: "first line", group: groupMove},
 	{id: "bottom", keys: []string{"end"}, help: "last line", group: groupMove},
 	{id: "back", keys: []string{"esc"}, help: "back", hint: "back", group: groupLook},
@@ -41,32 +43,27 @@ func (m *menu) bindings() []binding { return append(m.keys[:len(m.keys):len(m.ke
 
 func (m *menu) do(a *App, id string) tea.Cmd {
 	n := len(m.choices)
-	switch id {
-	case "down":
-		m.chosen = min(m.chosen+1, n-1)
-	case "up":
-		m.chosen = max(m.chosen-1, 0)
-	case "top":
-		m.chosen = 0
-	case "bottom":
-		m.chosen = n - 1
-	case "back":
+	switch {
+	case id == "back":
 		a.pop()
-	default:
-		if n > 0 {
-			m.byEnter = true
-			return m.pick(a, m.chosen, id)
-		}
+	case m.steer(id, n, popupRows(a.h, n), func(i int) int { return i }):
+	case n > 0:
+		m.byEnter = true
+		return m.pick(a, m.pos(), id)
 	}
 	return nil
 }
+
+// choose has the cursor on line i; drawing scrolls to it.
+func (m *menu) choose(i int) { m.at = i - m.top }
 
 // typed lets the letter of a line choose it.
 func (m *menu) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 	s := k.String()
 	for i, c := range m.choices {
 		if c.key == s {
-			m.chosen, m.byEnter = i, false
+			m.choose(i)
+			m.byEnter = false
 			return m.pick(a, i, "pick"), true
 		}
 	}
@@ -80,7 +77,7 @@ func (m *menu) draw(a *App, f *draw.Frame) {
 	lines := make([]string, 0, len(m.choices))
 	for i, c := range m.choices {
 		t := "  "
-		if i == m.chosen {
+		if i == m.pos() {
 			t = mk.Cursor + " "
 		}
 		if c.on != nil {
@@ -96,27 +93,25 @@ func (m *menu) draw(a *App, f *draw.Frame) {
 		}
 		lines = append(lines, t+c.text)
 	}
-	popup(f, m.head, lines, m.chosen)
+	n := popupRows(f.H, len(lines))
+	m.goTo(m.pos(), len(lines), n)
+	popup(f, m.head, lines, m.pos(), m.top)
 	a.overHints(f, m.bindings())
 }
 
 func (m *menu) click(a *App, _, y int) tea.Cmd {
-	h := len(m.choices)
-	top := popupTop(a.h, h)
-	if i := y - top - 1; i >= 0 && i < h {
-		m.chosen = i
-		return m.pick(a, i, "pick")
+	h := popupRows(a.h, len(m.choices))
+	if i := y - popupTop(a.h, h) - 1; i >= 0 && i < h {
+		m.choose(m.top + i)
+		return m.pick(a, m.pos(), "pick")
 	}
 	a.pop()
 	return nil
 }
 
 func (m *menu) wheel(a *App, n int) tea.Cmd {
-	id := "down"
-	if n < 0 {
-		id = "up"
-	}
-	return m.do(a, id)
+	m.goTo(m.pos()+n, len(m.choices), popupRows(a.h, len(m.choices)))
+	return nil
 }
 
 // overHints puts the keys of a pop-up where the screen has its own.
@@ -128,22 +123,19 @@ func (a *App) overHints(f *draw.Frame, bs []binding) {
 	f.Overlay(0, f.H-1, f.W, g.Lines())
 }
 
-// popupTop is the line of the upper edge of a pop-up of n lines.
-func popupTop(h, n int) int { return max((h-min(n, h-4)-2)/2, 1) }
+// popupRows is how many of n lines a pop-up on a screen of h lines shows, popupTop the line of its upper edge.
+func popupRows(h, n int) int { return max(min(n, h-4), 1) }
+func popupTop(h, n int) int  { return max((h-popupRows(h, n)-2)/2, 1) }
 
-// popup draws lines in a box in the middle of the frame; where they do not all fit, those around the chosen one. chosen
-// is less than 0 for a box without a choice.
-func popup(f *draw.Frame, head string, lines []string, chosen int) {
+// popup draws lines in a box in the middle of the frame; where they do not all fit, those from one on, with their position.
+// chosen is less than 0 for a box without a choice.
+func popup(f *draw.Frame, head string, lines []string, chosen, from int) {
 	inner := draw.Width(head) + 4
 	for _, l := range lines {
 		inner = max(inner, draw.Width(l)+1)
 	}
 	inner = min(inner, f.W-4)
-	room := f.H - 4
-	from, to := 0, len(lines)
-	if to > room {
-		from, to = window(max(chosen, 0), len(lines), room)
-	}
+	to := min(from+popupRows(f.H, len(lines)), len(lines))
 	m := f.Marks
 	head = draw.Clip(head, inner-4, m.Ellipsis)
 	box := make([]string, 0, to-from+2)
@@ -157,6 +149,10 @@ func popup(f *draw.Frame, head string, lines []string, chosen int) {
 		}
 		box = append(box, edge+m.V+draw.ResetSGR+l+edge+m.V+draw.ResetSGR)
 	}
-	box = append(box, edge+m.BL+strings.Repeat(m.H, inner)+m.BR+draw.ResetSGR)
+	foot := ""
+	if to-from < len(lines) {
+		foot = draw.Clip(" "+position(from, to-from, len(lines))+" ", inner, "")
+	}
+	box = append(box, edge+m.BL+strings.Repeat(m.H, inner-draw.Width(foot))+foot+m.BR+draw.ResetSGR)
 	f.Overlay((f.W-inner-2)/2, popupTop(f.H, len(lines)), inner+2, box)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -22,9 +21,8 @@ type notrack struct {
 	others    []model.ForeignRule
 	err       error
 	othersErr error
-	chosen    int
-	id        string // of the chosen rule
-	at        time.Time
+	wanted    string // the rule that the cursor goes to once it is on the screen
+	page
 }
 
 func newNotrack() *notrack { return &notrack{} }
@@ -33,29 +31,20 @@ func (s *notrack) name() string            { return "Notrack" }
 func (s *notrack) bindings() []binding     { return notrackBindings }
 func (s *notrack) alsoBindings() []binding { return viewBindings }
 
-var notrackBindings = []binding{
+var notrackBindings = slices.Concat([]binding{
 	{id: "add", keys: []string{"a", "N"}, help: "rule from a filter", hint: "add from filter", narrow: "add", group: groupAct, writes: true},
 	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook},
 	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, writes: true},
 	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, writes: true},
 	{id: "undo", keys: []string{"u"}, help: "undo the last rule", hint: "undo last", narrow: "undo", group: groupAct, writes: true},
 	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway},
-	{id: "down", keys: []string{"j", "down"}, help: "next row", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
+}, moves, []binding{
 	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
-}
+	followBinding("rule"),
+})
 
 func (s *notrack) do(a *App, id string) tea.Cmd {
 	switch id {
-	case "down", "up":
-		n := 1
-		if id == "up" {
-			n = -1
-		}
-		s.chosen = max(min(s.chosen+n, len(s.rules)-1), 0)
-		if r := s.rule(); r != nil {
-			s.id = r.ID
-		}
 	case "pause":
 		return a.pause()
 	case "add":
@@ -66,7 +55,13 @@ func (s *notrack) do(a *App, id string) tea.Cmd {
 		return s.showFlows(a)
 	}
 	r := s.rule()
-	if r == nil {
+	switch {
+	case s.steer(a, id, "rule"):
+		return nil
+	case r == nil && s.row() != nil && (id == "keep" || id == "remove"):
+		a.say("that rule is not ctview's: it is left alone")
+		return nil
+	case r == nil:
 		return nil
 	}
 	switch id {
@@ -84,12 +79,13 @@ func (s *notrack) do(a *App, id string) tea.Cmd {
 	return nil
 }
 
-// rule is the chosen rule of ctview's own.
+// rule is the rule under the cursor, nil for none of ctview's own.
 func (s *notrack) rule() *model.NotrackRule {
-	if s.chosen < 0 || s.chosen >= len(s.rules) {
-		return nil
+	if r := s.row(); r != nil {
+		rule, _ := r.on.(*model.NotrackRule)
+		return rule
 	}
-	return &s.rules[s.chosen]
+	return nil
 }
 
 // showFlows shows the flows of the first rule's addresses and ports, as far as a filter can say it.
@@ -98,14 +94,7 @@ func (s *notrack) showFlows(a *App) tea.Cmd {
 	if r == nil || len(r.Rules) == 0 {
 		return nil
 	}
-	text := ruleFilter(&r.Rules[0])
-	f, err := filter.Parse(text, a.opt.Parse)
-	if err != nil {
-		a.fail(err.Error())
-		return nil
-	}
-	a.current = 0
-	return a.setFilter(f, text)
+	return a.showFlows(ruleFilter(&r.Rules[0]))
 }
 
 // ruleFilter is the filter of the flows that a rule covers in its own direction.
@@ -134,11 +123,10 @@ type notrackAnswer struct {
 	others    []model.ForeignRule
 	err       error
 	othersErr error
-	at        time.Time
 }
 
 func (s *notrack) ask(a *App, _ bool) func(context.Context) any {
-	rules, now := a.opt.Rules, a.opt.Now
+	rules := a.opt.Rules
 	if rules == nil {
 		return nil
 	}
@@ -146,7 +134,6 @@ func (s *notrack) ask(a *App, _ bool) func(context.Context) any {
 		n := &notrackAnswer{}
 		n.rules, n.err = rules.List(ctx)
 		n.others, n.othersErr = rules.Others(ctx)
-		n.at = now()
 		return n
 	}
 }
@@ -156,14 +143,7 @@ func (s *notrack) take(a *App, answer any) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	s.got, s.rules, s.others, s.err, s.othersErr, s.at = true, n.rules, n.others, n.err, n.othersErr, n.at
-	if i := slices.IndexFunc(s.rules, func(r model.NotrackRule) bool { return r.ID == s.id }); i >= 0 {
-		s.chosen = i
-	}
-	s.chosen = max(min(s.chosen, len(s.rules)-1), 0)
-	if r := s.rule(); r != nil {
-		s.id = r.ID
-	}
+	s.got, s.rules, s.others, s.err, s.othersErr = true, n.rules, n.others, n.err, n.othersErr
 	return nil
 }
 
@@ -328,13 +308,4 @@ func keepThen(rules Rules, ctx context.Context, ids []string, then tea.Cmd) tea.
 		}
 		return then()
 	}
-}
-
-func (s *notrack) click(*App, int, int) tea.Cmd { return nil }
-
-func (s *notrack) wheel(a *App, n int) tea.Cmd {
-	if n < 0 {
-		return s.do(a, "up")
-	}
-	return s.do(a, "down")
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,48 +26,73 @@ var (
 
 func (s *notrack) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
-	a.tabsLine(f)
-	ps := layout(columnsOf(ruleColumns), f.W, demand{order: ruleDrops})
-	room := f.H - 2
-	switch {
-	case a.opt.Rules == nil:
-		f.Line(draw.Plain, "  NOTRACK rules cannot be shown here.")
-	case s.err != nil:
-		for _, l := range wrap(model.Escape(s.err.Error()), f.W-4) {
-			f.Line(draw.Alarm, "  "+l)
-		}
-	case !s.got:
-		f.Line(draw.Plain, "  reading "+f.Marks.Ellipsis)
-	default:
-		f.Line(draw.Strong, "  RULES CTVIEW INSTALLED")
-		writeHeads(f, ps, "", false)
-		if len(s.rules) == 0 {
-			f.Line(draw.Plain, "  none. a adds one for what a filter matches, N on a flow one for it.")
-		}
-		from, to := window(s.chosen, len(s.rules), max(room-f.Y()-4, 3))
-		for i := from; i < to; i++ {
-			s.ruleRow(a, f, ps, &s.rules[i], i == s.chosen)
-		}
+	lines := s.lines(a, f)
+	s.lay(a, lines, a.headRows(), f.H-a.headRows()-2)
+	if i := slices.IndexFunc(s.rows, func(r pageRow) bool { return r.id == s.wanted }); i >= 0 {
+		s.goToRow(i)
+		s.lay(a, lines, a.headRows(), f.H-a.headRows()-2)
+		s.wanted = ""
 	}
-	if s.got && f.Y() < room-2 {
-		f.Line(draw.Plain, "")
-		f.Line(draw.Strong, "  NOTRACK RULES OF OTHERS   (read only)")
-		s.otherRows(f, ps, room)
+	a.tabsWith(f, s.position())
+	s.page.draw(f, lines)
+	f.Blanks(f.H - 2)
+	msg := a.message()
+	if r := s.row(); msg == "" && r != nil {
+		msg = r.about
 	}
-	f.Blanks(room)
 	f.Begin(draw.Plain)
 	f.Text(" ")
-	msg := a.message()
-	if r := s.rule(); msg == "" && r != nil {
-		msg = s.about(a, r)
-	}
 	f.Styled(a.noteLog, msg)
+	if !a.hasTabs() {
+		f.Right(draw.Faint, s.position())
+	}
 	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
+// lines are what the screen has: ctview's rules, then those of others.
+func (s *notrack) lines(a *App, f *draw.Frame) []pageLine {
+	var out []pageLine
+	switch {
+	case a.opt.Rules == nil:
+		return []pageLine{textLine(draw.Plain, "NOTRACK rules cannot be shown here.")}
+	case !s.got:
+		return []pageLine{textLine(draw.Plain, "reading "+f.Marks.Ellipsis)}
+	}
+	ps := layout(columnsOf(ruleColumns), f.W, demand{order: ruleDrops})
+	if s.err != nil {
+		for _, l := range wrap(model.Escape(s.err.Error()), f.W-4) {
+			out = append(out, textLine(draw.Alarm, l))
+		}
+	} else {
+		out = append(out, textLine(draw.Strong, "RULES CTVIEW INSTALLED"),
+			pageLine{write: func(f *draw.Frame, _ draw.Role, _ string) { writeHeads(f, ps, "", false) }})
+		if len(s.rules) == 0 {
+			out = append(out, textLine(draw.Plain, "none. a adds one for what a filter matches, N on a flow one for it."))
+		}
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		out = append(out, pageLine{row: &pageRow{id: r.ID, on: r, about: s.about(r)},
+			write: func(f *draw.Frame, base draw.Role, lead string) { s.ruleRow(a, f, ps, r, base, lead) }})
+	}
+	out = append(out, textLine(draw.Plain, ""), textLine(draw.Strong, "NOTRACK RULES OF OTHERS   (read only)"))
+	switch {
+	case s.othersErr != nil:
+		out = append(out, textLine(draw.Plain, model.Escape(s.othersErr.Error())))
+	case len(s.others) == 0:
+		out = append(out, textLine(draw.Plain, "none"))
+	}
+	for i := range s.others {
+		o := &s.others[i]
+		out = append(out, pageLine{row: &pageRow{id: "others " + o.Place + o.Hook + o.Match},
+			write: func(f *draw.Frame, base draw.Role, lead string) { otherRow(f, ps, o, base, lead) }})
+	}
+	return out
+}
+
 // about says of a rule what has no column.
-func (s *notrack) about(_ *App, r *model.NotrackRule) string {
+func (s *notrack) about(r *model.NotrackRule) string {
 	t := r.Backend + ", " + model.Escape(r.Table)
 	if r.Pending {
 		t += "; ON TRIAL: goes unless confirmed (c)"
@@ -77,11 +103,7 @@ func (s *notrack) about(_ *App, r *model.NotrackRule) string {
 	return t
 }
 
-func (s *notrack) ruleRow(a *App, f *draw.Frame, ps []placed, r *model.NotrackRule, current bool) {
-	base, lead := draw.Plain, "  "
-	if current {
-		base, lead = draw.Selected, f.Marks.Cursor+" "
-	}
+func (s *notrack) ruleRow(a *App, f *draw.Frame, ps []placed, r *model.NotrackRule, base draw.Role, lead string) {
 	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "id":
@@ -121,41 +143,27 @@ func leftLook(r *model.NotrackRule) draw.Role {
 	return draw.Plain
 }
 
-// otherRows list what ctview did not make.
-func (s *notrack) otherRows(f *draw.Frame, ps []placed, room int) {
-	if s.othersErr != nil {
-		f.Line(draw.Plain, "  "+model.Escape(s.othersErr.Error()))
-		return
-	}
-	if len(s.others) == 0 {
-		f.Line(draw.Plain, "  none")
-	}
-	for i := range s.others {
-		if f.Y() >= room-1 && i < len(s.others)-1 {
-			f.Line(draw.Faint, fmt.Sprintf("  ... and %d more", len(s.others)-i))
-			return
-		}
-		o := &s.others[i]
-		writeGrid(f, ps, draw.Plain, "  ", func(name string, _ int) (string, draw.Role) {
-			switch name {
-			case "id":
+// otherRow writes a rule that ctview did not make.
+func otherRow(f *draw.Frame, ps []placed, o *model.ForeignRule, base draw.Role, lead string) {
+	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
+		switch name {
+		case "id":
+			return "-", draw.Plain
+		case "hook":
+			return model.Escape(dash(o.Hook)), draw.Plain
+		case "match":
+			return model.Escape(o.Place + ": " + o.Match), draw.Plain
+		case "packets", "bytes":
+			if !o.HasCounter {
 				return "-", draw.Plain
-			case "hook":
-				return model.Escape(dash(o.Hook)), draw.Plain
-			case "match":
-				return model.Escape(o.Place + ": " + o.Match), draw.Plain
-			case "packets", "bytes":
-				if !o.HasCounter {
-					return "-", draw.Plain
-				}
-				if name == "packets" {
-					return strconv.FormatUint(o.Packets, 10), draw.Plain
-				}
-				return string(model.AppendBytes(nil, o.Bytes)), draw.Plain
-			case "left":
-				return "(others)", draw.Plain
 			}
-			return "", draw.Plain
-		})
-	}
+			if name == "packets" {
+				return strconv.FormatUint(o.Packets, 10), draw.Plain
+			}
+			return string(model.AppendBytes(nil, o.Bytes)), draw.Plain
+		case "left":
+			return "(others)", draw.Plain
+		}
+		return "", draw.Plain
+	})
 }

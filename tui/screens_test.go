@@ -199,7 +199,7 @@ func TestStatsScreen(t *testing.T) {
 		g.keys("4", "j", "k")
 		g.kernel.cpus[0].Values[10] += 50
 		g.tick(time.Second)
-		g.a.screen().(*stats).memory = 31e6
+		g.a.screen().(*stats).memory, g.a.dirty = 31e6, true
 	}, nil)
 }
 

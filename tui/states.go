@@ -37,15 +37,20 @@ type packetStates struct {
 	rules       []model.NotrackRule
 	filter      *filter.Filter
 	text        string
-	at          model.Sample // the one that the cursor is on
-	chosen, top int
-	frozen      bool
+	cursor[sampleID]
+	frozen bool
+}
+
+// A sampleID tells samples apart.
+type sampleID struct {
+	at  int64
+	seq uint32
 }
 
 func (s *packetStates) name() string { return "States" }
 func (s *packetStates) covers() bool { return true }
 
-var stateBindings = []binding{
+var stateBindings = slices.Concat([]binding{
 	{id: "back", keys: []string{"esc", "backspace"}, help: "back", hint: "back", group: groupLook},
 	{id: "watch", keys: []string{"w"}, help: "count packets of all five states, sample (asks)", hint: "count packets", narrow: "count", group: groupAct, writes: true},
 	{id: "reasons", keys: []string{"e"}, help: "the kernel's reasons for INVALID (asks)", hint: "reasons", group: groupAct, writes: true},
@@ -53,9 +58,8 @@ var stateBindings = []binding{
 	{id: "rule", keys: []string{"N"}, help: "which rule an UNTRACKED packet is due to", hint: "rule", group: groupLook},
 	{id: "filter", keys: []string{"/"}, help: "filter the samples", hint: "filter", group: groupLook},
 	{id: "freeze", keys: []string{"p"}, help: "hold the list", hint: "pause", group: groupTime},
-	{id: "down", keys: []string{"j", "down"}, help: "next sample", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "sample before", group: groupMove},
-}
+	followBinding("sample"),
+}, moves)
 
 func (s *packetStates) bindings() []binding { return stateBindings }
 
@@ -82,10 +86,8 @@ func (s *packetStates) do(a *App, id string) tea.Cmd {
 		s.askFilter(a)
 	case "freeze":
 		s.frozen = !s.frozen
-	case "down":
-		s.move(1)
-	case "up":
-		s.move(-1)
+	case "follow":
+		s.toggle(a, "sample", s.sample() == nil)
 	case "rule":
 		return s.openRule(a)
 	case "flow":
@@ -93,22 +95,27 @@ func (s *packetStates) do(a *App, id string) tea.Cmd {
 			return s.openNear(a, x)
 		}
 		return s.openRule(a)
+	default:
+		s.steer(id, len(s.samples), s.rowsOn(a), s.sampleAt)
 	}
 	return nil
 }
 
-func (s *packetStates) move(n int) {
-	s.chosen = max(min(s.chosen+n, len(s.samples)-1), 0)
-	if x := s.sample(); x != nil {
-		s.at = *x
-	}
+func (s *packetStates) sampleAt(place int) sampleID {
+	return sampleID{s.samples[place].At, s.samples[place].Seq}
 }
 
+// rowsOn is the number of samples that fit on the screen, under the five states.
+func (s *packetStates) rowsOn(a *App) int {
+	return max(screenRows(a)-len(model.CtStates)-2, 1)
+}
+
+// sample is the one under the cursor, nil for none.
 func (s *packetStates) sample() *model.Sample {
-	if s.chosen < 0 || s.chosen >= len(s.samples) {
-		return nil
+	if p := s.pos(); p < len(s.samples) {
+		return &s.samples[p]
 	}
-	return &s.samples[s.chosen]
+	return nil
 }
 
 // askWatch asks before the watch table is made; taking it away needs no question.
@@ -181,8 +188,7 @@ func (s *packetStates) openRule(a *App) tea.Cmd {
 	}
 	for i, m := range a.screens {
 		if n, ok := m.(*notrack); ok {
-			n.id = id
-			n.chosen = max(slices.IndexFunc(n.rules, func(r model.NotrackRule) bool { return r.ID == id }), 0)
+			n.wanted = id
 			a.say("rule " + id)
 			return a.show(i)
 		}
@@ -241,7 +247,7 @@ func (s *packetStates) ask(a *App, full bool) func(context.Context) any {
 	}
 }
 
-func (s *packetStates) take(_ *App, answer any) tea.Cmd {
+func (s *packetStates) take(a *App, answer any) tea.Cmd {
 	n, ok := answer.(*statesAnswer)
 	if !ok {
 		return nil
@@ -251,10 +257,9 @@ func (s *packetStates) take(_ *App, answer any) tea.Cmd {
 		return nil
 	}
 	s.samples, s.kept = n.samples, n.kept
-	if i := slices.IndexFunc(s.samples, func(x model.Sample) bool { return x.At == s.at.At && x.Seq == s.at.Seq }); i >= 0 && s.chosen > 0 {
-		s.chosen = i
+	if s.settle(len(s.samples), s.rowsOn(a), s.sampleAt) {
+		a.say("the sample that was followed is gone: the cursor stays in its place")
 	}
-	s.chosen = max(min(s.chosen, len(s.samples)-1), 0)
 	return nil
 }
 

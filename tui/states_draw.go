@@ -49,7 +49,7 @@ func (s *packetStates) draw(a *App, f *draw.Frame) {
 	case s.got && !s.on:
 		f.Line(draw.Plain, "  INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.")
 	case s.got:
-		s.sampleRows(a, f, room)
+		s.sampleRows(a, f)
 	}
 	f.Blanks(room)
 	f.Begin(draw.Plain)
@@ -72,6 +72,9 @@ func (s *packetStates) statusLine(a *App, f *draw.Frame) {
 	t := "from " + model.Escape(s.counts.Source)
 	if s.counts.HasInvalid {
 		t += fmt.Sprintf("   invalid since boot %d", s.counts.Invalid)
+	}
+	if s.on && s.got {
+		t = s.followWord() + position(s.top, s.rowsOn(a), len(s.samples)) + "   " + t
 	}
 	if s.frozen {
 		t = "PAUSED   " + t
@@ -129,10 +132,9 @@ func ctLook(st model.CtState) draw.Role {
 	return draw.Plain
 }
 
-func (s *packetStates) sampleRows(a *App, f *draw.Frame, room int) {
+func (s *packetStates) sampleRows(a *App, f *draw.Frame) {
 	ps := layout(columnsOf(sampleColumns), f.W, demand{order: sampleDrops})
 	writeHeads(f, ps, "", false)
-	rows := room - f.Y()
 	if len(s.samples) == 0 {
 		t := "no INVALID or UNTRACKED packet yet"
 		if s.kept > 0 {
@@ -141,15 +143,9 @@ func (s *packetStates) sampleRows(a *App, f *draw.Frame, room int) {
 		f.Line(draw.Plain, "  "+t)
 		return
 	}
-	if s.chosen < s.top {
-		s.top = s.chosen
-	}
-	if s.chosen >= s.top+rows {
-		s.top = s.chosen - rows + 1
-	}
-	s.top = max(min(s.top, len(s.samples)-rows), 0)
-	for i := s.top; i < min(len(s.samples), s.top+rows); i++ {
-		s.sampleRow(a, f, ps, &s.samples[i], i == s.chosen)
+	s.goTo(s.pos(), len(s.samples), s.rowsOn(a)) // the terminal may have changed its size
+	for i := s.top; i < min(len(s.samples), s.top+s.rowsOn(a)); i++ {
+		s.sampleRow(a, f, ps, &s.samples[i], i == s.pos())
 	}
 }
 

@@ -91,7 +91,7 @@ func TestStatesKeys(t *testing.T) {
 		t.Errorf("filtered samples:\n%s", g.screen())
 	}
 	g.keys("enter")
-	if n, ok := g.a.screen().(*notrack); !ok || n.id != "a1b2c3" {
+	if n, ok := g.a.screen().(*notrack); !ok || n.rule() == nil || n.rule().ID != "a1b2c3" {
 		t.Errorf("Enter on an UNTRACKED sample: %s", g.screen())
 	}
 	g.keys("e", "j", "enter")

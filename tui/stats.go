@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
-	"ctview/model/filter"
 	"ctview/model/format"
 	"ctview/model/table"
 )
@@ -33,21 +33,7 @@ type stats struct {
 	perSec   [16]float64
 	hasRates bool
 
-	rows   []statRow // that can be chosen, as drawn last
-	chosen int
-	top    int
-	more   int  // lines below the screen
-	moved  bool // j or k was pressed: the chosen row is kept in sight
-}
-
-// A statRow is a line that j and k stop at.
-type statRow struct {
-	id     string // keeps the choice over redraws
-	line   int    // in the body
-	about  string // for the message line
-	filter string // Enter shows these flows
-	group  bool   // Enter shows them by source
-	toggle string // sysctl that Enter switches
+	page // one that always follows: what is on it has names, and comes and goes
 }
 
 func newStats() *stats { return &stats{expects: -1} }
@@ -55,32 +41,20 @@ func newStats() *stats { return &stats{expects: -1} }
 func (s *stats) name() string            { return "Stats" }
 func (s *stats) alsoBindings() []binding { return viewBindings }
 
-var statsBindings = []binding{
+var statsBindings = slices.Concat([]binding{
 	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook},
-	{id: "down", keys: []string{"j", "down"}, help: "next row", hint: "k row", narrow: "k row", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "row before", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown", "ctrl+d"}, help: "further down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
+}, moves, []binding{
 	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime},
 	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true},
 	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true},
 	{id: "events", keys: []string{"e"}, help: "events always, or the default", group: groupAct, writes: true},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
-}
+})
 
 func (s *stats) bindings() []binding { return statsBindings }
 
 func (s *stats) do(a *App, id string) tea.Cmd {
-	s.moved = s.moved || id == "down" || id == "up" || id == "pagedown" || id == "pageup"
 	switch id {
-	case "down":
-		s.chosen = min(s.chosen+1, max(len(s.rows)-1, 0))
-	case "up":
-		s.chosen = max(s.chosen-1, 0)
-	case "pagedown":
-		s.chosen = min(s.chosen+a.h/2, max(len(s.rows)-1, 0))
-	case "pageup":
-		s.chosen = max(s.chosen-a.h/2, 0)
 	case "resync":
 		return a.resync()
 	case "acct":
@@ -92,37 +66,11 @@ func (s *stats) do(a *App, id string) tea.Cmd {
 	case "pause":
 		return a.pause()
 	case "flows":
-		return s.enter(a)
-	}
-	return nil
-}
-
-// enter shows the flows of the chosen row.
-func (s *stats) enter(a *App) tea.Cmd {
-	if s.chosen >= len(s.rows) {
-		return nil
-	}
-	r := s.rows[s.chosen]
-	switch {
-	case r.toggle == "nf_conntrack_acct":
-		return a.key2(s, "acct")
-	case r.toggle == "nf_conntrack_timestamp":
-		return a.key2(s, "timestamp")
-	case r.toggle == "nf_conntrack_events":
-		return a.key2(s, "events")
-	case r.filter != "":
-		f, err := filter.Parse(r.filter, a.opt.Parse)
-		if err != nil {
-			a.fail(err.Error())
-			return nil
+		if r := s.row(); r != nil && r.enter != nil {
+			return r.enter(a)
 		}
-		a.current, a.note = 0, ""
-		cmd := a.setFilter(f, r.filter)
-		if r.group {
-			group, _ := runGroup(a, "src")
-			return tea.Batch(cmd, group)
-		}
-		return cmd
+	default:
+		s.steer(a, id, "")
 	}
 	return nil
 }
@@ -345,13 +293,4 @@ func (s *stats) timeToFull(a *App) (time.Duration, bool) {
 		return time.Duration(sec * float64(time.Second)), true
 	}
 	return 0, false
-}
-
-func (s *stats) click(*App, int, int) tea.Cmd { return nil }
-
-func (s *stats) wheel(a *App, n int) tea.Cmd {
-	if n < 0 {
-		return s.do(a, "up")
-	}
-	return s.do(a, "down")
 }

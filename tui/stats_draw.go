@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"ctview/model"
 	"ctview/model/format"
 	"ctview/model/table"
@@ -18,42 +20,37 @@ import (
 type statLine struct {
 	text string
 	look draw.Role
-	row  *statRow
+	row  *pageRow
 }
 
 func (s *stats) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
-	a.tabsLine(f)
-	rows := f.H - f.Y() - 2
 	if !s.got {
+		a.tabsLine(f)
 		f.Line(draw.Plain, "  reading "+f.Marks.Ellipsis)
-		f.Blanks(f.H - 2)
 	} else {
-		s.body(a, f, rows)
+		s.body(a, f)
 	}
+	f.Blanks(f.H - 2)
 	msg := a.message()
-	if msg == "" && s.chosen < len(s.rows) {
-		msg = s.rows[s.chosen].about
+	if r := s.row(); msg == "" && r != nil {
+		msg = r.about
 	}
 	if msg == "" {
 		msg = s.striking(a)
 	}
-	if msg == "" && s.more > 0 {
-		msg = fmt.Sprintf("%d more lines below: j and k go there", s.more)
-	}
 	f.Begin(draw.Plain)
 	f.Text(" ")
 	f.Styled(a.noteLog, msg)
+	if !a.hasTabs() {
+		f.Right(draw.Faint, s.position())
+	}
 	f.End()
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
 }
 
 // body writes one or two columns of lines, scrolled so that the chosen row is visible.
-func (s *stats) body(a *App, f *draw.Frame, rows int) {
-	id := ""
-	if s.chosen < len(s.rows) {
-		id = s.rows[s.chosen].id
-	}
+func (s *stats) body(a *App, f *draw.Frame) {
 	two := f.W >= 76
 	cw := f.W - 2
 	if two {
@@ -61,40 +58,31 @@ func (s *stats) body(a *App, f *draw.Frame, rows int) {
 	}
 	gap := []statLine{{}}
 	left := slices.Concat(s.tableLines(a, cw), gap)
-	right := slices.Concat(s.stateLines(cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a, cw))
+	right := slices.Concat(s.stateLines(cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a))
 	if two {
 		left = slices.Concat(left, s.counterLines(cw))
 	} else {
 		left, right = slices.Concat(left, right, gap, s.counterLines(cw)), nil
 	}
-	s.rows = s.rows[:0]
-	for _, col := range [][]statLine{right, left} {
+	found := s.rows[:0]
+	for n, col := range [][]statLine{right, left} {
 		for i := range col {
 			if r := col[i].row; r != nil {
-				r.line = i
-				if r.id == id {
-					s.chosen = len(s.rows)
-				}
-				s.rows = append(s.rows, *r)
+				r.line, r.x = i, (1-n)*(cw+2)
+				found = append(found, *r)
 			}
 		}
 	}
-	s.chosen = max(min(s.chosen, len(s.rows)-1), 0)
 	n := max(len(left), len(right))
-	at := 0
-	if len(s.rows) > 0 {
-		at = s.rows[s.chosen].line
-		id = s.rows[s.chosen].id
+	s.follow = s.pos() > 0
+	s.settle(found, n, a.headRows(), f.H-a.headRows()-2)
+	s.follow = false
+	a.tabsWith(f, s.position())
+	id := ""
+	if r := s.row(); r != nil {
+		id = r.id
 	}
-	if at < s.top+1 && s.moved {
-		s.top = at - 1
-	}
-	if at >= s.top+rows && s.moved {
-		s.top = at - rows + 1
-	}
-	s.top = max(min(s.top, n-rows), 0)
-	s.more = max(n-s.top-rows, 0)
-	for i := s.top; i < min(n, s.top+rows); i++ {
+	for i := s.from; i < min(n, s.from+s.size); i++ {
 		f.Begin(draw.Plain)
 		f.Text(" ")
 		if i < len(left) {
@@ -106,7 +94,6 @@ func (s *stats) body(a *App, f *draw.Frame, rows int) {
 		}
 		f.End()
 	}
-	f.Blanks(f.H - 2)
 }
 
 // cell writes a line of a column, in cw cells.
@@ -236,8 +223,14 @@ func (s *stats) stateLines(cw int) []statLine {
 		} else if bar >= 8 {
 			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
 		}
-		ls = append(ls, statLine{text: text, look: look, row: &statRow{id: "state" + x.Proto.String() + x.State,
-			filter: "proto " + x.Proto.String() + " and state " + strings.ToLower(x.State), group: look == draw.Warn}})
+		ls = append(ls, statLine{text: text, look: look, row: &pageRow{id: "state" + x.Proto.String() + x.State, enter: func(a *App) tea.Cmd {
+			cmd := a.showFlows("proto " + x.Proto.String() + " and state " + strings.ToLower(x.State))
+			if look == draw.Warn { // whose are they
+				group, _ := runGroup(a, "src")
+				return tea.Batch(cmd, group)
+			}
+			return cmd
+		}}})
 	}
 	if rest > 0 {
 		ls = append(ls, statLine{text: padRight("other", w) + padLeft(strconv.Itoa(rest), 8) + padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)})
@@ -259,8 +252,10 @@ func (s *stats) stateLines(cw int) []statLine {
 			helpers += fmt.Sprintf("%s: %d  ", n, h.Flows)
 		}
 	}
-	ls = append(ls, statLine{text: zones, row: &statRow{id: "zones", filter: "zone != 0"}}, statLine{text: helpers, row: &statRow{id: "helpers", filter: "helper != none"}},
-		statLine{text: fmt.Sprintf("NAT        snat %d dnat %d none %d", t.SNAT, t.DNAT, t.NoNAT), row: &statRow{id: "nat", filter: "nat"}})
+	nat := fmt.Sprintf("NAT        snat %d dnat %d none %d", t.SNAT, t.DNAT, t.NoNAT)
+	for _, x := range [][3]string{{zones, "zones", "zone != 0"}, {helpers, "helpers", "helper != none"}, {nat, "nat", "nat"}} {
+		ls = append(ls, statLine{text: x[0], row: &pageRow{id: x[1], enter: func(a *App) tea.Cmd { return a.showFlows(x[2]) }}})
+	}
 	return ls
 }
 
@@ -286,7 +281,7 @@ func (s *stats) counterLines(cw int) []statLine {
 		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
 			t, look = t+" !", draw.Warn
 		}
-		ls = append(ls, statLine{text: t, look: look, row: &statRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
+		ls = append(ls, statLine{text: t, look: look, row: &pageRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
 	}
 	return ls
 }
@@ -343,23 +338,23 @@ func (s *stats) ctviewLines(a *App) []statLine {
 }
 
 // sysctlLines are the settings that matter, each with what it means where it is not as it should be.
-func (s *stats) sysctlLines(a *App, cw int) []statLine {
+func (s *stats) sysctlLines(a *App) []statLine {
 	ls := []statLine{heading("SYSCTLS")}
 	y := &a.sys
 	for _, x := range []struct {
 		name   string
 		v      model.Setting
 		key    string
+		action string // that Enter carries out, too
 		about  string
-		toggle bool
 	}{
-		{"nf_conntrack_acct", y.Acct, "a", "1 counts packets and bytes of every flow that begins from then on", true},
-		{"nf_conntrack_timestamp", y.Timestamp, "t", "1 keeps when each flow began", true},
-		{"nf_conntrack_events", y.Events, "e", "2 makes events for flows that begin while somebody listens, 1 for all, 0 for none: then ctview sees what dumps tell", true},
-		{"nf_conntrack_max", y.Max, "", "entries that the table of each namespace may have; packets of more flows are dropped", false},
-		{"nf_conntrack_buckets", y.Buckets, "", "hash chains, for all namespaces together; about as many as flows is good", false},
-		{"tcp_timeout_established", y.TCPTimeouts[model.TCPEstablished], "", "seconds that an idle TCP connection stays", false},
-		{"nf_conntrack_tcp_loose", y.TCPLoose, "", "1 picks up connections in the middle; 0 calls them invalid", false},
+		{"nf_conntrack_acct", y.Acct, "a", "acct", "1 counts packets and bytes of every flow that begins from then on"},
+		{"nf_conntrack_timestamp", y.Timestamp, "t", "timestamp", "1 keeps when each flow began"},
+		{"nf_conntrack_events", y.Events, "e", "events", "2 makes events for flows that begin while somebody listens, 1 for all, 0 for none: then ctview sees what dumps tell"},
+		{"nf_conntrack_max", y.Max, "", "", "entries that the table of each namespace may have; packets of more flows are dropped"},
+		{"nf_conntrack_buckets", y.Buckets, "", "", "hash chains, for all namespaces together; about as many as flows is good"},
+		{"tcp_timeout_established", y.TCPTimeouts[model.TCPEstablished], "", "", "seconds that an idle TCP connection stays"},
+		{"nf_conntrack_tcp_loose", y.TCPLoose, "", "", "1 picks up connections in the middle; 0 calls them invalid"},
 	} {
 		v := "-"
 		if x.v.OK {
@@ -367,16 +362,16 @@ func (s *stats) sysctlLines(a *App, cw int) []statLine {
 		}
 		t := padRight(x.name, 24) + padLeft(v, 9)
 		look := draw.Plain
-		if x.toggle && x.v.OK {
+		if x.action != "" && x.v.OK {
 			_, act := switched(x.name, x.v.Value)
 			t += "   " + x.key + " " + act
 		}
 		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
 			look = draw.Warn
 		}
-		r := &statRow{id: x.name, about: x.about}
-		if x.toggle {
-			r.toggle = x.name
+		r := &pageRow{id: x.name, about: x.about}
+		if x.action != "" {
+			r.enter = func(a *App) tea.Cmd { return a.key2(s, x.action) }
 		}
 		ls = append(ls, statLine{text: t, look: look, row: r})
 	}

@@ -224,7 +224,10 @@ func (a *App) tabs() []tab {
 }
 
 // tabsLine writes the line of views; tabsGap is between two of them.
-func (a *App) tabsLine(f *draw.Frame) {
+func (a *App) tabsLine(f *draw.Frame) { a.tabsWith(f, "") }
+
+// tabsWith writes the line of views, and the position in a list that has no line for it.
+func (a *App) tabsWith(f *draw.Frame, position string) {
 	if !a.hasTabs() {
 		return
 	}
@@ -241,9 +244,18 @@ func (a *App) tabsLine(f *draw.Frame) {
 		}
 	}
 	if f.W >= wideFrom {
-		f.Right(draw.Faint, "refresh "+interval(a.refresh))
+		position += "   refresh " + interval(a.refresh)
 	}
+	f.Right(draw.Faint, position)
 	f.End()
+}
+
+// headRows is how many lines the title and the line of views take.
+func (a *App) headRows() int {
+	if a.hasTabs() {
+		return 2
+	}
+	return 1
 }
 
 func (a *App) tabsGap() string {
