@@ -153,7 +153,7 @@ type Options struct {
 	Environ []string         // nil is os.Environ
 	Input   *os.File         // nil is standard input, or /dev/tty if that is not a terminal
 	Output  *os.File         // nil is standard output
-	Escape  time.Duration    // how long Esc waits to be more than the key; 0 is term.DefaultEscape
+	Escape  time.Duration    // how long Esc waits to be more than the key; 0: until the terminal says that nothing follows, term.DefaultEscape at most
 
 	// Unstick drops what the terminal has not taken yet. Called, again and again, while a signal is to end a session whose
 	// terminal does not read. nil: nothing is tried.

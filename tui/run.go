@@ -58,6 +58,9 @@ func Run(ctx context.Context, o Options) error {
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(env),
 		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
 		tea.WithFilter(func(_ tea.Model, m tea.Msg) tea.Msg { return sized(m, env) }))
+	if o.Escape <= 0 {
+		in.Ask = out.Ask
+	}
 	in.Gone = func() { go p.Send(quitMsg{ErrHangup}) }
 	a.signals = newSupervisor(p, in, out, o.Unstick)
 	defer a.signals.stop()

@@ -55,7 +55,7 @@ const defaultConfig = `# ctview's configuration. Every key is optional; what sta
 
 # theme = "auto"          # auto, none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
-# escape_time = "200ms"   # how long Esc waits to be more than the key; longer for a line that delivers keys in pieces
+# escape_time = "200ms"   # how long Esc waits to be more than the key. Not set: as long as the terminal takes to answer, 200ms at most
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns
 # columns = ["proto", "state", "src", "dst", "nat", "zone", "helper", "flags", "timeout", "rate", "bytes", "age"]
 # ascii = false           # draw with ASCII only

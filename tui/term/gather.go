@@ -2,6 +2,7 @@ package term
 
 import (
 	"bytes"
+	"regexp"
 	"time"
 	"unicode/utf8"
 )
@@ -11,6 +12,9 @@ const (
 	// DefaultEscape is how long ESC waits to be more than the key. A line that delivers byte by byte takes up to 100 ms
 	// (9600 baud behind a terminal server, ssh over a bad radio); a key feels late from about 300 ms.
 	DefaultEscape = 200 * time.Millisecond
+	// leastEscape is how long it waits at least where the terminal says that nothing follows: what stands between may answer
+	// for the terminal (mosh), before the rest of the terminal's sequence is here.
+	leastEscape = 20 * time.Millisecond
 	// tailWait is how long after ESC was taken for the key the rest of a sequence is still known for what it is.
 	tailWait = 2 * time.Second
 	// longest sequence that is kept together; a clipboard, which nobody asks for, would be longer.
@@ -18,6 +22,12 @@ const (
 )
 
 const esc = 0x1b
+
+// question asks the terminal whether it works (DSR, ECMA-48 8.3.35); answer is that it does, or does not. A terminal answers
+// in order: what it sent before the question came stands before the answer. Behind an ESC, nothing but the answer is thus the key.
+const question = "\x1b[5n"
+
+var answer = regexp.MustCompile(`\x1b\[\??[03]n`)
 
 // escKey is the key Esc as the kitty protocol writes it: Bubble Tea would wait again behind a bare ESC.
 const escKey = "\x1b[27u"
@@ -37,6 +47,36 @@ type gatherer struct {
 	alone time.Time // when ESC was last given out as the key and nothing has followed; zero: something has
 	paste bool
 	last  time.Time // when something came
+
+	since    time.Time // when the ESC came that is held
+	asked    int       // questions without an answer yet
+	question bool      // the ESC that is held was asked about
+	answered bool      // nothing follows it
+	splits   bool      // the line has been seen to deliver the rest of a sequence too late: answers mean nothing
+}
+
+// ask reports whether the terminal is to be asked what follows what is held, once for each ESC.
+func (g *gatherer) ask() bool {
+	if g.question || g.splits || g.paste || len(g.held) != 1 || g.held[0] != esc {
+		return false
+	}
+	g.question = true
+	g.asked++
+	return true
+}
+
+// answers takes the terminal's answers out of b.
+func (g *gatherer) answers(b []byte) []byte {
+	for g.asked > 0 && !g.paste {
+		at := answer.FindIndex(b)
+		if at == nil {
+			break
+		}
+		g.asked--
+		g.answered = g.asked == 0 && g.question
+		b = append(b[:at[0]:at[0]], b[at[1]:]...)
+	}
+	return b
 }
 
 // feed appends to dst what b, arriving now, makes whole.
@@ -52,8 +92,11 @@ func (g *gatherer) feed(dst, b []byte, now time.Time) []byte {
 		g.alone = time.Time{}
 	}
 	g.last = now
+	if len(g.held) == 0 {
+		g.since, g.question, g.answered = now, false, false
+	}
 	g.held = append(g.held, b...)
-	b, g.held = g.held, nil
+	b, g.held = g.answers(g.held), nil
 	for len(b) > 0 {
 		n, ok := g.next(b)
 		if n == 0 {
@@ -80,6 +123,7 @@ func (g *gatherer) give(dst, b []byte) []byte {
 	case g.paste && bytes.Equal(b, pasteEnd):
 		g.paste = false
 	case g.tail && len(b) > 2:
+		g.splits = true
 		return dst
 	case g.tail: // [ and the like, pressed soon after Esc
 		return append(dst, b[1:]...)
@@ -215,7 +259,7 @@ func text(b []byte) (n int, ok bool) {
 
 // wait returns how long to wait for more before expire; 0 is for ever. What only a terminal sends is waited for as long as
 // it takes: if nothing follows, it costs the next key.
-func (g *gatherer) wait() time.Duration {
+func (g *gatherer) wait(now time.Time) time.Duration {
 	b := g.held
 	if len(b) > 2 && b[1] == esc {
 		b = b[1:]
@@ -226,6 +270,9 @@ func (g *gatherer) wait() time.Duration {
 	case g.tail:
 		return tailWait
 	case len(b) == 1 || b[0] != esc || b[1] == esc:
+		if g.answered {
+			return max(min(leastEscape, g.escape)-now.Sub(g.since), 1)
+		}
 		return g.escape
 	case b[1] == '[':
 		return 0

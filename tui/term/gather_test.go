@@ -25,14 +25,14 @@ func deliver(g *gatherer, pause time.Duration, pieces ...string) string {
 	var out []byte
 	for i, p := range pieces {
 		if i > 0 {
-			if w := g.wait(); w > 0 && w < pause {
+			if w := g.wait(now); w > 0 && w < pause {
 				out = g.expire(out, now.Add(w))
 			}
 			now = now.Add(pause)
 		}
 		out = g.feed(out, []byte(p), now)
 	}
-	if w := g.wait(); w > 0 {
+	if w := g.wait(now); w > 0 {
 		out = g.expire(out, now.Add(w))
 	}
 	return string(out)

@@ -19,8 +19,11 @@ import (
 // out whole. Read is for one goroutine at a time, the rest for any.
 type Input struct {
 	*os.File
-	// Gone, if not nil, is called once when the terminal is gone, on the goroutine that reads. Set it before the first Read.
+	// Gone, if not nil, is called once when the terminal is gone, on the goroutine that reads. Ask, if not nil, writes what it is
+	// given to the terminal, soon, and does not wait for that; with it, Esc waits no longer than the terminal takes to answer.
+	// Set both before the first Read.
 	Gone func()
+	Ask  func(question string)
 
 	lost, away atomic.Bool
 	once       sync.Once
@@ -32,8 +35,8 @@ type Input struct {
 	buf     [512]byte
 }
 
-// NewInput returns f as Input, whose settings it remembers. escape is how long ESC alone waits to be more than a key; 0 is
-// DefaultEscape.
+// NewInput returns f as Input, whose settings it remembers. escape is how long ESC alone waits at most to be more than a key; 0
+// is DefaultEscape.
 func NewInput(f *os.File, escape time.Duration) *Input {
 	if escape <= 0 {
 		escape = DefaultEscape
@@ -60,9 +63,29 @@ func (i *Input) Cook() {
 	if i.away.Load() || i.was == nil || i.was.Lflag&unix.ICANON == 0 {
 		return
 	}
+	i.hear()
 	fd := int(i.File.Fd())
 	if now, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil && now.Lflag&unix.ICANON == 0 {
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, i.was)
+	}
+}
+
+// hear reads answers that are still to come, so that no shell takes them for something typed.
+func (i *Input) hear() {
+	if !i.reading.TryLock() {
+		return
+	}
+	defer i.reading.Unlock()
+	for end := time.Now().Add(i.keys.escape); i.keys.asked > 0; {
+		more, err := readable(int(i.File.Fd()), time.Until(end))
+		if err != nil || !more {
+			return
+		}
+		n, err := i.File.Read(i.buf[:])
+		if n == 0 || err != nil {
+			return
+		}
+		i.keys.feed(nil, i.buf[:n], time.Now())
 	}
 }
 
@@ -101,7 +124,10 @@ func (i *Input) gather() error {
 			return err
 		}
 		i.ready = i.keys.feed(i.ready, i.buf[:n], time.Now())
-		wait := i.keys.wait()
+		if i.Ask != nil && i.keys.ask() {
+			i.Ask(question)
+		}
+		wait := i.keys.wait(time.Now())
 		if wait == 0 || len(i.ready) >= len(i.buf) {
 			return nil
 		}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"ctview/model/crash"
 )
 
 // An Output is a terminal that is drawn on. What Bubble Tea asks of every terminal, and one that is no xterm would print
@@ -30,6 +32,17 @@ func (o *Output) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// Ask writes a question for the terminal, unless it is one that is asked nothing. It does not wait for the terminal.
+func (o *Output) Ask(question string) {
+	if o.kind != Full {
+		return
+	}
+	go func() {
+		defer crash.Guard()
+		_, _ = o.Write([]byte(question))
+	}()
 }
 
 // reset is what the screen switched on, switched off: keys as the terminal sends them by itself, no mouse, no brackets
