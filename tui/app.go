@@ -41,7 +41,7 @@ type App struct {
 	stack   []mode // pop-ups and covers over the screen, the top one last
 
 	flows *flows
-	from  *cameFrom // nil: the flows were not opened from a group
+	steps []step // that Esc goes back, the last one first
 	narrowing
 
 	frame   draw.Frame

@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -23,6 +24,7 @@ type bar struct {
 	err     *filter.Error
 	pressed bool              // Enter was pressed on a text that does not parse
 	recent  bool              // offers are recent filters
+	past    int               // which of the filters of before the line holds, from 1; 0: none, or it was changed since
 	place   cursor[model.Key] // of the cursor before, for Esc
 	saving  bool
 	saveAs  edit
@@ -67,8 +69,16 @@ func (a *App) setFilter(f *filter.Filter, text string) tea.Cmd {
 	if text != "" {
 		a.remember(text)
 	}
-	a.filter, a.text, a.trying = f, text, false
+	a.filter, a.text, a.trying, a.steps = f, text, false, nil
 	return a.refilter()
+}
+
+// backOrClear goes back to where an action led away from, or else takes the filter off.
+func (a *App) backOrClear() tea.Cmd {
+	if a.text == "" || a.canStepBack() {
+		return a.stepBack()
+	}
+	return a.setFilter(nil, "")
 }
 
 // refilter starts the screens again with another filter.
@@ -95,10 +105,10 @@ func (a *App) narrowTo(text string, negate bool) tea.Cmd {
 
 // openBar starts typing a filter. What can be completed beside the language's words is looked up off the loop.
 func (a *App) openBar() tea.Cmd {
-	b := &bar{line: newEdit(a.text), place: a.flows.cursor}
+	b := &bar{place: a.flows.cursor}
 	a.note = ""
 	a.push(b)
-	b.think(a)
+	b.offer()
 	store, saved := a.opt.Store, a.opt.Parse.Saved
 	return func() tea.Msg {
 		var t table.Breakdown
@@ -132,6 +142,7 @@ func (a *App) bar() (*bar, bool) {
 func (b *bar) name() string { return "Filter" }
 
 var barBindings = []binding{
+	{id: "past", keys: []string{"up"}, hint: "filters before", narrow: "before", help: "the filters of before (Up, Down)", group: groupLook},
 	{id: "choose", keys: []string{"up"}, hint: "choose", help: "choose a completion (Up, Down)", group: groupLook},
 	{id: "accept", keys: []string{"tab"}, hint: "complete", narrow: "accept", help: "take the completion", group: groupLook},
 	{id: "apply", keys: []string{"enter"}, hint: "apply", help: "apply the filter", group: groupLook},
@@ -140,7 +151,16 @@ var barBindings = []binding{
 	{id: "cancel", keys: []string{"esc"}, hint: "cancel", help: "cancel", group: groupLook},
 }
 
-func (b *bar) bindings() []binding { return barBindings }
+// bindings: Up leads back only from an empty line, and from there on.
+func (b *bar) bindings() []binding {
+	if b.recalls() {
+		return append(barBindings[:1:1], barBindings[2:]...)
+	}
+	return barBindings[1:]
+}
+
+// recalls reports whether Up brings a filter of before.
+func (b *bar) recalls() bool { return !b.recent && (b.past > 0 || b.line.String() == "") }
 
 func (b *bar) do(*App, string) tea.Cmd { return nil } // typed takes every key
 
@@ -170,10 +190,18 @@ func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return b.apply(a), true
 	case "tab":
 		return b.accept(a), true
-	case "up", "ctrl+p", "shift+tab":
+	case "up", "ctrl+p":
+		if b.recalls() {
+			return b.recall(a, b.past+1), true
+		}
 		b.choose(-1)
 	case "down", "ctrl+n":
+		if b.past > 0 {
+			return b.recall(a, b.past-1), true
+		}
 		b.choose(1)
+	case "shift+tab":
+		b.choose(-1)
 	case "ctrl+r":
 		b.showRecent(a)
 	case "ctrl+s":
@@ -182,6 +210,7 @@ func (b *bar) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, false
 	default:
 		if b.line.key(k) {
+			b.past = 0
 			return b.think(a), true
 		}
 	}
@@ -205,6 +234,21 @@ func (b *bar) choose(n int) {
 	if of > 0 {
 		b.chosen = (b.chosen + n + of) % of
 	}
+}
+
+// recall puts the nth filter of before into the line, the one in force first; none for 0.
+func (b *bar) recall(a *App, n int) tea.Cmd {
+	past := a.recent
+	if a.text != "" && !slices.Contains(past, a.text) {
+		past = append([]string{a.text}, past...)
+	}
+	b.past = min(n, len(past))
+	text := ""
+	if b.past > 0 {
+		text = past[b.past-1]
+	}
+	b.line = newEdit(text)
+	return b.think(a)
 }
 
 // apply puts the text in force, or says why not.
@@ -260,13 +304,13 @@ func (b *bar) think(a *App) tea.Cmd {
 	if err != nil {
 		_ = errors.As(err, &b.err)
 		text, f = b.prefix(a, text)
-		if text == "" {
-			if a.trying {
-				a.trying = false
-				return a.refilter()
-			}
-			return nil
+	}
+	if text == "" { // nothing to try yet
+		if a.trying {
+			a.trying = false
+			return a.refilter()
 		}
+		return nil
 	}
 	if a.trying && a.tryText == text || !a.trying && a.text == text {
 		return nil

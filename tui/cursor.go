@@ -16,8 +16,8 @@ func (c *cursor[K]) pos() int { return c.top + c.at }
 
 func (c *cursor[K]) waits() bool { return c.loose }
 
-// restart takes it to the first row of what is asked for next, where it stays.
-func (c *cursor[K]) restart() { *c = cursor[K]{loose: true} }
+// reset takes it to the first row of what is asked for next, where it stays.
+func (c *cursor[K]) reset() { *c = cursor[K]{loose: true} }
 
 // goTo takes it to place p, or as near as there are rows, in a list of n rows of which h are shown.
 func (c *cursor[K]) goTo(p, n, h int) {

@@ -37,7 +37,7 @@ func (s *events) alsoBindings() []binding { return viewBindings }
 // restart follows the newest change.
 func (s *events) restart() {
 	s.until = 0
-	s.cursor.restart()
+	s.cursor.reset()
 	s.follow = true
 }
 
@@ -89,13 +89,11 @@ func (s *events) do(a *App, id string) tea.Cmd {
 	case "resync":
 		return a.resync()
 	case "back":
-		switch {
-		case !s.follow:
+		if !s.follow {
 			s.restart()
 			return a.ask(false)
-		case a.text != "":
-			return a.setFilter(nil, "")
 		}
+		return a.backOrClear()
 	default:
 		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
 			return s.moveTo(a, p)

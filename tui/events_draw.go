@@ -167,8 +167,8 @@ func (s *events) foot(a *App, f *draw.Frame) {
 	if msg == "" && a.paused {
 		msg = "paused: events are still counted and kept. p goes on."
 	}
-	if t, ok := a.bar(); ok && t != nil {
-		msg = a.previewText(s.view.Matched, s.view.Kept)
+	if b, typing := a.bar(); typing {
+		msg = a.barText(b, s.view.Matched, s.view.Kept)
 	}
 	short := f.W < wideFrom && f.H < shortHeight
 	if !short {

@@ -81,8 +81,10 @@ func (a *App) showFlows(text string) tea.Cmd {
 		a.fail(err.Error())
 		return nil
 	}
-	a.current, a.note = 0, ""
-	return a.setFilter(f, text)
+	return a.away(func() tea.Cmd {
+		a.current, a.note = 0, ""
+		return a.setFilter(f, text)
+	})
 }
 
 func (s *expects) askDelete(a *App) tea.Cmd {

@@ -162,7 +162,7 @@ func (s *flows) moveTo(a *App, p int) tea.Cmd {
 
 // restart shows the top of what is asked for next.
 func (s *flows) restart() {
-	s.cursor.restart()
+	s.cursor.reset()
 	s.ghosts = s.ghosts[:0]
 }
 
@@ -170,7 +170,7 @@ func (s *flows) restart() {
 func (s *flows) reorder(a *App) tea.Cmd {
 	s.ghosts = s.ghosts[:0]
 	if !s.follow {
-		s.cursor.restart()
+		s.cursor.reset()
 	}
 	return a.ask(false)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ctview/model"
-	"ctview/model/table"
 
 	"ctview/tui/draw"
 )
@@ -147,8 +146,8 @@ func (s *flows) footer(a *App, f *draw.Frame) {
 	if msg == "" {
 		msg = s.standing(a)
 	}
-	if _, typing := a.bar(); typing {
-		msg = a.barText(s.view)
+	if b, typing := a.bar(); typing {
+		msg = a.barText(b, s.view.Matched, s.view.Total)
 	}
 	lines := wrapKeep(msg, f.W-2)
 	switch {
@@ -177,21 +176,20 @@ func (s *flows) hintBindings(a *App) []binding {
 }
 
 // barText is the message line while a filter is typed: what the rows are.
-func (a *App) barText(v *table.View) string {
+func (a *App) barText(b *bar, matched, total int) string {
 	switch {
 	case a.trying:
-		return a.previewText(v.Matched, v.Total)
+		return a.previewText(matched, total)
+	case a.text != "" && b.line.String() == "":
+		return fmt.Sprintf("the rows above are those of %q: Up brings it back, Enter takes it off", model.Escape(a.text))
 	case a.text != "":
 		return fmt.Sprintf("filter not applied: the rows above are still those of %q", model.Escape(a.text))
 	}
-	return "no filter: the rows above are all flows"
+	return "no filter: nothing is left out of the rows above"
 }
 
 // previewText says how many match what is typed so far.
 func (a *App) previewText(matched, total int) string {
-	if !a.trying {
-		return ""
-	}
 	t := fmt.Sprintf("preview: %d of %d match %q", matched, total, model.Escape(a.tryText))
 	for _, n := range a.try.Notes() { // what a word means where people may expect something else
 		if draw.Width(t)+draw.Width(n)+5 < a.w {

@@ -78,7 +78,7 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 	case "undo":
 		return a.undoRule()
 	case "group":
-		return a.show(1)
+		return a.away(func() tea.Cmd { return a.show(1) })
 	default:
 		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
 			return s.moveTo(a, p)
@@ -199,17 +199,16 @@ func (s *flows) markAll(a *App) tea.Cmd {
 	}
 }
 
-// back undoes one thing: marks, then the scrolled columns, then the step from the groups, then the filter.
+// back undoes one thing: marks, then the scrolled columns, then the step that led here, then the filter.
 func (s *flows) back(a *App) tea.Cmd {
 	switch {
 	case len(s.marks) > 0:
 		clear(s.marks)
 	case s.skip > 0:
 		s.skip = 0
-	case a.from != nil && a.from.now == a.text:
-		return a.goBack()
-	case a.text != "":
-		return a.setFilter(nil, "")
+	default:
+		a.note = ""
+		return a.backOrClear()
 	}
 	a.note = ""
 	return nil

@@ -48,8 +48,11 @@ func (a *App) pushValues(r *model.Row) {
 		m.choices = append(m.choices, choice{key: c.key, text: c.label + strings.Repeat(" ", max(12-len(c.label), 2)) + model.Escape(c.filter)})
 	}
 	m.pick = func(a *App, i int, id string) tea.Cmd {
-		a.stack = a.stack[:0]
-		return a.narrowTo(cs[i].filter, id == "not")
+		a.pop()
+		return a.away(func() tea.Cmd {
+			a.stack = nil
+			return a.narrowTo(cs[i].filter, id == "not")
+		})
 	}
 	a.push(m)
 }

@@ -64,7 +64,7 @@ var groupsBindings = slices.Concat([]binding{
 	followBinding("group"),
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
 	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true},
-	{id: "back", keys: []string{"esc"}, help: "clear filter", group: groupLook},
+	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
 })
 
 func (s *groups) do(a *App, id string) tea.Cmd {
@@ -81,9 +81,7 @@ func (s *groups) do(a *App, id string) tea.Cmd {
 	case "units":
 		a.flows.c.bits = !a.flows.c.bits
 	case "back":
-		if a.text != "" {
-			return a.setFilter(nil, "")
-		}
+		return a.backOrClear()
 	case "follow":
 		s.toggle(a, "group", s.current() == nil)
 	default:
@@ -130,16 +128,12 @@ func (s *groups) doGroup(a *App, id string) tea.Cmd {
 	}
 	switch id {
 	case "flows":
-		from := cameFrom{s, s.cursor, a.filter, a.text, ""}
-		a.current = 0
-		cmd := a.narrowTo(r.Filter, false)
-		from.now = a.text
-		a.from = &from
-		return cmd
-	case "and":
-		return a.narrowTo(r.Filter, false)
-	case "not":
-		return a.narrowTo(r.Filter, true)
+		return a.away(func() tea.Cmd {
+			a.current = 0
+			return a.narrowTo(r.Filter, false)
+		})
+	case "and", "not":
+		return a.away(func() tea.Cmd { return a.narrowTo(r.Filter, id == "not") })
 	case "copy":
 		return a.copy(r.Filter)
 	case "notrack":
@@ -228,6 +222,9 @@ func (s *groups) moveTo(a *App, p int) tea.Cmd {
 	return nil
 }
 
+// restart shows the top of what is asked for next.
+func (s *groups) restart() { s.reset() }
+
 // reorder asks for the same groups in their new order: from the top, or around the group that is followed.
 func (s *groups) reorder(a *App) tea.Cmd {
 	if !s.follow {
@@ -315,32 +312,3 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 }
 
 func (s *groups) wheel(a *App, n int) tea.Cmd { return s.moveTo(a, s.pos()+n) }
-
-// A cameFrom is where the flows of a group were opened: Esc goes back there, with the filter and the place of then.
-type cameFrom struct {
-	screen *groups
-	was    cursor[uint64]
-	filter *filter.Filter
-	text   string
-	now    string // the filter that it led to; under another one there is no way back
-}
-
-// goBack returns to the groups.
-func (a *App) goBack() tea.Cmd {
-	b := a.from
-	a.from, a.note = nil, ""
-	for i, m := range a.screens {
-		if m == mode(b.screen) {
-			a.current = i
-		}
-	}
-	a.filter, a.text, a.trying = b.filter, b.text, false
-	for _, m := range a.screens {
-		if r, ok := m.(interface{ restart() }); ok {
-			r.restart()
-		}
-	}
-	b.screen.cursor = b.was
-	b.screen.loose = true
-	return a.ask(false)
-}

@@ -192,8 +192,8 @@ func (s *groups) foot(a *App, f *draw.Frame) {
 	if msg == "" && a.paused {
 		msg = "screen is from " + a.pausedAt.Format("15:04:05") + ". p goes on."
 	}
-	if _, typing := a.bar(); typing {
-		msg = a.previewText(s.view.Matched, s.view.Total)
+	if b, typing := a.bar(); typing {
+		msg = a.barText(b, s.view.Matched, s.view.Total)
 	}
 	short := f.W < wideFrom && f.H < shortHeight
 	say := s.striking(a, f.W)

@@ -38,12 +38,14 @@ func newHelp(a *App, m mode) *help {
 		all = slices.Concat(all, rebind(p.alsoBindings(), a.opt.Keys))
 	}
 	all = slices.Concat(all, a.always)
+	seen := map[string]bool{} // what a mode does itself goes before what every screen does
 	for _, g := range []string{groupMove, groupLook, groupTime, groupAct, groupAway, groupProgram} {
 		b := helpBlock{head: g}
 		for _, k := range all {
-			if k.group != g || k.hide || len(k.keys) == 0 {
+			if k.group != g || k.hide || len(k.keys) == 0 || seen[k.id] {
 				continue
 			}
+			seen[k.id] = true
 			names := make([]string, 0, len(k.keys))
 			for _, n := range k.keys {
 				names = append(names, keyName(n, false))

@@ -160,7 +160,7 @@ func (a *App) watchStates(on, reasons bool) tea.Cmd {
 }
 
 func (s *packetStates) askFilter(a *App) {
-	a.push(newPrompt("samples", s.text, func(t string) []filter.Completion { return filter.Complete(t, len(t), a.dyn) },
+	p := newPrompt("samples", "", func(t string) []filter.Completion { return filter.Complete(t, len(t), a.dyn) },
 		func(a *App, text string) (tea.Cmd, error) {
 			f, err := filter.Parse(text, a.opt.Parse)
 			if err != nil {
@@ -168,7 +168,11 @@ func (s *packetStates) askFilter(a *App) {
 			}
 			s.filter, s.text = f, text
 			return a.ask(false), nil
-		}))
+		})
+	if s.text != "" {
+		p.past = []string{s.text}
+	}
+	a.push(p)
 }
 
 // openRule goes to the rule that an UNTRACKED packet is due to.
@@ -190,7 +194,7 @@ func (s *packetStates) openRule(a *App) tea.Cmd {
 		if n, ok := m.(*notrack); ok {
 			n.wanted = id
 			a.say("rule " + id)
-			return a.show(i)
+			return a.away(func() tea.Cmd { return a.show(i) })
 		}
 	}
 	return nil

@@ -224,12 +224,14 @@ func (s *stats) stateLines(cw int) []statLine {
 			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
 		}
 		ls = append(ls, statLine{text: text, look: look, row: &pageRow{id: "state" + x.Proto.String() + x.State, enter: func(a *App) tea.Cmd {
-			cmd := a.showFlows("proto " + x.Proto.String() + " and state " + strings.ToLower(x.State))
-			if look == draw.Warn { // whose are they
-				group, _ := runGroup(a, "src")
-				return tea.Batch(cmd, group)
-			}
-			return cmd
+			return a.away(func() tea.Cmd {
+				cmd := a.showFlows("proto " + x.Proto.String() + " and state " + strings.ToLower(x.State))
+				if look == draw.Warn { // whose are they
+					group, _ := runGroup(a, "src")
+					return tea.Batch(cmd, group)
+				}
+				return cmd
+			})
 		}}})
 	}
 	if rest > 0 {

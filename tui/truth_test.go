@@ -65,7 +65,7 @@ func TestEscapeReturnsToGroups(t *testing.T) {
 	if g.a.screen() != mode(s) || g.a.text != "zone 5" || s.key != id || s.at != at {
 		t.Errorf("screen %d, filter %q, row %d; want the groups, zone 5, row %d:\n%s", g.a.current, g.a.text, s.at, at, g.screen())
 	}
-	g.keys("enter", "/", " and tcp", "enter", "esc") // another filter: no way back
+	g.keys("enter", "/", "up", " and tcp", "enter", "esc") // another filter: no way back
 	if g.a.current != 0 {
 		t.Errorf("Esc under a filter of one's own went back to the groups:\n%s", g.screen())
 	}

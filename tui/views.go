@@ -26,6 +26,7 @@ var viewBindings = []binding{
 	{id: "write", keys: []string{"w"}, help: "write view to a file", group: groupAway},
 	{id: "netns", keys: []string{"ctrl+n"}, help: "other namespaces", group: groupProgram},
 	{id: "command", keys: []string{":"}, help: "command line", group: groupProgram},
+	{id: "back", keys: []string{"esc"}, help: "back to where you came from", group: groupLook},
 }
 
 // show chooses view i.
@@ -43,6 +44,8 @@ func (a *App) show(i int) tea.Cmd {
 func (a *App) doView(id string) tea.Cmd {
 	n := len(a.screens)
 	switch id {
+	case "back":
+		return a.stepBack()
 	case "command":
 		a.openCommand("")
 		return nil
