@@ -95,7 +95,7 @@ func (d *detail) do(a *App, id string) tea.Cmd {
 		d.top = max(d.top-a.h/2, 0)
 	case "value":
 		if d.got {
-			a.pushValues(&d.row)
+			return a.pushValues(&d.row)
 		}
 	case "copy":
 		if d.got {

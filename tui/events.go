@@ -78,7 +78,7 @@ func (s *events) do(a *App, id string) tea.Cmd {
 		}
 	case "value":
 		if c := s.current(); c != nil && c.Kind != 0 {
-			a.pushValues(&model.Row{Flow: c.Flow})
+			return a.pushValues(&model.Row{Flow: c.Flow})
 		}
 	case "copy":
 		if c := s.current(); c != nil && c.Kind != 0 {

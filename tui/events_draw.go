@@ -47,18 +47,18 @@ func screenRows(a *App) int {
 func (s *events) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	s.left = 0
-	if b, ok := a.bar(); ok {
-		s.left = b.write(a, f)
-	} else {
-		s.statusLine(a, f)
-	}
 	cols := eventColumns
 	if f.W < 60 { // seconds are enough where there is no room
 		cols = slices.Clone(cols)
 		cols[0].min, cols[0].want = 8, 8
 	}
 	ps := layout(columnsOf(cols), f.W, demand{order: eventDrops})
+	s.left = 0
+	if b, ok := a.bar(); ok {
+		s.left = b.write(a, f)
+	} else {
+		s.statusLine(a, f, ps)
+	}
 	writeHeads(f, ps, "", false)
 	first, rows := f.Y(), s.rowsOn(a)
 	if s.follow {
@@ -90,7 +90,7 @@ func (s *events) whyEmpty(a *App) string {
 }
 
 // statusLine writes the filter and what is shown of the stream.
-func (s *events) statusLine(a *App, f *draw.Frame) {
+func (s *events) statusLine(a *App, f *draw.Frame, ps []placed) {
 	how := s.followWord() + position(s.top, s.rowsOn(a), s.view.Matched)
 	if s.view.Newer > 0 {
 		how += ", " + draw.Count(s.view.Newer) + " newer"
@@ -103,8 +103,10 @@ func (s *events) statusLine(a *App, f *draw.Frame) {
 	case f.W < wideFrom:
 		r = how + "  " + s.kindsText(false) + "  " + rate + "ev/s"
 	}
+	t := " / " + model.Escape(a.text)
+	r = withoutRoom(f, t, r, len(eventColumns), ps)
 	f.Begin(draw.Plain)
-	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
 	f.Right(draw.Plain, r)
 	f.End()
 }

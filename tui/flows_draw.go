@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,6 +106,15 @@ func (s *flows) filterLine(a *App, f *draw.Frame) {
 	f.Begin(draw.Plain)
 	t := " / " + model.Escape(a.text)
 	r := s.matchText(a)
+	shown := 0 // of those that were asked for
+	for _, p := range s.place(f.W) {
+		if slices.Contains(s.cols, p.column) {
+			shown++
+		}
+	}
+	if shown < len(s.cols) {
+		r += "   " + draw.Count(len(s.cols)-shown) + " more: " + keyOf(rebind(flowsBindings, a.opt.Keys), "columns")
+	}
 	if f.W >= wideFrom {
 		r += "   sort " + strings.ToUpper(s.sort) + " " + orderWord(s.desc)
 	}

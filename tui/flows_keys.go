@@ -62,7 +62,9 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 	case "filter":
 		return a.openBar()
 	case "value":
-		s.valueMenu(a)
+		if r, _ := s.current(); r != nil {
+			return a.pushValues(r)
+		}
 	case "detail":
 		return s.openDetail(a)
 	case "back":

@@ -8,6 +8,9 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/table"
+
+	"ctview/tui/draw"
 )
 
 // A valueChoice is a value of a row as filter text.
@@ -33,19 +36,16 @@ var valueKeys = []binding{
 	{id: "not", keys: []string{"!"}, help: "add the opposite: and not", hint: "and not", group: groupLook},
 }
 
-// valueMenu offers the values of the current row.
-func (s *flows) valueMenu(a *App) {
-	if r, _ := s.current(); r != nil {
-		a.pushValues(r)
-	}
-}
-
-// pushValues offers the values of r as filters.
-func (a *App) pushValues(r *model.Row) {
-	cs := valueChoices(r)
+// pushValues offers the values of r as filters; those of a flow without a helper are also the helpers that others have.
+func (a *App) pushValues(r *model.Row) tea.Cmd {
+	var cs []valueChoice
 	m := &menu{head: "filter by a value of this flow", keys: valueKeys}
-	for _, c := range cs {
-		m.choices = append(m.choices, choice{key: c.key, text: c.label + strings.Repeat(" ", max(12-len(c.label), 2)) + model.Escape(c.filter)})
+	offer := func(c valueChoice, more string) {
+		cs = append(cs, c)
+		m.choices = append(m.choices, choice{key: c.key, text: padRight(c.label, 11) + " " + model.Escape(c.filter) + more})
+	}
+	for _, c := range valueChoices(r) {
+		offer(c, "")
 	}
 	m.pick = func(a *App, i int, id string) tea.Cmd {
 		a.pop()
@@ -55,6 +55,23 @@ func (a *App) pushValues(r *model.Row) {
 		})
 	}
 	a.push(m)
+	if r.Flow.Helper != 0 {
+		return nil
+	}
+	store := a.opt.Store
+	return func() tea.Msg {
+		var t table.Breakdown
+		store.Breakdown(&t)
+		return doneMsg{func(*App) tea.Cmd {
+			for _, h := range t.Helpers {
+				if h.Helper != 0 {
+					f := filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}})
+					offer(valueChoice{"", "helper", f}, "   "+draw.Plural(h.Flows, "flow")+" here")
+				}
+			}
+			return nil
+		}}
+	}
 }
 
 // sortMenu offers the columns to sort by.
@@ -113,15 +130,20 @@ func (s *flows) columnsMenu(a *App) {
 	}
 	m := &menu{head: "columns", keys: columnKeys}
 	show := func() {
-		m.choices = m.choices[:0]
-		for _, c := range all {
-			m.choices = append(m.choices, choice{text: strings.ToLower(c.title), on: on[c]})
-		}
 		s.cols = s.cols[:0]
 		for _, c := range all {
 			if *on[c] {
 				s.cols = append(s.cols, c)
 			}
+		}
+		ps := s.place(a.w)
+		m.choices = m.choices[:0]
+		for _, c := range all {
+			t := strings.ToLower(c.title)
+			if *on[c] && !isPlaced(ps, c) {
+				t += "   no room"
+			}
+			m.choices = append(m.choices, choice{text: t, on: on[c]})
 		}
 	}
 	show()

@@ -89,9 +89,10 @@ func (s *groups) statusLine(a *App, f *draw.Frame) {
 	if f.W >= wideFrom {
 		r += fmt.Sprintf(" groups   %d of %d flows match   sort %s %s", v.Matched, v.Total, strings.ToUpper(s.sort.String()), orderWord(s.desc))
 	}
-	r = s.followWord() + r
+	t := " / " + model.Escape(a.text)
+	r = withoutRoom(f, t, s.followWord()+r, len(groupColumns), s.placed(f.W))
 	f.Begin(draw.Plain)
-	f.Text(draw.Clip(" / "+model.Escape(a.text), f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
 	f.Right(draw.Plain, r)
 	f.End()
 }

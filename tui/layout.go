@@ -61,6 +61,21 @@ func layout(cols []*column, w int, d demand) []placed {
 	return ps
 }
 
+// isPlaced reports whether c is on the screen.
+func isPlaced(ps []placed, c *column) bool {
+	return slices.ContainsFunc(ps, func(p placed) bool { return p.column == c })
+}
+
+// withoutRoom appends to right, the end of a line that begins with left, how many of n columns are not on the screen, if there is
+// room for that.
+func withoutRoom(f *draw.Frame, left, right string, n int, ps []placed) string {
+	t := right + "   " + draw.Plural(n-len(ps), "more column")
+	if n <= len(ps) || draw.Width(left)+draw.Width(t)+3 > f.W {
+		return right
+	}
+	return t
+}
+
 // total is the room that ps take, with a blank between two.
 func total(ps []placed) int {
 	n := len(ps) - 1

@@ -73,7 +73,7 @@ func (s *notrack) lines(a *App, f *draw.Frame) []pageLine {
 	}
 	for i := range s.rules {
 		r := &s.rules[i]
-		out = append(out, pageLine{row: &pageRow{id: r.ID, on: r, about: s.about(r)},
+		out = append(out, pageLine{row: &pageRow{id: r.ID, on: r, about: s.about(a, r)},
 			write: func(f *draw.Frame, base draw.Role, lead string) { s.ruleRow(a, f, ps, r, base, lead) }})
 	}
 	out = append(out, textLine(draw.Plain, ""), textLine(draw.Strong, "NOTRACK RULES OF OTHERS   (read only)"))
@@ -92,8 +92,8 @@ func (s *notrack) lines(a *App, f *draw.Frame) []pageLine {
 }
 
 // about says of a rule what has no column.
-func (s *notrack) about(r *model.NotrackRule) string {
-	t := r.Backend + ", " + model.Escape(r.Table)
+func (s *notrack) about(a *App, r *model.NotrackRule) string {
+	t := r.Backend + ", " + model.Escape(r.Table) + ", by " + model.Escape(r.Who) + " " + r.When.In(a.now.Location()).Format("15:04")
 	if r.Pending {
 		t += "; ON TRIAL: goes unless confirmed (c)"
 	}
