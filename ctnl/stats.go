@@ -57,6 +57,11 @@ func (k *Kernel) System(ctx context.Context) (model.System, error) {
 				s.TCPTimeouts[state] = readSetting("nf_conntrack_tcp_timeout_" + name)
 			}
 		}
+		s.UDPTimeout = readSetting("nf_conntrack_udp_timeout")
+		s.UDPStream = readSetting("nf_conntrack_udp_timeout_stream")
+		s.ICMPTimeout = readSetting("nf_conntrack_icmp_timeout")
+		s.ICMPv6Timeout = readSetting("nf_conntrack_icmpv6_timeout")
+		s.GenericTimeout = readSetting("nf_conntrack_generic_timeout")
 		return nil
 	})
 	if err != nil {

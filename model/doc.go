@@ -8,7 +8,8 @@
 //	  ▲            ▲
 //	  └────────────┴── model/table    the state model: events in, views out
 //	  ▲
-//	  └─────────────── model/format   flows and events as text, JSON, XML, CSV
+//	  ├─────────────── model/format   flows and events as text, JSON, XML, CSV
+//	  └── model/table ◀── model/finding  what is wrong, the proof, the cure
 //
-// All four import the standard library alone. Time comes in as an argument: no function reads a clock.
+// All five import the standard library alone. Time comes in as an argument: no function reads a clock.
 package model

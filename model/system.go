@@ -24,6 +24,9 @@ type System struct {
 	// TCPTimeouts is indexed by TCP State; the others by protocol where one timeout says it all.
 	TCPTimeouts [10]Setting
 
+	// Seconds of nf_conntrack_udp_timeout, _udp_timeout_stream, _icmp_timeout, _icmpv6_timeout and _generic_timeout.
+	UDPTimeout, UDPStream, ICMPTimeout, ICMPv6Timeout, GenericTimeout Setting
+
 	// Tracking says whether rules make the namespace track connections; it is asked for while the table is empty.
 	Tracking Tracking
 

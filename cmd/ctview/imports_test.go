@@ -35,6 +35,7 @@ var importWalls = []struct {
 }{
 	{"ctview/model/filter", []string{"ctview/model/table", "ctview/model/format"}, "the language knows facts, not who keeps or prints them"},
 	{"ctview/model/table", []string{"ctview/model/format"}, "the table keeps, others print"},
+	{"ctview/model/finding", []string{"ctview/model/format"}, "the findings judge, others print"},
 	{"ctview/tui/draw", []string{"ctview/tui", "charm.land/bubbletea"}, "drawing cells knows no screens"},
 	{"ctview/ctnl/notrack/dryrun", []string{"ctview/ctnl/notrack"}, "the walk through a ruleset judges, the installer decides"},
 	{"ctview/ctnl/notrack/ruleset", []string{"ctview/ctnl/notrack", "ctview/ctnl/notrack/dryrun"}, "reading rules knows neither who installs nor who judges"},

@@ -132,8 +132,7 @@ func (t *Table) EndDump(now int64, complete bool) DumpResult {
 		t.noteResync(now, d.result, repaired)
 	}
 	if !t.stats.Loaded {
-		t.stats.Loaded = true
-		t.history.loadedAt = now
+		t.stats.Loaded, t.stats.LoadedAt = true, now
 	}
 	t.stats.LastResync = d.result
 	return d.result

@@ -28,7 +28,7 @@ func randomKeys(rng *rand.Rand) []GroupKey {
 // slowGroups puts flows into groups by the texts that stand for their values.
 func slowGroups(tab *Table, q *GroupQuery) map[string]GroupSum {
 	groups := map[string]GroupSum{}
-	since := max(q.Now-newWindow, tab.history.loadedAt)
+	since := max(q.Now-newWindow, tab.stats.LoadedAt)
 	tab.Each(func(f *model.Flow, x *model.Extra) bool {
 		if q.Filter != nil && !q.Filter.Match(f, x, q.Now) {
 			return true

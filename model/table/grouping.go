@@ -62,7 +62,7 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 	g.reset(t, q)
 	m := matcher{t: t, filter: q.Filter, now: q.Now, extra: q.Filter.NeedsExtra()}
 	since := q.Now - newWindow
-	if loaded := t.history.loadedAt; loaded > since {
+	if loaded := t.stats.LoadedAt; loaded > since {
 		since = loaded // what the first dump found is not new
 	}
 	g.newSpan = max(float64(q.Now-since)/float64(second), 1)

@@ -159,10 +159,9 @@ type Second struct {
 
 // history holds the last ten minutes by the second.
 type history struct {
-	ring     [keepSeconds]Second
-	sec      int64 // the present one, seconds since 1970; 0 none yet
-	first    int64
-	loadedAt int64 // end of the first complete dump
+	ring  [keepSeconds]Second
+	sec   int64 // the present one, seconds since 1970; 0 none yet
+	first int64
 }
 
 // now returns the counters of the second of the last tick.
@@ -174,7 +173,7 @@ func (h *history) tick(now int64, flows int) {
 	switch {
 	case sec == h.sec:
 	case h.sec == 0 || sec <= h.sec-keepSeconds:
-		*h = history{sec: sec, first: sec, loadedAt: h.loadedAt}
+		*h = history{sec: sec, first: sec}
 		h.now().At = sec * second
 	case sec > h.sec:
 		h.now().Flows = flows

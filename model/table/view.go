@@ -50,10 +50,11 @@ type Stats struct {
 	LastLost            int64  // when, Unix nanoseconds; 0 never
 	Resyncs             uint64 // dumps that repaired a loss
 	LastResync          DumpResult
-	Stale               bool // events were lost and no complete dump has ended since
-	Dumping             bool // a dump is running
-	DumpRows            int  // rows of the running dump so far
-	Loaded              bool // at least one dump is complete: the table is whole
+	Stale               bool  // events were lost and no complete dump has ended since
+	Dumping             bool  // a dump is running
+	DumpRows            int   // rows of the running dump so far
+	Loaded              bool  // at least one dump is complete: the table is whole
+	LoadedAt            int64 // when the first one was complete, Unix nanoseconds; 0 not yet
 	CountersAt          int64
 	LastEvent           int64 // Unix nanoseconds of the last event applied; 0 none
 	LastEnded           int64 // when the last flow ended; 0 none

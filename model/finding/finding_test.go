@@ -1,0 +1,554 @@
+package finding
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"ctview/model"
+	"ctview/model/filter"
+	"ctview/model/table"
+)
+
+const start = 1_000_000 * second
+
+// A net makes flows for a table.
+type flowNet struct {
+	tab *table.Table
+	evs []model.Event
+	now int64
+}
+
+func newNet() *flowNet {
+	n := &flowNet{tab: table.New(), now: start}
+	n.tab.BeginDump(start)
+	n.tab.EndDump(start, true)
+	return n
+}
+
+// flow is one of kind "tcp", "udp"; edit changes it.
+func (n *flowNet) flow(proto model.Proto, src, dst string, sport, dport int, edit ...func(*model.Flow)) {
+	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
+	e := model.Event{Kind: model.New, Has: model.HasID | model.HasReply | model.HasStatus | model.HasProtoinfo, Time: n.now}
+	f := &e.Flow
+	f.Key = model.Key{Src: s.As16(), Dst: d.As16(), Sport: uint16(sport), Dport: uint16(dport), Proto: proto, Family: model.IPv4}
+	if s.Is6() {
+		f.Family = model.IPv6
+	}
+	r := f.Orig().Invert()
+	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = r.Src, r.Dst, r.Sport, r.Dport
+	f.ID, f.Status, f.Known = uint32(len(n.evs)+1), model.StatusConfirmed, model.KnownCounters
+	if proto == model.ProtoTCP {
+		f.State, f.Known = model.TCPSynSent, f.Known|model.KnownState
+	} else {
+		e.Has &^= model.HasProtoinfo
+	}
+	for _, fn := range edit {
+		fn(f)
+	}
+	if f.Known&model.KnownTimeout == 0 {
+		f.Known, f.Expires = f.Known|model.KnownTimeout, n.now+120*second
+	}
+	n.evs = append(n.evs, e)
+}
+
+func open(f *model.Flow) {
+	f.Status |= model.StatusSeenReply | model.StatusAssured
+	if f.Proto == model.ProtoTCP {
+		f.State, f.Known, f.Expires = model.TCPEstablished, f.Known|model.KnownTimeout, start+432000*second
+	}
+}
+
+func closed(f *model.Flow)  { f.Status |= model.StatusSeenReply; f.State = model.TCPClose }
+func synRecv(f *model.Flow) { f.Status |= model.StatusSeenReply; f.State = model.TCPSynRecv }
+
+func moved(asked, answered uint64) func(*model.Flow) {
+	return func(f *model.Flow) { open(f); f.Bytes = [2]uint64{asked, answered} }
+}
+
+func addr(base string, n int) string {
+	a := netip.MustParseAddr(base).As16()
+	binary.BigEndian.PutUint32(a[12:], binary.BigEndian.Uint32(a[12:])+uint32(n))
+	if netip.MustParseAddr(base).Is4() {
+		return netip.AddrFrom16(a).Unmap().String()
+	}
+	return netip.AddrFrom16(a).String()
+}
+
+// ordinary adds n flows of many hosts that are answered.
+func (n *flowNet) ordinary(count int) {
+	for i := range count {
+		n.flow(model.ProtoTCP, addr("192.168.1.1", i%50), addr("198.51.100.1", i%20), 10000+i, 443, open)
+	}
+}
+
+// input is what a machine without trouble tells of the net a while after its flows began.
+func (n *flowNet) input(later int64) *Input {
+	n.tab.Apply(n.now, n.evs)
+	set := func(v int64) model.Setting { return model.Setting{Value: v, OK: true} }
+	in := &Input{Now: n.now + later, HasSystem: true}
+	s := &in.System
+	s.Entries, s.EntriesOK = uint32(len(n.evs)), true
+	s.Max, s.Buckets, s.Acct, s.Timestamp, s.Events = set(262144), set(262144), set(1), set(1), set(2)
+	for st, v := range []int64{0, 120, 60, 432000, 120, 60, 30, 120, 10} {
+		if v > 0 {
+			s.TCPTimeouts[st] = set(v)
+		}
+	}
+	s.UDPTimeout, s.UDPStream, s.ICMPTimeout, s.ICMPv6Timeout, s.GenericTimeout = set(30), set(120), set(30), set(30), set(600)
+	in.Stats = n.tab.Stats()
+	in.Seconds = steady(len(n.evs), 0)
+	in.CPUs = []model.CPUStats{{Has: 0xffff}}
+	in.Rules = Rules{Known: true, Chains: []Chain{{"nft", "inet", "fw4", "forward", "forward"}, {"iptables-nft", "ip", "filter", "INPUT", "input"}},
+		Local: []netip.Addr{netip.MustParseAddr("198.51.100.254")}}
+	return in
+}
+
+// steady is a minute's history that ends at n flows and grew by so many each second.
+func steady(n, growth int) []table.Second {
+	s := make([]table.Second, 61)
+	for i := range s {
+		s[i].Flows = n - (60-i)*growth
+	}
+	return s
+}
+
+// judge looks at the net's flows, and has e judge.
+func (n *flowNet) judge(e *Engine, in *Input) []Finding {
+	in.Survey = Look(n.tab, &in.System, in.Now, 0)
+	return e.Judge(in)
+}
+
+// TestFindings: each trouble is named with its numbers, and what is nearly one stays silent.
+func TestFindings(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(n *flowNet)
+		edit func(in *Input)
+		want []string // "name: text" of each finding
+	}{
+		{name: "ordinary", make: func(n *flowNet) { n.ordinary(900) }},
+		{name: "nothing", make: func(*flowNet) {}},
+		{name: "syn flood by one source", make: func(n *flowNet) {
+			n.ordinary(100)
+			for i := range 7725 {
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.5", 1000+i, 443)
+			}
+		}, want: []string{"syn-flood-source: 10.1.0.9: 7,725 TCP flows half-open, 98 % of the new ones, 100 % of them to 203.0.113.5:443"}},
+		{name: "syn flood by one source, near", make: func(n *flowNet) {
+			n.ordinary(2000)
+			for i := range 499 {
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.5", 1000+i, 443)
+			}
+		}},
+		{name: "a busy client whose server is slow", make: func(n *flowNet) {
+			n.ordinary(2000)
+			for i := range 1500 {
+				edit := open
+				if i%2 == 0 {
+					edit = synRecv
+				}
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.5", 1000+i, 443, edit)
+			}
+		}},
+		{name: "syn flood towards a target", make: func(n *flowNet) {
+			for i := range 3000 {
+				n.flow(model.ProtoTCP, addr("11.0.0.1", i), "203.0.113.5", 1000+i%100, 443, synRecv)
+			}
+			n.ordinary(100)
+		}, want: []string{"syn-flood-target: 203.0.113.5:443: 3,000 TCP flows half-open from 3,000 sources, 100 % of all to it"}},
+		{name: "syn flood towards a target, near: most are served", make: func(n *flowNet) {
+			for i := range 3000 {
+				edit := open
+				if i%5 == 0 {
+					edit = synRecv
+				}
+				n.flow(model.ProtoTCP, addr("11.0.0.1", i), "203.0.113.5", 1000+i%100, 443, edit)
+			}
+		}},
+		{name: "syn flood towards a target, near: 499", make: func(n *flowNet) {
+			for i := range 499 {
+				n.flow(model.ProtoTCP, addr("11.0.0.1", i), "203.0.113.5", 1000+i%100, 443, synRecv)
+			}
+		}},
+		{name: "scan of a network", make: func(n *flowNet) {
+			n.ordinary(1000)
+			for i := range 254 {
+				n.flow(model.ProtoTCP, "10.1.0.7", addr("203.0.113.1", i), 40000, 22)
+			}
+		}, want: []string{"scan: 10.1.0.7: 254 flows unanswered or refused, 100 % of its own: it tries 254 addresses and 1 port"}},
+		{name: "scan of ports, refused", make: func(n *flowNet) {
+			n.ordinary(3000)
+			for i := range 1000 {
+				n.flow(model.ProtoTCP, "2001:db8::7", "2001:db8:1::1", 40000, 1+i, closed)
+			}
+		}, want: []string{"scan: 2001:db8::7: 1,000 flows unanswered or refused, 100 % of its own: it tries 1 address and 1,000 ports"}},
+		{name: "scan, near: 99 targets", make: func(n *flowNet) {
+			for i := range 99 {
+				n.flow(model.ProtoTCP, "10.1.0.7", addr("203.0.113.1", i), 40000, 22)
+			}
+		}},
+		{name: "scan, near: peers of which many answer", make: func(n *flowNet) {
+			for i := range 600 {
+				edit := open
+				if i%3 != 0 {
+					edit = func(*model.Flow) {}
+				}
+				n.flow(model.ProtoUDP, "10.1.0.7", addr("203.0.113.1", i), 6881, 6881, edit)
+			}
+		}},
+		{name: "nobody answers", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range 7725 {
+				n.flow(model.ProtoUDP, "10.1.0.9", "203.0.113.53", 1000+i, 53)
+			}
+		}, want: []string{"unanswered: 10.1.0.9: 7,725 flows never answered, 89 % of the new ones, to 1 address and 1 port"}},
+		{name: "nobody answers, near: a small part of a large table", make: func(n *flowNet) {
+			n.ordinary(9000)
+			for i := range 900 {
+				n.flow(model.ProtoUDP, "10.1.0.9", "203.0.113.53", 1000+i, 53)
+			}
+		}},
+		{name: "one host has the table", make: func(n *flowNet) {
+			n.ordinary(4000)
+			for i := range 12000 {
+				n.flow(model.ProtoTCP, "10.1.0.9", addr("203.0.113.1", i%40), 1000+i, 443, open)
+			}
+		}, want: []string{"one-host: 10.1.0.9 has 12,000 flows, 75 % of all and 4 % of what the table can hold"}},
+		{name: "one host has the table, near: a small table", make: func(n *flowNet) {
+			for i := range 10000 {
+				n.flow(model.ProtoTCP, "10.1.0.9", addr("203.0.113.1", i%40), 1000+i, 443, open)
+			}
+		}},
+		{name: "one host has the table, near: less than half", make: func(n *flowNet) {
+			n.ordinary(12100)
+			for i := range 12000 {
+				n.flow(model.ProtoTCP, "10.1.0.9", addr("203.0.113.1", i%40), 1000+i, 443, open)
+			}
+		}},
+		{name: "amplification", make: func(n *flowNet) {
+			n.ordinary(100)
+			for i := range 50 {
+				n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000+i, 53, moved(5000, 250_000))
+			}
+			n.flow(model.ProtoUDP, "192.0.2.67", "198.51.100.254", 1000, 53, moved(50, 500))
+		}, want: []string{"udp-amplification: 198.51.100.254:53 (dns) answered 250k with 12.5M, 99 % of it to 192.0.2.66: somebody may be using it against that address"}},
+		{name: "amplification, near: many are served", make: func(n *flowNet) {
+			for i := range 200 {
+				n.flow(model.ProtoUDP, addr("192.0.2.1", i), "198.51.100.254", 1000, 53, moved(5000, 100_000))
+			}
+		}},
+		{name: "amplification, near: a video", make: func(n *flowNet) {
+			for i := range 20 {
+				n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000+i, 443, moved(5000, 9_000_000))
+			}
+		}},
+		{name: "full", edit: func(in *Input) { in.System.Entries = 250000 },
+			want: []string{"table-filling: the table is 95 % full: 250,000 of 262,144 entries"}},
+		{name: "filling", edit: func(in *Input) { in.System.Entries, in.Seconds = 200000, steady(200000, 190) },
+			want: []string{"table-filling: the table is 76 % full: 200,000 of 262,144 entries, 190 more each second, full in 5m27s"}},
+		{name: "filling, near: half full and steady", edit: func(in *Input) { in.System.Entries = 205000 }},
+		{name: "filling, near: fast and empty", edit: func(in *Input) { in.System.Entries, in.Seconds = 50000, steady(50000, 800) }},
+		{name: "filling, near: slow", edit: func(in *Input) { in.System.Entries, in.Seconds = 140000, steady(140000, 20) }},
+		{name: "events off", edit: func(in *Input) { in.System.Events.Value = 0 },
+			want: []string{"events-off: nf_conntrack_events=0: " + EventsOff}},
+		{name: "accounting and timestamps off", edit: func(in *Input) { in.System.Acct.Value, in.System.Timestamp.Value = 0, 0 },
+			want: []string{"acct-off: nf_conntrack_acct=0: " + AcctOff, "timestamp-off: nf_conntrack_timestamp=0: " + TimestampOff}},
+		{name: "settings that cannot be read", edit: func(in *Input) { in.System.Events, in.System.Acct = model.Setting{}, model.Setting{} }},
+		{name: "flows without counters", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs[:20] {
+				n.evs[i].Flow.Known &^= model.KnownCounters
+			}
+		}, want: []string{"uncounted: 20 of 900 flows have no counters: they began before nf_conntrack_acct was on, and no sum of bytes has them in"}},
+		{name: "flows without counters, near: few", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs[:8] {
+				n.evs[i].Flow.Known &^= model.KnownCounters
+			}
+		}},
+		{name: "flows without counters, near: nothing is counted", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs {
+				n.evs[i].Flow.Known &^= model.KnownCounters
+			}
+		}, edit: func(in *Input) { in.System.Acct.OK = false }},
+		{name: "idle", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs[:300] {
+				n.evs[i].Flow.Expires = start + 300000*second
+			}
+		}, want: []string{"idle-flows: 300 TCP flows are established and idle for more than a day, 33 % of all: they stay 5d after their last packet"}},
+		{name: "idle, near: for less than a day", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs[:300] {
+				n.evs[i].Flow.Expires = start + (432000-day+60)*second
+			}
+		}},
+		{name: "idle, near: an acknowledgement is due", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs[:300] {
+				n.evs[i].Flow.Expires = n.now + 300*second
+			}
+		}},
+		{name: "timeouts", edit: func(in *Input) {
+			in.System.UDPStream.Value, in.System.TCPTimeouts[model.TCPEstablished].Value = 4*3600, 60
+		}, want: []string{"timeout: nf_conntrack_tcp_timeout_established is 1m: connections that pause are cut",
+			"timeout: nf_conntrack_udp_timeout_stream is 4h: a port stays with its first peer for so long, and dead paths with it"}},
+		{name: "timeouts, near", edit: func(in *Input) {
+			in.System.UDPStream.Value, in.System.TCPTimeouts[model.TCPEstablished].Value = 3600, 300
+		}},
+		{name: "lost events", edit: func(in *Input) {
+			in.Stats.Lost, in.Stats.LastLost, in.Stats.Stale = 1975, in.Now-3*second, true
+		}, want: []string{"lost-events: 1,975 events lost, the last 3s ago: they came faster than they were read, and the table is not read again yet"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNet()
+			n.now += 20 * second
+			if tt.make != nil {
+				tt.make(n)
+			} else {
+				n.ordinary(900)
+			}
+			in := n.input(5 * second)
+			if tt.edit != nil {
+				tt.edit(in)
+			}
+			got := n.judge(&Engine{}, in)
+			var texts []string
+			for _, f := range got {
+				texts = append(texts, f.Name+": "+f.Text)
+			}
+			if strings.Join(texts, "\n") != strings.Join(tt.want, "\n") {
+				t.Errorf("findings:\n%s\nwant:\n%s", strings.Join(texts, "\n"), strings.Join(tt.want, "\n"))
+			}
+			for _, f := range got {
+				n.proves(t, in, &f)
+			}
+		})
+	}
+}
+
+// proves holds a finding's filter to the number that its sentence begins with.
+func (n *flowNet) proves(t *testing.T, in *Input, f *Finding) {
+	t.Helper()
+	if f.Filter == "" {
+		return
+	}
+	flt, err := filter.Parse(f.Filter, filter.Options{})
+	if err != nil {
+		t.Errorf("%s: filter %q: %v", f.Name, f.Filter, err)
+		return
+	}
+	var v table.View
+	n.tab.View(&table.Query{Filter: flt, Now: in.Now}, &v)
+	if !strings.Contains(f.Text, count(v.Matched)) && f.Name != "udp-amplification" || v.Matched == 0 {
+		t.Errorf("%s: %q matches %d flows, the sentence says %q", f.Name, f.Filter, v.Matched, f.Text)
+	}
+}
+
+// TestCounters: what has grown stays told after it has stopped, milder, until it is acknowledged.
+func TestCounters(t *testing.T) {
+	n := newNet()
+	n.ordinary(10)
+	in, e := n.input(0), &Engine{}
+	step := func(after int64, drop, failed uint32) string {
+		in.Now += after
+		in.CPUs = []model.CPUStats{{CPU: 0, Has: 0xffff}, {CPU: 1, Has: 0xffff}}
+		in.CPUs[0].Values[statDrop], in.CPUs[1].Values[statInsertFailed] = drop, failed
+		var s []string
+		for _, f := range e.Judge(in) {
+			if !e.Quiet(&f) {
+				s = append(s, f.Severity.String()+" "+f.Name+" "+f.Text)
+			}
+		}
+		return strings.Join(s, "\n")
+	}
+	const why = "no entry could be made for them: the table was full, or memory short"
+	for i, s := range []struct {
+		after        int64
+		drop, failed uint32
+		want         string
+	}{
+		{0, 0, 5, ""},
+		{second, 0, 14, ""}, // nine are nobody's concern
+		{second, 4, 14, "severe drops 4 packets dropped, the last 0s ago: " + why},
+		{59 * second, 4, 14, "severe drops 4 packets dropped, the last 59s ago: " + why},
+		{2 * second, 4, 15, "warning drops 4 packets dropped, the last 1m ago: " + why + "\n" +
+			"warning insert-failed 10 entries could not be put in, the last 0s ago: their tuple was taken: NAT found no free port, or two packets raced"},
+	} {
+		if got := step(s.after, s.drop, s.failed); got != s.want {
+			t.Fatalf("step %d:\n%s\nwant:\n%s", i, got, s.want)
+		}
+	}
+	for _, f := range e.Judge(in) {
+		e.Acknowledge(&f)
+	}
+	if got := step(second, 5, 15); got != "" {
+		t.Errorf("acknowledged, and grown by a quarter: %s", got)
+	}
+	if got := step(second, 7, 15); !strings.HasPrefix(got, "severe drops 7 packets") {
+		t.Errorf("acknowledged at 4, grown to 7: %q", got)
+	}
+
+	e = &Engine{}
+	if got, want := step(0, 7, 90), "note drops 7 packets dropped since the namespace began, none in the last 0s: "+why; got != want {
+		t.Errorf("first reading: %q, want %q", got, want)
+	}
+	if got := step(second, 2, 90); strings.Contains(got, "429") {
+		t.Errorf("counters that went back: %q", got)
+	}
+}
+
+// TestAcknowledge: what was acknowledged is quiet until it grows by half, gets worse, or comes back after half a minute.
+func TestAcknowledge(t *testing.T) {
+	in, e := newNet().input(0), &Engine{}
+	worst := func(after int64, entries int) string {
+		in.Now += after
+		in.System.Entries = uint32(entries)
+		if f := e.Worst(e.Judge(in)); f != nil {
+			return f.Severity.String()
+		}
+		return ""
+	}
+	ack := func() {
+		for _, f := range e.Judge(in) {
+			e.Acknowledge(&f)
+		}
+	}
+	begun := in.Now
+	if got := worst(0, 215000); got != "warning" {
+		t.Fatalf("82 %% full is %q", got)
+	}
+	in.Now += 7 * second
+	if all := e.Judge(in); all[0].Since != begun {
+		t.Errorf("since %d, want %d", all[0].Since, begun)
+	}
+	ack()
+	if got := worst(second, 220000); got != "" {
+		t.Errorf("acknowledged: %q", got)
+	}
+	if got := worst(second, 255000); got != "severe" {
+		t.Errorf("worse: %q", got)
+	}
+	ack()
+	worst(second, 100)
+	if got := worst(29*second, 255000); got != "" {
+		t.Errorf("back after 29 s: %q", got)
+	}
+	worst(second, 100)
+	worst(31*second, 100)
+	if got := worst(second, 255000); got != "severe" {
+		t.Errorf("back after 31 s: %q", got)
+	}
+}
+
+// TestCures: a cure is written for the packet filter of this machine, and for the namespace.
+func TestCures(t *testing.T) {
+	n := newNet()
+	for i := range 600 {
+		n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.5", 1000+i, 443)
+		n.flow(model.ProtoTCP, "10.1.0.8", "198.51.100.254", 1000+i, 443)
+		n.flow(model.ProtoTCP, "2001:db8::9", "2001:db8:1::1", 1000+i, 443)
+	}
+	in := n.input(0)
+	cures := func() map[string]string {
+		m := map[string]string{}
+		for _, f := range n.judge(&Engine{}, in) {
+			m[f.Subject] = f.Cures[0].Command
+		}
+		return m
+	}
+	check := func(want map[string]string) {
+		t.Helper()
+		got := cures()
+		for k, w := range want {
+			if got[k] != w {
+				t.Errorf("cure for %s: %q, want %q", k, got[k], w)
+			}
+		}
+	}
+	check(map[string]string{
+		"10.1.0.9":    "nft insert rule inet fw4 forward ip saddr 10.1.0.9 ct state new counter drop",
+		"10.1.0.8":    "iptables-nft -t filter -I INPUT -s 10.1.0.8 -m conntrack --ctstate NEW -j DROP",
+		"2001:db8::9": "nft insert rule inet fw4 forward ip6 saddr 2001:db8::9 ct state new counter drop",
+	})
+	in.System.Netns = "blue"
+	in.Rules.Chains = []Chain{{"iptables-legacy", "ip", "filter", "FORWARD", "forward"}, {"iptables-legacy", "ip6", "filter", "FORWARD", "forward"}}
+	check(map[string]string{
+		"10.1.0.9":    "ip netns exec blue iptables-legacy -t filter -I FORWARD -s 10.1.0.9 -m conntrack --ctstate NEW -j DROP",
+		"2001:db8::9": "ip netns exec blue ip6tables-legacy -t filter -I FORWARD -s 2001:db8::9 -m conntrack --ctstate NEW -j DROP",
+	})
+	in.Rules.Known = false
+	check(map[string]string{"10.1.0.9": ""})
+	in.System.Netns, in.Rules = "", Rules{Known: true, Chains: []Chain{{"nft", "ip", "my table; reboot", "f", "forward"}}}
+	check(map[string]string{
+		"10.1.0.9":    "nft insert rule ip 'my table; reboot' f ip saddr 10.1.0.9 ct state new counter drop",
+		"2001:db8::9": "nft 'add table inet guard; add chain inet guard forward { type filter hook forward priority 0; }; add rule inet guard forward ip6 saddr 2001:db8::9 ct state new counter drop'",
+	})
+}
+
+// TestLookSamples: of a large table a part is looked at, and what is said of a suspect is counted all the same.
+func TestLookSamples(t *testing.T) {
+	n := newNet()
+	n.now += 20 * second
+	for i := range 3 * sampled {
+		n.flow(model.ProtoTCP, addr("11.0.0.1", i), addr("198.51.100.1", i%20), 10000+i, 443, open)
+	}
+	for i := range 60000 {
+		n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.5", 1+i, 443)
+	}
+	in := n.input(0)
+	in.System.Entries = 0
+	for pass := range 4 {
+		in.Survey = Look(n.tab, &in.System, in.Now, pass)
+		if s := in.Survey; s.Exact || s.Flows != len(n.evs) || s.New != len(n.evs) || s.NewUnanswered != 60000 {
+			t.Fatalf("pass %d: exact %v, %d flows, %d new, %d of them unanswered; want false, %d, %d, 60000", pass, s.Exact, s.Flows, s.New,
+				s.NewUnanswered, len(n.evs), len(n.evs))
+		}
+		if all := (&Engine{}).Judge(in); len(all) != 1 || !strings.HasPrefix(all[0].Text, "10.1.0.9: 60,000 TCP flows half-open") {
+			t.Errorf("pass %d: %+v", pass, all)
+		}
+	}
+}
+
+// TestHeavy holds the summary to its promise: who comes up more than n/size times is in it, at most n/size too low.
+func TestHeavy(t *testing.T) {
+	h, n := newHeavy[int](10), 0
+	for i := range 5000 {
+		h.add(1000 + i) // each once
+		n++
+		if i%4 == 0 {
+			h.add(1)
+			n++
+		}
+	}
+	if got := h.counts[1]; got < 1250-n/10 || got > 1250 || len(h.counts) > 10 {
+		t.Errorf("of %d adds 1,250 of one key: %d, %d keys kept", n, got, len(h.counts))
+	}
+}
+
+func BenchmarkLook(b *testing.B) {
+	for _, bb := range []struct {
+		name  string
+		guilt int
+	}{{"quiet", 0}, {"flood", 300_000}} {
+		b.Run(bb.name, func(b *testing.B) {
+			n := newNet()
+			for i := range 1_000_000 - bb.guilt {
+				n.flow(model.ProtoTCP, addr("11.0.0.1", i), addr("198.51.100.1", i%20), 10000+i, 443, open)
+			}
+			for i := range bb.guilt {
+				n.flow(model.ProtoTCP, "10.1.0.9", addr("203.0.113.5", i>>16), 1+i, 443)
+			}
+			in := n.input(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				Look(n.tab, &in.System, in.Now, i)
+			}
+		})
+	}
+}
