@@ -80,22 +80,35 @@ const defaultConfig = `# ctview's configuration. Every key is optional; what sta
 `
 
 // configPath returns where the configuration is looked for: --config, else $XDG_CONFIG_HOME/ctview/config.toml, else
-// ~/.config/ctview/config.toml. Under sudo it is the calling user's, if that user owns the file.
-func (g *globals) configPath() (path string, err error) {
+// ~/.config/ctview/config.toml. Under sudo it is the calling user's, if that user owns the file. whose is that user,
+// to whom it and its themes must belong; for --config below another user's directory, the directory's owner for the themes.
+func (g *globals) configPath() (path string, whose int, err error) {
 	if g.config != "" {
-		return g.config, nil
+		return g.config, stranger(filepath.Dir(g.config)), nil
 	}
 	if home, uid, ok := sudoCaller(); ok {
 		p := filepath.Join(home, ".config", "ctview", "config.toml")
-		if ownedBy(p, uid) {
-			return p, nil
+		if f, err := openOf(p, uid); err == nil {
+			_ = f.Close()
+			return p, uid, nil
 		}
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("config: %w", err)
+		return "", anybody, fmt.Errorf("config: %w", err)
 	}
-	return filepath.Join(dir, "ctview", "config.toml"), nil
+	dir = filepath.Join(dir, "ctview")
+	return filepath.Join(dir, "config.toml"), stranger(dir), nil
+}
+
+// stranger returns the owner of a directory where root reads in another user's, else anybody. With the right to read every
+// file, what is read there must be that user's own: an error quotes what it met, and a symbolic link may lead to a secret.
+func stranger(dir string) int {
+	var st syscall.Stat_t
+	if os.Geteuid() != 0 || syscall.Stat(dir, &st) != nil || st.Uid == 0 {
+		return anybody
+	}
+	return int(st.Uid)
 }
 
 // sudoCaller returns the home directory and uid of the user who called sudo.
@@ -114,16 +127,6 @@ func sudoCaller() (home string, uid int, ok bool) {
 	return u.HomeDir, uid, true
 }
 
-// ownedBy reports whether path is a regular file of user uid. Another's file would let that one steer what root runs.
-func ownedBy(path string, uid int) bool {
-	fi, err := os.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() {
-		return false
-	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == uid
-}
-
 // settings returns the configuration, which is read once.
 func (g *globals) settings() (config, error) {
 	if g.loaded == nil {
@@ -139,30 +142,38 @@ func (g *globals) settings() (config, error) {
 // loadConfig reads the configuration. A file that is not there, or is another user's secret (HOME may be), is an empty
 // one, unless --config named it.
 func (g *globals) loadConfig() (config, error) {
-	path, err := g.configPath()
+	path, whose, err := g.configPath()
 	if err != nil {
 		return config{}, nil // no home directory: no configuration
 	}
-	b, err := readText(path)
+	b, err := g.readConfig(path, whose)
 	if g.config == "" && notThere(err) {
 		return config{}, nil
 	}
 	if err != nil {
 		return config{}, usageError{"config: " + err.Error(), ""}
 	}
-	return parseConfig(path, b)
+	return parseConfig(path, whose, b)
 }
 
-// parseConfig reads the text of a configuration. Unknown keys and bad values are usage errors that name file, line and
-// cure.
-func parseConfig(path string, b []byte) (config, error) {
+// readConfig reads the text of the configuration. The file that --config names was chosen by whoever runs ctview.
+func (g *globals) readConfig(path string, whose int) ([]byte, error) {
+	if g.config != "" {
+		whose = anybody
+	}
+	return readText(path, whose)
+}
+
+// parseConfig reads the text of a configuration, and its themes, which must be whose. Unknown keys and bad values are usage
+// errors that name file, line and cure.
+func parseConfig(path string, whose int, b []byte) (config, error) {
 	var c config
 	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
 		return config{}, configError(path, err)
 	}
 	var err error
-	if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes")); err != nil {
+	if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes"), whose); err != nil {
 		return config{}, err
 	}
 	if err := c.check(); err != nil {
@@ -314,7 +325,7 @@ func configCommand(g *globals) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "path", Short: "print where the configuration is looked for", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			p, err := g.configPath()
+			p, _, err := g.configPath()
 			if err != nil {
 				return failure{err}
 			}
@@ -337,7 +348,7 @@ func configCommand(g *globals) *cobra.Command {
 			if _, err := openPlaces(c.GeoIP); err != nil {
 				return err
 			}
-			p, _ := g.configPath()
+			p, _, _ := g.configPath()
 			if _, err := os.Stat(p); err != nil {
 				p = "none (" + p + " is not there): the defaults hold"
 			} else {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // savedName is what a saved filter or view may be called: a bare key of TOML that a filter can name as @name.
@@ -45,39 +46,55 @@ func (g *globals) editConfig(name string, edit func([]byte) []byte) error {
 	if !savedName.MatchString(name) {
 		return fmt.Errorf("%q is no name for a saved filter or view: letters, digits, _ and -, a letter first", name)
 	}
-	path, err := g.configPath()
+	path, whose, err := g.configPath()
 	if err != nil {
 		return err
 	}
-	old, err := readText(path)
+	old, err := g.readConfig(path, whose)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	text := edit(old)
-	if _, err := parseConfig(path, text); err != nil {
+	if _, err := parseConfig(path, whose, text); err != nil {
 		return err
 	}
-	return replaceFile(path, text)
+	return replaceFile(path, whose, text)
 }
 
-// replaceFile writes path anew in one step, with the mode and owner that it had.
-func replaceFile(path string, text []byte) error {
+// replaceFile writes path anew in one step, with the mode and owner that it had; a new one is whose. The directory is held
+// open meanwhile: another user's, under sudo, it may become a link to somewhere else at any time.
+func replaceFile(path string, whose int, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".config-*")
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if fi, serr := os.Stat(path); serr == nil {
-		err = errors.Join(err, tmp.Chmod(fi.Mode().Perm()), keepOwner(tmp, fi))
-	}
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	defer dir.Close()
+	at, err := dir.Stat(".")
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	if st, ok := at.Sys().(*syscall.Stat_t); whose != anybody && (!ok || int(st.Uid) != whose) {
+		return fmt.Errorf("%s: not a directory of the user (uid %d) whose configuration it holds", filepath.Dir(path), whose)
+	}
+	name, tmp := filepath.Base(path), fmt.Sprintf(".config-%d", time.Now().UnixNano())
+	f, err := dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Remove(tmp) }()
+	_, err = f.Write(text)
+	if fi, serr := dir.Stat(name); serr == nil {
+		err = errors.Join(err, f.Chmod(fi.Mode().Perm()), keepOwner(f, fi))
+	} else if whose != anybody {
+		err = errors.Join(err, keepOwner(f, at))
+	}
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return dir.Rename(tmp, name)
 }
 
 // keepOwner gives f the owner of the file that it replaces: under sudo the configuration is the calling user's.

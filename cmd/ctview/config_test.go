@@ -27,7 +27,7 @@ func TestParseConfig(t *testing.T) {
 		{"budget", "budget = 101.0", "budget: 101 is not between"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseConfig("c.toml", []byte(tt.in))
+			_, err := parseConfig("c.toml", anybody, []byte(tt.in))
 			if tt.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -46,7 +46,7 @@ func TestParseConfig(t *testing.T) {
 // that ctview reads, and it names every key.
 func TestDefaultConfig(t *testing.T) {
 	text := regexp.MustCompile(`(?m)^# (\w+ =|\[)`).ReplaceAllString(defaultConfig, "$1")
-	c, err := parseConfig("default", []byte(text))
+	c, err := parseConfig("default", anybody, []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(defaultConfig))
 	f.Add([]byte("theme = \"256\"\n[views.x]\nfilter = \"tcp\""))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := parseConfig("c", b); err != nil && diagnoseCode(err) != exitUsage {
+		if _, err := parseConfig("c", anybody, b); err != nil && diagnoseCode(err) != exitUsage {
 			t.Fatalf("error %v is not a usage error", err)
 		}
 	})

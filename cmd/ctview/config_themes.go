@@ -15,21 +15,9 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// themeDir is where theme files stand: beside the configuration.
-func (g *globals) themeDir() string {
-	path, err := g.configPath()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(filepath.Dir(path), "themes")
-}
-
 // loadThemes reads every NAME.toml of dir: roles and their looks. A directory that is not there, or is another user's
-// secret, has none. A file that is wrong is an error that names it.
-func loadThemes(dir string) (map[string]map[string]string, error) {
-	if dir == "" {
-		return nil, nil
-	}
+// secret, has none. A file that is wrong, or not whose, is an error that names it.
+func loadThemes(dir string, whose int) (map[string]map[string]string, error) {
 	files, err := os.ReadDir(dir)
 	if notThere(err) {
 		return nil, nil
@@ -44,7 +32,7 @@ func loadThemes(dir string) (map[string]map[string]string, error) {
 			continue
 		}
 		path := filepath.Join(dir, f.Name())
-		b, err := readText(path)
+		b, err := readText(path, whose)
 		if err != nil {
 			return nil, usageError{"themes: " + err.Error(), ""}
 		}

@@ -14,12 +14,13 @@ import (
 const maxText = 1 << 20
 
 // readText reads a whole file that the user wrote: a configuration, a theme. A pipe, a device or a terminal in its place
-// would be waited for, or never end: what is no regular file, or has more than maxText, is refused unread.
-func readText(path string) ([]byte, error) {
+// would be waited for, or never end: what is no regular file, or has more than maxText, is refused unread. So is what
+// does not belong to the user whose.
+func readText(path string, whose int) ([]byte, error) {
 	if path == os.DevNull { // the usual way to say "none"
 		return nil, nil
 	}
-	f, err := openRegular(path, os.O_RDONLY)
+	f, err := openOf(path, whose)
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +30,35 @@ func readText(path string) ([]byte, error) {
 		err = fmt.Errorf("%s: larger than %d bytes", path, maxText)
 	}
 	return b, err
+}
+
+// anybody is the owner of a file that may have any.
+const anybody = -1
+
+// openOf is openRegular for reading, of a file that belongs to the user whose and is no symbolic link. What is opened is
+// what is checked: between a look and an opening another could be put in its place.
+func openOf(path string, whose int) (*os.File, error) {
+	if whose == anybody {
+		return openRegular(path, os.O_RDONLY)
+	}
+	f, err := openRegular(path, os.O_RDONLY|syscall.O_NOFOLLOW)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: a symbolic link in the directory of another user (uid %d), which root does not follow", path, whose)
+	}
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil {
+		if st, ok := fi.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != whose {
+			err = fmt.Errorf("%s: does not belong to the user (uid %d) in whose directory it is: chown it", path, whose)
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // openRegular opens path, waiting for nobody, and refuses what is no regular file. flags are those of os.OpenFile; a new

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"time"
 
 	"ctview/model"
@@ -126,8 +127,8 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	if _, err := filter.Parse(text, parse); err != nil {
 		return opt, 0, err
 	}
-	if c.custom == nil {
-		if c.custom, err = loadThemes(g.themeDir()); err != nil {
+	if path, whose, err := g.configPath(); c.custom == nil && err == nil { // no configuration: its themes may be there
+		if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes"), whose); err != nil {
 			return opt, 0, err
 		}
 	}
@@ -158,7 +159,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	for name, v := range c.Views {
 		opt.Views[name] = tui.SavedView(v)
 	}
-	opt.Config, _ = g.configPath()
+	opt.Config, _, _ = g.configPath()
 	opt.Refresh, _ = c.refresh()
 	opt.Escape, _ = c.escape()
 	if o.netnsName != "" {

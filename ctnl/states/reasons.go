@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,19 +217,16 @@ func Left() bool {
 var errNoDir = errors.New("what is to be put back after a crash can be kept only where root alone may write: run ctview as root (sudo)")
 
 // runtimeDir is where files live that a boot empties and that nobody else can write: what they say is written to the kernel.
-// That is /run for root. Root of a user namespace may not write there; XDG_RUNTIME_DIR or the directory of temporary files
-// do as well for it, if they are safe. A user who is not root has none: with capabilities of the program file or of a service,
-// the one who called it owns every directory that it could use.
+// That is /run for root, whatever the environment says: sudo may have kept it of somebody else. Root of a user namespace may
+// not write there; XDG_RUNTIME_DIR or the directory of temporary files do as well for it, if they are safe. A user who is not
+// root has none: with capabilities of the program file or of a service, the one who called it owns every directory that it
+// could use.
 func runtimeDir(create bool) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", fmt.Errorf("states: %w", errNoDir)
 	}
-	dirs := []string{"/run"} // before XDG_RUNTIME_DIR, which may be another user's, kept by sudo
-	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
-		dirs = append(dirs, d)
-	}
 	var first error
-	for _, parent := range append(dirs, os.TempDir()) {
+	for _, parent := range runtimeParents(inUserNamespace()) {
 		d := filepath.Join(parent, "ctview-"+strconv.Itoa(os.Geteuid()))
 		err := private(parent, d, create)
 		if err == nil {
@@ -239,6 +237,24 @@ func runtimeDir(create bool) (string, error) {
 		}
 	}
 	return "", first
+}
+
+// runtimeParents are the directories that runtimeDir tries to be in, the best first. userns: root is root of a user namespace.
+func runtimeParents(userns bool) []string {
+	dirs := []string{"/run"}
+	if !userns {
+		return dirs
+	}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		dirs = append(dirs, d)
+	}
+	return append(dirs, os.TempDir())
+}
+
+// inUserNamespace reports whether root is root of a user namespace alone: there not every ID is mapped to itself.
+func inUserNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !slices.Equal(strings.Fields(string(b)), []string{"0", "0", "4294967295"})
 }
 
 // private makes a directory that is this user's alone, or reports why it is not: nobody else may write it, nor put another

@@ -351,6 +351,15 @@ func TestStateFileNotTrusted(t *testing.T) {
 		t.Error("a link is trusted")
 	}
 
+	// Root of the machine follows no environment: sudo may have kept it.
+	t.Setenv("XDG_RUNTIME_DIR", "/xdg")
+	t.Setenv("TMPDIR", "/tmpdir")
+	for userns, want := range map[bool]string{false: "[/run]", true: "[/run /xdg /tmpdir]"} {
+		if got := fmt.Sprint(runtimeParents(userns)); got != want {
+			t.Errorf("in a user namespace %v: %s, want %s", userns, got, want)
+		}
+	}
+
 	// Whoever is not root gave the directory that its environment names to himself, whatever capabilities the program has.
 	exe, err := os.Executable()
 	must(t, err)

@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"syscall"
 )
 
 // ErrFormat says that a file is no MaxMind DB, or a broken one.
@@ -41,16 +42,17 @@ const (
 
 // Open opens a file; anything but a regular file is refused.
 func Open(path string) (*DB, error) {
-	fi, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for
 	if err != nil {
 		return nil, err
 	}
-	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", path, ErrFormat)
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = ErrFormat
 	}
-	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		_ = f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	db, err := Read(f, fi.Size())
 	if err != nil {
