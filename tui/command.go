@@ -241,7 +241,7 @@ func runSort(a *App, arg string) (tea.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.flows.sort, a.flows.desc = name, desc
+	a.flows.sort, a.flows.desc, a.flows.auto = name, desc, false
 	return a.flows.reorder(a), nil
 }
 

@@ -95,20 +95,12 @@ func (s *events) statusLine(a *App, f *draw.Frame, ps []placed) {
 	if s.view.Newer > 0 {
 		how += ", " + draw.Count(s.view.Newer) + " newer"
 	}
-	rate := strconv.Itoa(int(s.view.PerSec + 0.5))
-	r := how + "   types " + s.kindsText(true) + "   kept " + draw.Count(s.view.Kept) + "   " + rate + " ev/s match"
-	switch {
-	case f.W < 60:
-		r = how
-	case f.W < wideFrom:
-		r = how + "  " + s.kindsText(false) + "  " + rate + "ev/s"
+	rate, hidden := strconv.Itoa(int(s.view.PerSec+0.5)), withoutRoom(len(eventColumns), ps)
+	if f.W < wideFrom {
+		a.filterWith(f, how, s.kindsText(false), rate+"ev/s", hidden)
+		return
 	}
-	t := " / " + model.Escape(a.text)
-	r = withoutRoom(f, t, r, len(eventColumns), ps)
-	f.Begin(draw.Plain)
-	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
-	f.Right(draw.Plain, r)
-	f.End()
+	a.filterWith(f, how, "types "+s.kindsText(true), "kept "+draw.Count(s.view.Kept), rate+" ev/s match", hidden)
 }
 
 // row writes one change; what was lost takes the whole line.

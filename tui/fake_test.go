@@ -42,7 +42,22 @@ func (s *fakeStore) View(q *table.Query, v *table.View) {
 			rows = append(rows, s.rows[i])
 		}
 	}
+	lacks := func(r *model.Row) bool {
+		return q.Sort == model.ColRate && r.Flow.Known&model.KnownRate == 0 || q.Sort == model.ColBytes && r.Flow.Known&model.KnownCounters == 0
+	}
+	v.NoValue = 0
+	for i := range rows {
+		if lacks(&rows[i]) {
+			v.NoValue++
+		}
+	}
 	slices.SortStableFunc(rows, func(a, b model.Row) int {
+		if la, lb := lacks(&a), lacks(&b); la != lb {
+			if la {
+				return 1
+			}
+			return -1
+		}
 		n := fakeOrder(q.Sort, &a, &b)
 		if q.Desc {
 			n = -n

@@ -13,6 +13,7 @@ import (
 type flows struct {
 	cols   []*column // shown, in order
 	sort   string
+	auto   bool // nobody chose the order: it is one of which something is known
 	chosen bool // the columns were chosen: no others are added where there is room
 	desc   bool
 	wide   bool
@@ -47,7 +48,7 @@ type ghost struct {
 // newFlows returns the screen as the options want it.
 func newFlows(a *App) (*flows, error) {
 	o := &a.opt
-	s := &flows{view: &table.View{}, spare: &table.View{}, marks: map[model.Key]uint32{}, sort: "rate", desc: true}
+	s := &flows{view: &table.View{}, spare: &table.View{}, marks: map[model.Key]uint32{}, auto: o.Sort == "", sort: "rate", desc: true}
 	s.c.more = a.marks.Ellipsis
 	var err error
 	if s.cols, err = columnsFor(o.Columns); err != nil {
@@ -181,6 +182,7 @@ func (s *flows) sortBy(a *App, name string) tea.Cmd {
 		a.say("the column " + name + " has no order")
 		return nil
 	}
+	s.auto = false
 	if s.sort == name {
 		s.desc = !s.desc
 	} else {

@@ -22,6 +22,26 @@ type flowsAnswer struct {
 	dead   []model.Key     // of the marked flows
 	totals table.Breakdown // where nothing matches
 	from   stand           // of the screen when it was asked
+	sort   string          // that it is in, where nobody chose
+}
+
+// autoOrders are the orders of a screen that nobody chose one for: the first one of which something is known.
+var autoOrders = []struct {
+	name string
+	desc bool
+}{{"rate", true}, {"bytes", true}, {"age", false}}
+
+// order asks for the rows in the first of autoOrders that some of them have a value for. From first on: where nothing is
+// counted, the others need not be tried.
+func (n *flowsAnswer) order(store Store, q *table.Query, dir, first int) {
+	for i := first; i < len(autoOrders); i++ {
+		n.sort, q.Desc = autoOrders[i].name, autoOrders[i].desc
+		q.Sort, _ = sortColumn(n.sort, dir)
+		store.View(q, n.view)
+		if n.view.Matched == 0 || n.view.NoValue < n.view.Matched {
+			return
+		}
+	}
 }
 
 // A stand is what an answer's place depends on. Where it changed since the question, the operator was faster: the
@@ -64,12 +84,20 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 		}
 	}
 	store, kernel, now := a.opt.Store, a.opt.Kernel, a.opt.Now
+	auto, first, dir := s.auto && !a.paused, 0, s.c.dir
+	if a.hasSys && a.sys.Acct.OK && a.sys.Acct.Value == 0 {
+		first = len(autoOrders) - 1
+	}
 	return func(ctx context.Context) any {
 		if full && kernel != nil && len(shown) > 0 {
 			_ = kernel.Refresh(ctx, shown) // counters stay as old as their head says
 		}
 		q.Now = now().UnixNano()
-		store.View(&q, ans.view)
+		if auto {
+			ans.order(store, &q, dir, first)
+		} else {
+			store.View(&q, ans.view)
+		}
 		ans.place(store, &q, h)
 		ans.findEnded(store, shown)
 		if ans.view.Matched == 0 && ans.view.Total > 0 {
@@ -158,6 +186,13 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 		delete(s.marks, k)
 	}
 	s.view, s.spare = n.view, s.view
+	if n.sort != "" && s.auto {
+		for _, o := range autoOrders {
+			if o.name == n.sort {
+				s.sort, s.desc = o.name, o.desc
+			}
+		}
+	}
 	if s.loose {
 		ghosts = nil
 	}

@@ -101,26 +101,23 @@ func (s *flows) prepare(a *App) {
 	}
 }
 
-// filterLine writes the filter, how many flows match, and the order.
+// filterLine writes the filter, how many flows match, what there is no room for, and the order.
 func (s *flows) filterLine(a *App, f *draw.Frame) {
-	f.Begin(draw.Plain)
-	t := " / " + model.Escape(a.text)
-	r := s.matchText(a)
+	ps, more := s.place(f.W), ""
 	shown := 0 // of those that were asked for
-	for _, p := range s.place(f.W) {
+	for _, p := range ps {
 		if slices.Contains(s.cols, p.column) {
 			shown++
 		}
 	}
 	if shown < len(s.cols) {
-		r += "   " + draw.Count(len(s.cols)-shown) + " more: " + keyOf(rebind(flowsBindings, a.opt.Keys), "columns")
+		more = draw.Count(len(s.cols)-shown) + " more: " + keyOf(rebind(flowsBindings, a.opt.Keys), "columns")
 	}
-	if f.W >= wideFrom {
-		r += "   sort " + strings.ToUpper(s.sort) + " " + orderWord(s.desc)
+	order := "" // no head has its mark
+	if f.W >= wideFrom || !slices.ContainsFunc(ps, func(p placed) bool { return p.name == s.sort }) {
+		order = "sort " + strings.ToUpper(s.sort) + " " + orderWord(s.desc)
 	}
-	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
-	f.Right(draw.Plain, r)
-	f.End()
+	a.filterWith(f, s.matchText(a), s.unknownText(), more, order)
 }
 
 func orderWord(desc bool) string {
@@ -143,10 +140,19 @@ func (s *flows) matchText(a *App) string {
 	if v.Matched < v.Total {
 		t += " match, " + draw.Count(v.Total) + " in all"
 	}
-	if v.Unknown > 0 {
-		t += ", " + draw.Count(v.Unknown) + " unknown"
-	}
 	return t
+}
+
+// unknownText says of how many flows filter and order know nothing.
+func (s *flows) unknownText() string {
+	var out []string
+	if n := s.view.Unknown; n > 0 {
+		out = append(out, draw.Count(n)+" unknown")
+	}
+	if n := s.view.NoValue; n > 0 && s.got {
+		out = append(out, draw.Count(n)+" without "+strings.ToUpper(s.sort))
+	}
+	return strings.Join(out, ", ")
 }
 
 // footer writes the line of the current flow, the message line and the keys.
@@ -224,12 +230,22 @@ func (s *flows) standing(a *App) string {
 		return fmt.Sprintf("screen is from %s; %s newer. p goes on.", a.pausedAt.Format("15:04:05"), draw.Plural(int(a.stats.New-a.pauseStats.New), "flow"))
 	case len(s.marks) > 0:
 		return draw.Count(len(s.marks)) + " marked"
+	case s.uncounted(a):
+		return "not counted, like every flow that is older than nf_conntrack_acct=1 here"
 	case s.view.Unknown == 1:
 		return "1 flow has no " + a.filter.UnknownNoun() + ": it does not match"
 	case s.view.Unknown > 0:
 		return draw.Count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
 	}
 	return ""
+}
+
+// uncounted reports whether the kernel is known not to count the flow under the cursor although it counts others: what is on the
+// screen is asked for at each refresh.
+func (s *flows) uncounted(a *App) bool {
+	r, ended := s.current()
+	return r != nil && !ended && r.Flow.Known&model.KnownCounters == 0 && a.hasSys && a.sys.Acct.OK && a.sys.Acct.Value != 0 &&
+		a.now.UnixNano()-r.Flow.First > int64(3*a.refresh)
 }
 
 // currentLine writes the flow under the cursor in full.

@@ -96,7 +96,7 @@ func (s *flows) doLook(a *App, id string) tea.Cmd {
 	case "sort":
 		s.sortMenu(a)
 	case "reverse":
-		s.desc = !s.desc
+		s.auto, s.desc = false, !s.desc
 		return s.reorder(a)
 	case "nextsort", "prevsort":
 		return s.sortNext(a, id == "nextsort")

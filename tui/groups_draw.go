@@ -85,16 +85,14 @@ func (s *flows) whyNone(a *App, matched, total int) string {
 // statusLine writes the filter, how many flows and groups there are, and the order.
 func (s *groups) statusLine(a *App, f *draw.Frame) {
 	v := s.view
-	r := position(s.top, s.rowsOn(a), v.Groups)
-	if f.W >= wideFrom {
-		r += fmt.Sprintf(" groups   %d of %d flows match   sort %s %s", v.Matched, v.Total, strings.ToUpper(s.sort.String()), orderWord(s.desc))
+	r := s.followWord() + position(s.top, s.rowsOn(a), v.Groups)
+	hidden := withoutRoom(len(groupColumns), s.placed(f.W))
+	if f.W < wideFrom {
+		a.filterWith(f, r, hidden)
+		return
 	}
-	t := " / " + model.Escape(a.text)
-	r = withoutRoom(f, t, s.followWord()+r, len(groupColumns), s.placed(f.W))
-	f.Begin(draw.Plain)
-	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
-	f.Right(draw.Plain, r)
-	f.End()
+	a.filterWith(f, r+" groups", fmt.Sprintf("%d of %d flows match", v.Matched, v.Total), hidden,
+		"sort "+strings.ToUpper(s.sort.String())+" "+orderWord(s.desc))
 }
 
 // keysLine lists what can be grouped by.

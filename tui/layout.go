@@ -3,6 +3,8 @@ package tui
 import (
 	"slices"
 
+	"ctview/model"
+
 	"ctview/tui/draw"
 )
 
@@ -66,14 +68,27 @@ func isPlaced(ps []placed, c *column) bool {
 	return slices.ContainsFunc(ps, func(p placed) bool { return p.column == c })
 }
 
-// withoutRoom appends to right, the end of a line that begins with left, how many of n columns are not on the screen, if there is
-// room for that.
-func withoutRoom(f *draw.Frame, left, right string, n int, ps []placed) string {
-	t := right + "   " + draw.Plural(n-len(ps), "more column")
-	if n <= len(ps) || draw.Width(left)+draw.Width(t)+3 > f.W {
-		return right
+// withoutRoom says how many of n columns are not on the screen.
+func withoutRoom(n int, ps []placed) string {
+	if n <= len(ps) {
+		return ""
 	}
-	return t
+	return draw.Plural(n-len(ps), "more column")
+}
+
+// filterWith writes the filter, and at the right end as many of parts as leave it a third of the line; the first one always.
+func (a *App) filterWith(f *draw.Frame, parts ...string) {
+	t := " / " + model.Escape(a.text)
+	keep, r := min(draw.Width(t), f.W/3), parts[0]
+	for _, p := range parts[1:] {
+		if p != "" && keep+3+draw.Width(r)+3+draw.Width(p) <= f.W {
+			r += "   " + p
+		}
+	}
+	f.Begin(draw.Plain)
+	f.Text(draw.Clip(t, f.W-draw.Width(r)-3, f.Marks.Ellipsis))
+	f.Right(draw.Plain, r)
+	f.End()
 }
 
 // total is the room that ps take, with a blank between two.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ctview/model"
@@ -11,17 +12,11 @@ import (
 
 // notices tells, each once, what the operator should know of the data: why a value is "-", what was lost.
 func (a *App) notices() {
-	if a.hasSys && a.sys.Events.OK && a.sys.Events.Value == 0 {
-		a.once("events", `events are off: what changes is seen when the table is read again. In Stats press e for nf_conntrack_events=1.`)
-	}
-	if a.stats.Flows > 0 && a.hasSys {
-		if a.sys.Acct.OK && a.sys.Acct.Value == 0 {
-			a.once("acct", `bytes need net.netfilter.nf_conntrack_acct=1 (in Stats press a). Flows older than that stay at "-".`)
-		}
-		if a.sys.Timestamp.OK && a.sys.Timestamp.Value == 0 {
-			a.once("timestamp", `AGE ">" counts from when ctview first saw a flow. Start times need nf_conntrack_timestamp=1 (in Stats press t).`)
-		}
-	}
+	off := func(s model.Setting) bool { return a.hasSys && s.OK && s.Value == 0 }
+	a.advise("events", off(a.sys.Events), `events are off: what changes is seen when the table is read again. In Stats press e for nf_conntrack_events=1.`)
+	some := a.stats.Flows > 0
+	a.advise("acct", some && off(a.sys.Acct), `bytes need net.netfilter.nf_conntrack_acct=1 (in Stats press a). Flows older than that stay at "-".`)
+	a.advise("timestamp", some && off(a.sys.Timestamp), `AGE ">" counts from when ctview first saw a flow. Start times need nf_conntrack_timestamp=1 (in Stats press t).`)
 	s := &a.stats
 	if s.Gaps > 0 && !s.Stale && s.LastLost > 0 {
 		key := fmt.Sprint("lost ", s.Gaps, s.Resyncs)
@@ -44,11 +39,18 @@ func (a *App) notices() {
 	a.nextNotice()
 }
 
-// once queues text unless it was told before under that key.
-func (a *App) once(key, text string) {
-	if !a.noticed[key] {
+// advise queues text once where it holds, and takes it back as soon as it does not.
+func (a *App) advise(key string, holds bool, text string) {
+	switch {
+	case holds && !a.noticed[key]:
 		a.noticed[key] = true
 		a.waiting = append(a.waiting, text)
+	case !holds && a.noticed[key]:
+		delete(a.noticed, key)
+		a.waiting = slices.DeleteFunc(a.waiting, func(t string) bool { return t == text })
+		if a.note == text {
+			a.note = ""
+		}
 	}
 }
 

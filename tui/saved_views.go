@@ -35,7 +35,7 @@ func (a *App) useView(name string, v SavedView) (tea.Cmd, error) {
 		if err != nil {
 			return nil, fmt.Errorf("view %s: %w", name, err)
 		}
-		a.flows.sort, a.flows.desc = s, desc
+		a.flows.sort, a.flows.desc, a.flows.auto = s, desc, false
 	}
 	a.flows.cols, a.flows.chosen = cols, len(v.Columns) > 0
 	a.stack = a.stack[:0]

@@ -7,7 +7,6 @@ import (
 	"runtime/metrics"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -123,7 +122,6 @@ func (s *stats) askSysctl(a *App, name string, now model.Setting) tea.Cmd {
 						return nil
 					}
 					a.say(name + " = " + value)
-					delete(a.noticed, strings.TrimPrefix(name, "nf_conntrack_"))
 					return a.ask(true)
 				}}
 			}

@@ -16,7 +16,7 @@ type keyFunc func(f *model.Flow, slot uint32) uint64
 
 const (
 	maxKey = 1<<63 - 1
-	noKey  = 1 << 63 // flows without a value come last, whichever way the others are sorted
+	noKey  = 1 << 63 // flows without a value come last, whichever way the others are sorted; no other key has this bit
 )
 
 var columnKeys = [model.NumColumns][]keyFunc{

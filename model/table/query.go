@@ -16,6 +16,7 @@ type scan struct {
 	column  model.Column
 	now     int64
 	unknown int
+	noValue int
 	a, b    int // window that is in place
 }
 
@@ -36,7 +37,7 @@ func (t *Table) View(q *Query, v *View) {
 	}
 	s := &t.scan
 	t.gather(q)
-	v.Matched, v.Unknown = len(s.items), s.unknown
+	v.Matched, v.Unknown, v.NoValue = len(s.items), s.unknown, s.noValue
 	offset := q.Offset
 	if q.HasAnchor {
 		v.AnchorAt = t.anchor(q)
@@ -106,22 +107,24 @@ func (s *scan) first() keyFunc {
 
 // all gathers every flow.
 func (s *scan) all(flows *slab) {
-	key, items := s.first(), s.items
+	key, items, none := s.first(), s.items, 0
 	for c := range flows.chunks {
 		used := flows.used(c)
 		for i := range used {
 			if f := &used[i]; f.Family != 0 {
 				slot := uint32(c*chunkFlows + i)
-				items = append(items, newItem(key(f, slot), slot))
+				k := key(f, slot)
+				none += int(k >> 63)
+				items = append(items, newItem(k, slot))
 			}
 		}
 	}
-	s.items = items
+	s.items, s.noValue = items, none
 }
 
 // matching gathers the flows that match the query's filter.
 func (s *scan) matching(t *Table, q *Query) {
-	key, items := s.first(), s.items
+	key, items, none := s.first(), s.items, 0
 	m := matcher{t: t, filter: q.Filter, now: q.Now, extra: q.Filter.NeedsExtra()}
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
@@ -129,11 +132,13 @@ func (s *scan) matching(t *Table, q *Query) {
 			f := &used[i]
 			slot := uint32(c*chunkFlows + i)
 			if f.Family != 0 && m.match(f, slot) {
-				items = append(items, newItem(key(f, slot), slot))
+				k := key(f, slot)
+				none += int(k >> 63)
+				items = append(items, newItem(k, slot))
 			}
 		}
 	}
-	s.items, s.unknown = items, m.unknown
+	s.items, s.unknown, s.noValue = items, m.unknown, none
 }
 
 // A matcher puts flows before a filter, with what few flows have if the filter looks at that.

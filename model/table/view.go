@@ -31,6 +31,7 @@ type View struct {
 	// Unknown counts flows for which the filter compared a value that the kernel did not tell (bytes without
 	// accounting, age without timestamps): they do not match.
 	Unknown  int
+	NoValue  int // of the flows that match, those without a value in the column of the order, the last ones; not counted with a Limit of 0
 	AnchorAt int // place of the anchor in the sorted order, -1 if it is gone or does not match
 	Stats    Stats
 	// Version is Table.Version at the time: while it stays, the same query has the same answer but for ages.

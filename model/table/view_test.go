@@ -229,6 +229,13 @@ func checkView(t *Table, q *Query, v *View) error {
 	if v.Unknown != unknown {
 		return fmt.Errorf("%d unknown, want %d", v.Unknown, unknown)
 	}
+	none := 0
+	for i := range all {
+		none += b2i(lacks(q.Sort, &all[i].Flow))
+	}
+	if q.Limit > 0 && v.NoValue != none {
+		return fmt.Errorf("%d without a value, want %d", v.NoValue, none)
+	}
 	at := -1
 	if q.HasAnchor {
 		at = slices.IndexFunc(all, func(r model.Row) bool { return r.Flow.Key == q.Anchor })
