@@ -119,6 +119,8 @@ func TestScreen(t *testing.T) {
 
 	t.Run("sort by bytes", func(t *testing.T) {
 		tm.t = t
+		tm.send(":sort rate\r") // in the first second there are no rates, and the order is another
+		tm.until("the order", func(s string) bool { return strings.Contains(s, "sort RATE desc") })
 		tm.send("s")
 		tm.shows("sort by")
 		tm.send("j\r") // from rate to bytes
