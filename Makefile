@@ -17,7 +17,7 @@ demo: build ## the real TUI on a private lab of real traffic; no root needed
 	./ctview demo
 
 test: deps ## everything: unit tests, fuzz seeds, the kernel in private namespaces, the TUI in a pty
-	$(GO) test ./...
+	CGO_ENABLED=0 $(GO) test ./...
 
 test-kernels: ## the kernel tests on Debian's kernels 6.1 and 6.12, emulated. RUN=TestX: these alone, PKG=./ctnl, KERNELS=6.12, MEM=160 (MiB)
 	@sh .ci/deps $(PACKAGES) $(KERNEL_PACKAGES)

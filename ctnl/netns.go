@@ -9,10 +9,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"ctview/ctnl/confine"
 	"ctview/model/crash"
 )
 
@@ -31,6 +33,14 @@ type Netns struct {
 	path string   // what leads to it; "" for ctview's own
 	file *os.File // nil: wherever the caller is
 	id   nsID
+	pin  *pin // nil: every Do enters anew
+}
+
+// A pin is a thread that stays in a namespace and runs what it is given.
+type pin struct {
+	jobs chan func()
+	done chan struct{} // closed by Close
+	once sync.Once
 }
 
 // An nsID identifies a namespace for as long as somebody holds it.
@@ -49,7 +59,11 @@ func OpenNetns(spec string) (*Netns, error) {
 		}
 		n.path = path
 	}
-	f, err := os.Open(path)
+	var f *os.File
+	err := confine.With(confine.Processes, func() (err error) {
+		f, err = os.Open(path)
+		return err
+	})
 	if err != nil && spec == "" {
 		return n, nil // no /proc: where the caller is will do
 	}
@@ -130,6 +144,9 @@ func (n *Netns) Name() string { return n.spec }
 
 // Close lets go of the namespace. Sockets opened in it keep it alive until they are closed too.
 func (n *Netns) Close() error {
+	if n.pin != nil {
+		n.pin.once.Do(func() { close(n.pin.done) })
+	}
 	if n.file == nil {
 		return nil
 	}
@@ -147,8 +164,48 @@ func (n *Netns) Do(fn func() error) error {
 		return fn()
 	}
 	errc := make(chan error, 1)
+	if n.pin != nil {
+		select {
+		case n.pin.jobs <- func() { errc <- fn() }:
+		case <-n.pin.done:
+			return fmt.Errorf("ctnl: netns: %s: %w", n.place(), os.ErrClosed)
+		}
+		return <-errc
+	}
 	go n.enter(fn, errc)
 	return <-errc
+}
+
+// Pin enters the namespace for good, with a thread that lives until Close and runs every later Do, one after the other: to
+// enter takes CAP_SYS_ADMIN, which the process can give up then. Call it before n is used by others. It does nothing where
+// the caller is in the namespace.
+func (n *Netns) Pin() error {
+	runtime.LockOSThread()
+	id, err := pathID(ownNetns)
+	runtime.UnlockOSThread()
+	if n.pin != nil || n.file == nil || err == nil && id == n.id {
+		return nil
+	}
+	p := &pin{jobs: make(chan func()), done: make(chan struct{})}
+	in, ended := make(chan struct{}), make(chan error, 1)
+	go n.enter(func() error {
+		close(in)
+		for {
+			select {
+			case job := <-p.jobs:
+				job()
+			case <-p.done:
+				return nil
+			}
+		}
+	}, ended)
+	select {
+	case <-in:
+		n.pin = p
+		return nil
+	case err := <-ended:
+		return err
+	}
 }
 
 // enter runs fn in the namespace on a thread that it throws away: going back may not be permitted. It must not be the
@@ -164,7 +221,8 @@ func (n *Netns) enter(fn func() error, errc chan<- error) {
 		return
 	}
 	// Never unlocked: the thread ends with the goroutine.
-	if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+	err := confine.With(confine.SysAdmin, func() error { return unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET) })
+	if err != nil {
 		errc <- n.enterError(err)
 		return
 	}
@@ -193,7 +251,11 @@ func (n *Netns) Gone() bool {
 	if n.path == "" {
 		return false
 	}
-	id, err := pathID(n.path)
+	var id nsID
+	err := confine.With(confine.SysPtrace, func() (err error) {
+		id, err = pathID(n.path)
+		return err
+	})
 	return err == nil && id != n.id || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
 }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctview/ctnl/confine"
 )
 
 // A NetnsInfo is a network namespace that can be told of: one that has a name, or a process in it. Texts come from the
@@ -41,7 +43,7 @@ func ListNetns() ([]NetnsInfo, error) {
 	if err := namedNetns(at); err != nil {
 		return nil, err
 	}
-	if err := processNetns(at); err != nil {
+	if err := confine.With(confine.SysPtrace, func() error { return processNetns(at) }); err != nil {
 		return nil, err
 	}
 	list := make([]NetnsInfo, 0, len(found))
@@ -89,13 +91,14 @@ func (n *Netns) Title() string {
 	if len(found.Names) > 0 {
 		return slices.Min(found.Names)
 	}
-	if id, err := pathID("/proc/1/ns/net"); err == nil && id == n.id {
+	var first nsID
+	if err := confine.With(confine.SysPtrace, func() (err error) { first, err = pathID("/proc/1/ns/net"); return err }); err == nil && first == n.id {
 		return ""
 	}
 	if n.spec != "" {
 		return n.spec
 	}
-	if _ = processNetns(at); found.PID != 0 {
+	if _ = confine.With(confine.SysPtrace, func() error { return processNetns(at) }); found.PID != 0 {
 		return fmt.Sprintf("pid %d (%s)", found.PID, found.Comm)
 	}
 	return fmt.Sprintf("net:[%d]", n.id.ino)

@@ -105,7 +105,7 @@ func (g *globals) configPath() (path string, whose int, err error) {
 // file, what is read there must be that user's own: an error quotes what it met, and a symbolic link may lead to a secret.
 func stranger(dir string) int {
 	var st syscall.Stat_t
-	if os.Geteuid() != 0 || syscall.Stat(dir, &st) != nil || st.Uid == 0 {
+	if os.Geteuid() != 0 || asRoot(func() error { return syscall.Stat(dir, &st) }) != nil || st.Uid == 0 {
 		return anybody
 	}
 	return int(st.Uid)

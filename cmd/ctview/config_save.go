@@ -58,7 +58,7 @@ func (g *globals) editConfig(name string, edit func([]byte) []byte) error {
 	if _, err := parseConfig(path, whose, text); err != nil {
 		return err
 	}
-	return replaceFile(path, whose, text)
+	return asRoot(func() error { return replaceFile(path, whose, text) })
 }
 
 // replaceFile writes path anew in one step, with the mode and owner that it had; a new one is whose. The directory is held

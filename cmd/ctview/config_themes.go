@@ -18,7 +18,11 @@ import (
 // loadThemes reads every NAME.toml of dir: roles and their looks. A directory that is not there, or is another user's
 // secret, has none. A file that is wrong, or not whose, is an error that names it.
 func loadThemes(dir string, whose int) (map[string]map[string]string, error) {
-	files, err := os.ReadDir(dir)
+	var files []os.DirEntry
+	err := asRoot(func() (err error) {
+		files, err = os.ReadDir(dir)
+		return err
+	})
 	if notThere(err) {
 		return nil, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ctview/cmd/ctview/ctcompat"
-	"ctview/ctnl"
 
 	"github.com/spf13/cobra"
 )
@@ -68,13 +67,14 @@ func (g *globals) conntrack(ctx context.Context, args []string, in io.Reader, pr
 		env.Follow = asInC()
 	}
 	if g.netns != "" {
-		ns, err := ctnl.OpenNetns(g.netns)
+		ns, err := g.openNetns()
 		if err != nil {
 			return 0, err
 		}
 		defer ns.Close()
 		env.Netns = ns
 	}
+	g.opened()
 	return ctcompat.Main(args, env), nil
 }
 

@@ -32,11 +32,12 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
+	g.opened()
 	if f == nil {
 		return countAll(ctx, g, ns)
 	}

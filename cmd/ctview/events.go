@@ -96,7 +96,7 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 
 // watch prints the kernel's events until ctx ends or there are enough.
 func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
-	ns, err := ctnl.OpenNetns(s.g.netns)
+	ns, err := s.g.openNetns()
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 		return err
 	}
 	defer w.Close()
+	s.g.opened()
 	s.g.noteSilence(ns)
 	if o.span > 0 {
 		var cancel context.CancelFunc
@@ -120,6 +121,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 	if err := s.out.flush(); err != nil {
 		return err
 	}
+	s.g.askNothing()
 	err = w.Run(ctx, s)
 	if s.err != nil {
 		return s.err

@@ -54,11 +54,12 @@ func expectLine(output string) (func(dst []byte, x *model.Expect, now int64) []b
 
 // withKernel opens the namespace and a Kernel for fn.
 func (g *globals) withKernel(fn func(ns *ctnl.Netns, k *ctnl.Kernel) error) error {
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
+	g.opened()
 	k := ctnl.NewKernel(ns)
 	defer k.Close()
 	return fn(ns, k)
@@ -123,11 +124,12 @@ func expectEventsCommand(g *globals) *cobra.Command {
 }
 
 func runExpectEvents(ctx context.Context, g *globals, line func([]byte, *model.Expect, int64) []byte) error {
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
+	g.opened()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	out := newFlusher(g.out)

@@ -64,7 +64,11 @@ func openOf(path string, whose int) (*os.File, error) {
 // openRegular opens path, waiting for nobody, and refuses what is no regular file. flags are those of os.OpenFile; a new
 // file is its owner's alone. Nothing is cut off before the check.
 func openRegular(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o600)
+	var f *os.File
+	err := asRoot(func() (err error) {
+		f, err = os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o600)
+		return err
+	})
 	var pe *fs.PathError
 	switch {
 	case errors.Is(err, syscall.ENXIO): // a pipe that nobody reads, a socket
@@ -121,7 +125,7 @@ func (f *newFile) Write(b []byte) (int, error) {
 func (f *newFile) Close() error {
 	err := f.File.Close()
 	if !f.wrote {
-		_ = os.Remove(filepath.Clean(f.Name()))
+		_ = asRoot(func() error { return os.Remove(filepath.Clean(f.Name())) })
 	}
 	return err
 }

@@ -26,8 +26,10 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	g := &globals{in: in, out: out, err: errOut}
 	defer g.exitIfStuck(ctx)()
+	g.atStart(ctx)
 	if filepath.Base(args[0]) == conntrackName {
 		g.quiet = true // scripts compare what it prints
+		g.beginConntrack(ctx)
 		code, _ := g.conntrack(ctx, args[1:], in, args[0])
 		return code
 	}

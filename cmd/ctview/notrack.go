@@ -118,10 +118,11 @@ func (g *globals) openNotrack(backend string) (*notracker, error) {
 	if !slices.Contains([]string{"", "nftables", "nft", "iptables", "iptables-nft", "iptables-legacy"}, backend) {
 		return nil, usageError{fmt.Sprintf("--backend: unknown backend %q", backend), "nftables, iptables, iptables-nft or iptables-legacy"}
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return nil, err
 	}
+	g.opened()
 	conn, err := notrack.Open(ns, notrack.Options{Backend: backend})
 	if err != nil {
 		_ = ns.Close()

@@ -51,7 +51,7 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 	if o.span < 0 || o.buf < 0 {
 		return usageError{"--for and --buffer must not be negative", ""}
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 	if err != nil {
 		return err
 	}
+	g.opened()
 	if o.span > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.span)
@@ -126,8 +127,13 @@ func (keepOpen) Close() error { return nil }
 
 // replayEvents is events --read: s prints what the recording holds, each line with the time that it was recorded at.
 func (g *globals) replayEvents(ctx context.Context, s *eventSink, o eventOptions) error {
+	r, err := g.openRecording(o.read)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
 	var began int64
-	err := g.play(o.read, s, ctnl.ReplayOptions{Pace: func(now int64) error {
+	err = g.play(o.read, r, s, ctnl.ReplayOptions{Pace: func(now int64) error {
 		if began == 0 {
 			began = now
 		}

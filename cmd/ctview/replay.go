@@ -36,10 +36,11 @@ func (g *globals) flows(file string) (src flowSource, closer func(), err error) 
 		}
 		return tableSource(table, g.at), func() {}, nil
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return nil, nil, err
 	}
+	g.opened()
 	src = func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
 		return ctnl.DumpTo(ctx, ns, k, fn)
 	}
@@ -65,34 +66,38 @@ func tableSource(tab *table.Table, now int64) flowSource {
 // replay plays a whole recording into a table and sets the clock to its end. A recording that was cut short is shown as
 // far as it goes, with a note.
 func (g *globals) replay(file string) (*table.Table, error) {
-	tab, last, err := g.replayInto(table.New(), file)
-	if err == nil && !tab.Stats().Loaded && file != "-" {
+	r, err := g.openRecording(file)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	tab, last, err := g.replayInto(table.New(), file, r)
+	again, ok := r.(io.Seeker)
+	if err == nil && !tab.Stats().Loaded && ok {
 		// Events alone: a table that nothing else will come for begins empty and whole.
 		tab = table.New()
 		tab.BeginDump(last)
 		tab.EndDump(last, true)
-		tab, last, err = g.replayInto(tab, file)
+		if _, err := again.Seek(0, io.SeekStart); err != nil {
+			return nil, failure{fmt.Errorf("--read: %w", err)}
+		}
+		tab, last, err = g.replayInto(tab, file, r)
 	}
 	g.at = last
 	return tab, err
 }
 
-func (g *globals) replayInto(tab *table.Table, file string) (_ *table.Table, last int64, err error) {
+func (g *globals) replayInto(tab *table.Table, file string, r io.Reader) (_ *table.Table, last int64, err error) {
 	sink := &clockSink{Table: tab}
-	err = g.play(file, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { tab.ApplyExpect(now, x) }})
+	err = g.play(file, r, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { tab.ApplyExpect(now, x) }})
 	return tab, sink.last, err
 }
 
-// play plays a recording into sink.
-func (g *globals) play(file string, sink ctnl.Sink, opt ctnl.ReplayOptions) error {
-	r, err := g.openRecording(file)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+// play plays a recording, of which file is the name, into sink.
+func (g *globals) play(file string, r io.Reader, sink ctnl.Sink, opt ctnl.ReplayOptions) error {
 	g.damage = damage{file: file}
 	opt.Damaged = g.damage.add
-	err = ctnl.Replay(r, sink, opt)
+	err := ctnl.Replay(r, sink, opt)
 	switch {
 	case g.damage.cut: // what was before it is shown
 		return nil
@@ -138,8 +143,9 @@ func (d *damage) err() error {
 		d.file, d.messages, plural(int(d.messages)), d.first, rest)}
 }
 
-// openRecording opens FILE, or takes stdin for "-".
+// openRecording opens FILE, or takes stdin for "-". It is the last that a command with --read opens.
 func (g *globals) openRecording(file string) (io.ReadCloser, error) {
+	defer g.opened()
 	if file == "-" {
 		return io.NopCloser(g.in), nil
 	}
@@ -177,15 +183,15 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 	if err != nil {
 		return err
 	}
+	places, err := g.places()
+	if err != nil {
+		return err
+	}
 	table, err := g.replay(file)
 	if err != nil {
 		return err
 	}
 	opt.Store, opt.Replay, opt.ReadOnly, opt.Netns, opt.Operator = table, true, true, file, nil
-	places, err := g.places()
-	if err != nil {
-		return err
-	}
 	tell := &teller{places: places}
 	opt.About = func(_ context.Context, r *model.Row) []string { return tell.geoip(&r.Flow) }
 	if g.at != 0 {

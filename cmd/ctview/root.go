@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctview/cmd/ctview/names"
+	"ctview/ctnl/confine"
 
 	"github.com/spf13/cobra"
 )
@@ -26,6 +27,9 @@ type globals struct {
 	loaded   *config // once read
 	resolver *names.Resolver
 	damage   damage        // of the recording that is shown
+	keeps    confine.Caps  // once everything is opened; see begin
+	effect   confine.Caps  // of these, what is in effect all the time
+	confined bool          // privileges can be given up
 	screen   atomic.Bool   // the screen stands: signals are its business
 	tidies   atomic.Bool   // the command has something of the kernel's to put back
 	over     time.Duration // between two readings of the table; 0: it is read once
@@ -64,6 +68,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	root.SetFlagErrorFunc(flagError)
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		g.begin(cmd)
 		err := refuseEmptyWord(cmd, args)
 		if err == nil {
 			g.putBack()

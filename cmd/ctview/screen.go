@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"time"
 
+	"ctview/ctnl/confine"
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/tui"
@@ -69,11 +71,13 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
-	plan := watchPlan{budget: budget, readOnly: opt.ReadOnly}
+	g.screenKeeps(opt.ReadOnly)
+	plan := watchPlan{budget: budget, readOnly: opt.ReadOnly, stay: g.confined && g.keeps&confine.SysAdmin == 0}
 	w, err := plan.open(g.netns, o.netnsName)
 	if err != nil {
 		return err
 	}
+	g.opened()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	all := &namespaces{plan: plan, ctx: ctx, failed: stop, now: w}
@@ -93,6 +97,15 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 		err = cause
 	}
 	return ended(ctx, err)
+}
+
+// createView makes the file of "w". What is there already is not touched.
+func createView(name string) (io.WriteCloser, error) {
+	f, err := openRegular(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{File: f}, nil
 }
 
 // unstick has the terminal on standard output forget what it has not taken, and starts it where Ctrl-S stopped it. To
@@ -152,6 +165,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		Names:    c.Names, Bits: c.Bits,
 		LabelName: systemLabels().Name,
 		Lookup:    g.names().Name, ServiceName: serviceName,
+		Create:     createView,
 		SaveFilter: g.saveFilter,
 		Views:      map[string]tui.SavedView{},
 		SaveView:   func(name string, v tui.SavedView) error { return g.saveView(name, view(v)) },

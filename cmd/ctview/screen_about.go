@@ -57,7 +57,10 @@ func openPlaces(files []string) (dbs []*geo.DB, err error) {
 		var db *geo.DB
 		if err == nil {
 			_ = f.Close()
-			db, err = geo.Open(file)
+			err = asRoot(func() (err error) {
+				db, err = geo.Open(file)
+				return err
+			})
 		}
 		if err != nil {
 			for _, db := range dbs {

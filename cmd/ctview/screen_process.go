@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ctview/ctnl"
+	"ctview/ctnl/confine"
 )
 
 // A holder is a process that has a socket open.
@@ -46,7 +47,10 @@ func (p *processes) holderOf(inode uint32) (h holder, ok bool) {
 	if at, ok := p.none[inode]; ok && time.Since(at) < noneFor {
 		return holder{}, false
 	}
-	h, ok = findHolder("/proc", inode)
+	_ = confine.With(confine.Processes, func() error {
+		h, ok = findHolder("/proc", inode)
+		return nil
+	})
 	if p.known == nil || len(p.known)+len(p.none) > maxHolders {
 		p.known, p.none = map[uint32]holder{}, map[uint32]time.Time{}
 	}
@@ -61,7 +65,11 @@ func (p *processes) holderOf(inode uint32) (h holder, ok bool) {
 
 // holds reports whether h still has the socket open.
 func (h *holder) holds(inode uint32) bool {
-	link, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(h.pid), "fd", h.fd))
+	var link string
+	err := confine.With(confine.Processes, func() (err error) {
+		link, err = os.Readlink(filepath.Join("/proc", strconv.Itoa(h.pid), "fd", h.fd))
+		return err
+	})
 	return err == nil && link == socketLink(inode)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type watching struct {
 type watchPlan struct {
 	budget   float64
 	readOnly bool
+	stay     bool // the right to enter another namespace will be given up
 }
 
 // open subscribes to the events of the namespace that spec means. name is what the title shows, "" for the namespace's own. Nothing runs until
@@ -42,6 +44,12 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 	}
 	if name == "" {
 		name = ns.Title()
+	}
+	if p.stay {
+		if err := ns.Pin(); err != nil {
+			_ = ns.Close()
+			return nil, err
+		}
 	}
 	w := &watching{ns: ns, table: table.New()}
 	expect := func(now int64, xs []model.Expect) {
@@ -168,6 +176,9 @@ func (e unprefixed) Unwrap() error { return e.error }
 // that is wrong changes nothing. NOTRACK rules of the session go with the namespace that they were made in.
 func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error) {
 	w, err := n.plan.open(name, "")
+	if err != nil && n.plan.stay && errors.Is(err, ctnl.ErrPermission) {
+		err = fmt.Errorf("read-only, ctview has given up the right to enter another namespace: ctview --read-only --netns %s", name)
+	}
 	if err != nil {
 		return tui.Session{}, unprefixed{err}
 	}

@@ -8,11 +8,18 @@ import (
 
 	"ctview/cmd/ctview/operator"
 	"ctview/ctnl"
+	"ctview/ctnl/confine"
 	"ctview/model"
 )
 
 // ownSession returns what is known now of the connections that the operator works over.
-func ownSession() model.Operator { return operator.Find(operator.Proc{}, os.Getpid()) }
+func ownSession() (op model.Operator) {
+	_ = confine.With(confine.Processes, func() error {
+		op = operator.Find(operator.Proc{}, os.Getpid())
+		return nil
+	})
+	return op
+}
 
 // keyOf is the key of a flow without a zone whose original tuple is t.
 func keyOf(t *model.Tuple) model.Key {

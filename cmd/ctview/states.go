@@ -79,11 +79,12 @@ func runStates(ctx context.Context, g *globals, filter string, o *statesOptions)
 	if err != nil {
 		return err
 	}
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
+	g.opened()
 	if o.limit > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, o.limit)

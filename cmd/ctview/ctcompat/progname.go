@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ctview/ctnl"
+	"ctview/ctnl/confine"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,7 +86,15 @@ func (p *prognames) inode(portid uint32) (inode string) {
 
 // programOf returns the name of the process that has the socket open: first the one whose number the port is, as most
 // programs' ports are their process IDs.
-func programOf(portid uint32, link string) string {
+func programOf(portid uint32, link string) (name string) {
+	_ = confine.With(confine.Processes, func() error {
+		name = programWith(portid, link)
+		return nil
+	})
+	return name
+}
+
+func programWith(portid uint32, link string) string {
 	if pid := strconv.FormatUint(uint64(portid), 10); hasOpen(pid, link) {
 		return commandName(pid)
 	}

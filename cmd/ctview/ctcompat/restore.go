@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"ctview/ctnl/confine"
 )
 
 // The limits of a file of commands.
@@ -19,7 +21,11 @@ const (
 func (r *run) restore(name string) error {
 	in := r.Stdin
 	if name != "-" {
-		f, err := os.Open(name)
+		var f *os.File
+		err := confine.With(confine.DacReadSearch, func() (err error) {
+			f, err = os.Open(name)
+			return err
+		})
 		if err != nil {
 			return usageErrorf("Failed to open file %s for reading", name)
 		}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"ctview/ctnl"
+	"ctview/ctnl/confine"
+
+	"github.com/spf13/cobra"
+)
+
+// commandNeeds is what a command needs as long as it runs, beside CAP_NET_ADMIN for its requests: that of the command, else of
+// the one above it. None of it is in effect but for the act that needs it, except for demo and doctor.
+var commandNeeds = map[string]confine.Caps{
+	"ctview":           screenNeeds,
+	"ctview notrack":   confine.Processes | confine.NetRaw, // your own session; the iptables programs
+	"ctview states":    confine.NetRaw,
+	"ctview delete":    confine.Processes,
+	"ctview flush":     confine.Processes,
+	"ctview update":    confine.Processes,
+	"ctview expect":    confine.Processes,
+	"ctview conntrack": confine.Processes, // who sent an event
+	"ctview demo":      demoNeeds,
+	"ctview doctor":    confine.All, // it tells what there is
+}
+
+const (
+	// :netns; your own session, the process of a flow; NOTRACK by the iptables programs.
+	screenNeeds = confine.SysAdmin | confine.Processes | confine.NetRaw
+	demoNeeds   = screenNeeds | confine.NetAdmin | confine.NetBind // its lab: namespaces, crafted packets, servers
+	// Until a command has opened its files and its namespace, and again for "w" and saved filters of the screen under sudo.
+	openingNeeds = confine.SysAdmin | confine.Processes | filesOfSudo
+	filesOfSudo  = confine.DacOverride | confine.Chown
+)
+
+// begin gives up what cmd never needs. What it is to keep once it has opened everything is in g.keeps.
+func (g *globals) begin(cmd *cobra.Command) {
+	if !ownProcess(cmd.Context()) {
+		return
+	}
+	needs := confine.Caps(0)
+	for c := cmd; c != nil; c = c.Parent() {
+		if n, ok := commandNeeds[c.CommandPath()]; ok && (c.HasParent() || c == cmd) {
+			needs = n
+			break
+		}
+	}
+	read := cmd.Flags().Lookup("read")
+	switch {
+	case read != nil && read.Changed:
+		g.keeps, g.effect = 0, 0
+	case needs&^screenNeeds != 0: // demo, doctor
+		g.keeps, g.effect = needs, needs
+	default:
+		g.keeps, g.effect = needs|confine.NetAdmin, confine.NetAdmin
+	}
+	g.keep(g.keeps|openingNeeds, g.effect)
+}
+
+// beginConntrack is begin for ctview by the name of conntrack.
+func (g *globals) beginConntrack(ctx context.Context) {
+	if ownProcess(ctx) {
+		g.keeps, g.effect = confine.NetAdmin|commandNeeds["ctview conntrack"], confine.NetAdmin
+		g.keep(g.keeps|openingNeeds, g.effect)
+	}
+}
+
+// screenKeeps says what the screen keeps, now that the configuration is read too.
+func (g *globals) screenKeeps(readOnly bool) {
+	switch {
+	case !g.confined || g.effect != confine.NetAdmin: // the demo has its own
+	case readOnly:
+		g.keeps = confine.NetAdmin
+	case underSudo():
+		g.keeps |= filesOfSudo
+	}
+}
+
+// opened gives up what it took to open files and the namespace: nothing else will be opened, but what the screen writes.
+func (g *globals) opened() {
+	if g.confined {
+		g.keep(g.keeps, g.effect)
+	}
+}
+
+// askNothing gives up the right to ask the kernel too. To receive what it was asked for takes none.
+func (g *globals) askNothing() {
+	if g.confined {
+		g.keep(0, 0)
+	}
+}
+
+// keep gives up everything but keep. ctview goes on where that is not possible; doctor tells of it.
+func (g *globals) keep(keep, now confine.Caps) {
+	err := confine.Keep(keep, now)
+	g.confined = err == nil
+	if err != nil && !errors.Is(err, confine.ErrCgo) && !g.quiet {
+		fmt.Fprintf(g.err, "ctview: keeps the privileges that it was started with: %v\n", err)
+	}
+}
+
+// openNetns opens the namespace of --netns, and stays in it if the right to enter one is about to be given up.
+func (g *globals) openNetns() (*ctnl.Netns, error) {
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err == nil && g.confined && g.keeps&confine.SysAdmin == 0 {
+		if err = ns.Pin(); err != nil {
+			_ = ns.Close()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ns, nil
+}
+
+// asRoot runs fn, which opens a file for the operator, with the right of root to read and write those of the user behind sudo.
+func asRoot(fn func() error) error {
+	return confine.With(confine.DacOverride|confine.DacReadSearch|confine.Chown, fn)
+}
+
+// atStart is done before anything is read: no capability but CAP_NET_ADMIN is in effect, and no program that is started gets
+// more than ctview has.
+func (g *globals) atStart(ctx context.Context) {
+	if ownProcess(ctx) {
+		g.keep(confine.All, confine.NetAdmin)
+	}
+}
+
+// underSudo reports whether files are likely to be somebody else's.
+func underSudo() bool { _, _, ok := sudoCaller(); return ok && os.Geteuid() == 0 }
