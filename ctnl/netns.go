@@ -43,6 +43,9 @@ type pin struct {
 	once sync.Once
 }
 
+// Spec returns what OpenNetns was asked for.
+func (n *Netns) Spec() string { return n.spec }
+
 // An nsID identifies a namespace for as long as somebody holds it.
 type nsID struct{ dev, ino uint64 }
 

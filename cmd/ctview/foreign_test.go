@@ -20,6 +20,8 @@ import (
 	"ctview/ctnl/notrack"
 	"ctview/model"
 	"ctview/model/filter"
+	findings "ctview/model/finding"
+	"ctview/model/format"
 	"ctview/model/table"
 )
 
@@ -90,6 +92,7 @@ func TestForeignTextOfCommands(t *testing.T) {
 		Warnings: []model.NotrackWarning{{Text: evil}}}
 	sample := model.Sample{State: model.CtInvalid, In: evil, Out: evil, Reason: evil}
 	finding := []doctor.Finding{{Check: "kernel", Value: evil, Cure: evil}}
+	ill := findings.Finding{Name: "scan", Subject: evil, Text: evil, Filter: evil, Cures: []findings.Cure{{What: evil, Command: evil}}}
 	said := func(do func(g *globals)) string {
 		var b bytes.Buffer
 		do(&globals{out: &b, err: &b, in: strings.NewReader("")})
@@ -120,6 +123,8 @@ func TestForeignTextOfCommands(t *testing.T) {
 		{"preview", string(appendPreview(nil, &preview, &notrack.Request{}, true)), 10},
 		{"sample", string(appendSample(nil, &sample, "")), 1},
 		{"sample as JSON", string(appendSampleJSON(nil, &sample, "")), 1},
+		{"diagnose", string(format.AppendFinding(nil, &ill, 2e9, evil)), 4},
+		{"diagnose as JSON", string(format.AppendFindingJSON(nil, &ill, 2, false)), 1},
 		{"doctor", string(doctor.AppendTable(nil, finding)), 2},
 		{"doctor as JSON", string(doctor.AppendJSON(nil, finding)), 1},
 		{"groups", grouped("table"), 1},

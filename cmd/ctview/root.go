@@ -90,7 +90,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
 		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g),
-		notrackCommand(g), doctorCommand(g), recordCommand(g), statesCommand(g),
+		notrackCommand(g), doctorCommand(g), diagnoseCommand(g), recordCommand(g), statesCommand(g),
 	)
 	root.AddCommand(extraCommands(g)...)
 	root.AddCommand(helpTopics()...)

@@ -59,12 +59,8 @@ func (k *kernel) Detail(ctx context.Context, key model.Key) (model.Event, error)
 
 // System implements tui.Kernel.
 func (k *kernel) System(ctx context.Context) (model.System, error) {
-	s, err := k.sync.Kernel().System(ctx)
+	s, err := systemOf(ctx, k.sync)
 	s.Netns = k.name
-	var forced bool
-	s.RcvBuf, forced = k.sync.RcvBuf()
-	asked := k.sync.AskedRcvBuf()
-	s.RcvBufHeld, s.RcvBufScarce = !forced && s.RcvBuf < 2*asked, asked < ctnl.DefaultRcvBuf
 	if s.EntriesOK && s.Entries == 0 { // the screen is empty, and says why
 		if t, err := ruleset.Active(k.ns); err == nil {
 			s.Tracking = model.Tracking{Known: true, IPv4: t.IPv4, IPv6: t.IPv6}

@@ -80,14 +80,14 @@ func counters(e *Engine, in *Input) (all []Finding) {
 		n := int(t.sum[s.n] - t.base[s.n])
 		switch {
 		case n >= s.least:
-			f.Amount, f.Since = float64(n), t.first[s.n]
+			f.Amount, f.Since = int64(n), t.first[s.n]
 			f.Text = fmt.Sprintf("%s %s, the last %s ago: %s", count(n), s.what, ago(in.Now-t.last[s.n]), s.why)
 			if s.worst > Note && in.Now-t.last[s.n] > fresh {
 				f.Severity--
 			}
 		case t.base[s.n] > 0 && s.least == 1:
 			n = int(t.base[s.n])
-			f.Amount, f.Severity = float64(n), Note
+			f.Amount, f.Severity = int64(n), Note
 			f.Text = fmt.Sprintf("%s %s since the namespace began, none in the last %s: %s", count(n), s.what, ago(in.Now-t.at), s.why)
 		default:
 			continue
@@ -124,7 +124,7 @@ func lost(_ *Engine, in *Input) []Finding {
 	if s.Lost == 0 {
 		return nil
 	}
-	f := Finding{Name: "lost-events", Place: InEvents, Amount: float64(s.Lost), Since: s.LastLost, Severity: Warning}
+	f := Finding{Name: "lost-events", Place: InEvents, Amount: int64(s.Lost), Since: s.LastLost, Severity: Warning}
 	f.Text = fmt.Sprintf("%s events lost, the last %s ago: they came faster than they were read", count(int(s.Lost)), ago(in.Now-s.LastLost))
 	switch {
 	case s.Stale:

@@ -12,6 +12,7 @@ import (
 
 // Rules are what a cure must know of this machine's packet filter. The zero value is not known.
 type Rules struct {
+	Netns  string // as --netns takes it, "" for ctview's own
 	Known  bool
 	Chains []Chain // base chains that filter
 	Local  []netip.Addr
@@ -45,13 +46,13 @@ func Sysctl(netns, name, value string) string {
 	return InNetns(netns, "sysctl -w net.netfilter."+name+"="+value)
 }
 
-func sysctl(in *Input, name, value string) string { return Sysctl(in.System.Netns, name, value) }
+func sysctl(in *Input, name, value string) string { return Sysctl(in.Rules.Netns, name, value) }
 
 func netnsFlag(in *Input) string {
-	if in.System.Netns == "" {
+	if in.Rules.Netns == "" {
 		return ""
 	}
-	return " --netns " + word(in.System.Netns)
+	return " --netns " + word(in.Rules.Netns)
 }
 
 // word quotes a text for a shell where it needs it.
@@ -130,14 +131,20 @@ func (in *Input) rule(f model.Family, hook, nft, xt string) string {
 			continue
 		}
 		if c.Tool == "nft" {
-			return InNetns(in.System.Netns, "nft insert rule "+c.Family+" "+word(c.Table)+" "+word(c.Name)+" "+nft)
+			return InNetns(in.Rules.Netns, "nft insert rule "+c.Family+" "+word(c.Table)+" "+word(c.Name)+" "+nft)
 		}
 		tool := c.Tool
 		if f == model.IPv6 {
 			tool = strings.Replace(tool, "iptables", "ip6tables", 1)
 		}
-		return InNetns(in.System.Netns, tool+" -t "+word(c.Table)+" -I "+word(c.Name)+" "+xt)
+		return InNetns(in.Rules.Netns, tool+" -t "+word(c.Table)+" -I "+word(c.Name)+" "+xt)
 	}
-	return InNetns(in.System.Netns, "nft 'add table inet guard; add chain inet guard "+hook+" { type filter hook "+hook+" priority 0; }; add rule inet guard "+
+	return InNetns(in.Rules.Netns, "nft 'add table inet guard; add chain inet guard "+hook+" { type filter hook "+hook+" priority 0; }; add rule inet guard "+
 		hook+" "+nft+"'")
+}
+
+// ListCommand is the command that lists the flows of a filter in a namespace as --netns takes it.
+func ListCommand(netns, filter string) string {
+	in := Input{Rules: Rules{Netns: netns}}
+	return "ctview list" + netnsFlag(&in) + " '" + filter + "'"
 }

@@ -56,7 +56,7 @@ type id struct{ name, subject string }
 type record struct {
 	since, last int64
 	acked       bool
-	amount      float64 // when it was acknowledged
+	amount      int64 // when it was acknowledged
 	severity    Severity
 	worst       Severity // that it ever had
 }
@@ -90,9 +90,6 @@ func (e *Engine) Judge(in *Input) []Finding {
 	return all
 }
 
-// grown is how much worse an acknowledged finding gets before it is told again.
-const grown = 1.5
-
 // Acknowledge keeps a finding quiet until it is half as much again as now, or more severe than it
 // ever was, or comes back after half a minute away.
 func (e *Engine) Acknowledge(f *Finding) {
@@ -104,8 +101,11 @@ func (e *Engine) Acknowledge(f *Finding) {
 // Quiet reports whether f was acknowledged and has not grown since.
 func (e *Engine) Quiet(f *Finding) bool {
 	r := e.known[id{f.Name, f.Subject}]
-	return r != nil && r.acked && f.Severity <= r.severity && f.Amount <= r.amount*grown
+	return r != nil && r.acked && f.Severity <= r.severity && 2*f.Amount <= 3*r.amount
 }
+
+// Known reports whether f is so, or was within the last half minute: it may come back as the same.
+func (e *Engine) Known(f *Finding) bool { return e.known[id{f.Name, f.Subject}] != nil }
 
 // Worst returns the first finding of a judgement that is not quiet and more than a Note; nil if there is none.
 func (e *Engine) Worst(all []Finding) *Finding {

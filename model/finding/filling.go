@@ -8,24 +8,27 @@ import (
 	"ctview/model/table"
 )
 
-// Growth returns how many flows more there are each second, over the last minute; not ok before a quarter of a minute is known.
-func Growth(seconds []table.Second) (perSecond float64, ok bool) {
-	n := len(seconds)
-	if n < 15 { // the first dump is no growth
+// Growth returns how many flows more there are each second, over the last minute at most; not ok before ten seconds are known.
+// loaded is when the table was first whole, as table.Stats tells: what the first dump found is no growth.
+func Growth(seconds []table.Second, loaded int64) (perSecond float64, ok bool) {
+	from := max(len(seconds)-61, 0)
+	for from < len(seconds) && seconds[from].At < loaded {
+		from++
+	}
+	n := len(seconds) - 1 - from
+	if loaded == 0 || n < 10 {
 		return 0, false
 	}
-	from := max(n-61, 5)
-	return float64(seconds[n-1].Flows-seconds[from].Flows) / float64(n-1-from), true
+	return float64(seconds[from+n].Flows-seconds[from].Flows) / float64(n), true
 }
 
-// TimeToFull returns when a table with room for so many more entries is full if it goes on growing as in the last minute;
-// not ok where it does not grow, or not within a year.
-func TimeToFull(seconds []table.Second, room int) (time.Duration, bool) {
-	g, _ := Growth(seconds)
-	if g <= 0 {
+// TimeToFull returns when a table with room for so many more entries is full if it goes on growing so; not ok where it does
+// not grow, or not within a year.
+func TimeToFull(perSecond float64, room int) (time.Duration, bool) {
+	if perSecond <= 0 {
 		return 0, false
 	}
-	if sec := float64(max(room, 0)) / g; sec < 400*day {
+	if sec := float64(max(room, 0)) / perSecond; sec < 400*day {
 		return time.Duration(sec * float64(time.Second)), true
 	}
 	return 0, false
@@ -43,12 +46,12 @@ func filling(_ *Engine, in *Input) []Finding {
 	if limit == 0 {
 		return nil
 	}
-	f := Finding{Name: "table-filling", Place: InStats, Amount: 100 * share(n, limit)}
+	f := Finding{Name: "table-filling", Place: InStats, Amount: int64(n) * 100 / int64(limit)}
 	f.Text = fmt.Sprintf("the table is %s full: %s of %s entries", percent(n, limit), count(n), count(limit))
 	part := share(n, limit)
-	left, growing := TimeToFull(in.Seconds, limit-n)
+	g, _ := Growth(in.Seconds, in.Stats.LoadedAt)
+	left, growing := TimeToFull(g, limit-n)
 	if growing {
-		g, _ := Growth(in.Seconds)
 		f.Text += fmt.Sprintf(", %s more each second, full in %s", count(max(int(g+0.5), 1)), model.AppendDuration(nil, left))
 	}
 	switch {
@@ -81,7 +84,7 @@ func idle(_ *Engine, in *Input) []Finding {
 		return nil
 	}
 	limit := in.System.TCPTimeouts[model.TCPEstablished].Value
-	f := Finding{Name: "idle-flows", Place: InFlows, Amount: float64(s.Idle),
+	f := Finding{Name: "idle-flows", Place: InFlows, Amount: int64(s.Idle),
 		Filter: fmt.Sprintf("tcp and state established and timeout > %ds and timeout < %ds", unacknowledged, limit-day)}
 	f.Text = fmt.Sprintf("%s%s TCP flows are established and idle for more than a day, %s of all: they stay %s after their last packet",
 		s.some(), count(s.Idle), percent(s.Idle, in.Stats.Flows), model.AppendDurationLong(nil, time.Duration(limit)*time.Second))

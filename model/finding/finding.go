@@ -54,7 +54,7 @@ type Finding struct {
 	Cures    []Cure
 
 	// Amount is what grows when it gets worse: flows, packets, percent. It is what an acknowledgement is measured by.
-	Amount float64
+	Amount int64
 }
 
 // A Cure is one way to mend it.
@@ -73,8 +73,8 @@ func count(n int) string {
 }
 
 // percent writes part of all, in whole percent. It cuts, so that only all of them are 100 %.
-func percent(part, all int) string {
-	return strconv.Itoa(part*100/max(all, 1)) + " %"
+func percent[T int | uint64](part, all T) string {
+	return strconv.FormatUint(uint64(part)*100/max(uint64(all), 1), 10) + " %"
 }
 
 // share is part of all.

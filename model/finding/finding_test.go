@@ -109,7 +109,7 @@ func (n *flowNet) input(later int64) *Input {
 func steady(n, growth int) []table.Second {
 	s := make([]table.Second, 61)
 	for i := range s {
-		s[i].Flows = n - (60-i)*growth
+		s[i].At, s[i].Flows = start+int64(i)*second, n-(60-i)*growth
 	}
 	return s
 }
@@ -475,7 +475,7 @@ func TestCures(t *testing.T) {
 		"10.1.0.8":    "iptables-nft -t filter -I INPUT -s 10.1.0.8 -m conntrack --ctstate NEW -j DROP",
 		"2001:db8::9": "nft insert rule inet fw4 forward ip6 saddr 2001:db8::9 ct state new counter drop",
 	})
-	in.System.Netns = "blue"
+	in.Rules.Netns = "blue"
 	in.Rules.Chains = []Chain{{"iptables-legacy", "ip", "filter", "FORWARD", "forward"}, {"iptables-legacy", "ip6", "filter", "FORWARD", "forward"}}
 	check(map[string]string{
 		"10.1.0.9":    "ip netns exec blue iptables-legacy -t filter -I FORWARD -s 10.1.0.9 -m conntrack --ctstate NEW -j DROP",
@@ -483,7 +483,7 @@ func TestCures(t *testing.T) {
 	})
 	in.Rules.Known = false
 	check(map[string]string{"10.1.0.9": ""})
-	in.System.Netns, in.Rules = "", Rules{Known: true, Chains: []Chain{{"nft", "ip", "my table; reboot", "f", "forward"}}}
+	in.Rules = Rules{Known: true, Chains: []Chain{{"nft", "ip", "my table; reboot", "f", "forward"}}}
 	check(map[string]string{
 		"10.1.0.9":    "nft insert rule ip 'my table; reboot' f ip saddr 10.1.0.9 ct state new counter drop",
 		"2001:db8::9": "nft 'add table inet guard; add chain inet guard forward { type filter hook forward priority 0; }; add rule inet guard forward ip6 saddr 2001:db8::9 ct state new counter drop'",

@@ -93,7 +93,7 @@ func uncounted(_ *Engine, in *Input) []Finding {
 	if s == nil || !in.HasSystem || !in.System.Acct.OK || in.System.Acct.Value == 0 || s.Uncounted < 10 || share(s.Uncounted, in.Stats.Flows) < 0.01 {
 		return nil
 	}
-	return []Finding{{Name: "uncounted", Place: InStats, Amount: float64(s.Uncounted),
+	return []Finding{{Name: "uncounted", Place: InStats, Amount: int64(s.Uncounted),
 		Text: fmt.Sprintf("%s%s of %s flows have no counters: they began before nf_conntrack_acct was on, and no sum of bytes has them in",
 			s.some(), count(s.Uncounted), count(in.Stats.Flows)),
 		Cures: []Cure{{"it passes as they end; counting cannot be begun within a flow", ""}}}}

@@ -42,7 +42,7 @@ func synFlood(in *Input, p *Source) (f Finding, ok bool) {
 		return f, false
 	}
 	src, to := address(p.Family, p.Addr), p.To.endpoint()
-	f = Finding{Name: "syn-flood-source", Severity: Warning, Amount: float64(p.HalfOpen), Place: InFlows,
+	f = Finding{Name: "syn-flood-source", Severity: Warning, Amount: int64(p.HalfOpen), Place: InFlows,
 		Filter: "tcp and src " + src + " and state {syn_sent, syn_recv, syn_sent2}"}
 	f.Text = fmt.Sprintf("%s: %s TCP flows half-open%s, %s of them to %s", src, count(p.HalfOpen), p.ofNew(in),
 		percent(p.To.HalfOpen, p.HalfOpen), to)
@@ -59,7 +59,7 @@ func scan(in *Input, p *Source) (f Finding, ok bool) {
 		return f, false
 	}
 	src := address(p.Family, p.Addr)
-	f = Finding{Name: "scan", Severity: Warning, Amount: float64(p.Failed), Place: InFlows,
+	f = Finding{Name: "scan", Severity: Warning, Amount: int64(p.Failed), Place: InFlows,
 		Filter: "src " + src + " and (unreplied or state close)"}
 	f.Text = fmt.Sprintf("%s: %s flows unanswered or refused%s, %s of its own: it tries %s", src, count(p.Failed), p.ofNew(in),
 		percent(p.Failed, p.Flows), p.tries())
@@ -90,7 +90,7 @@ func ignored(in *Input, p *Source) (f Finding, ok bool) {
 		return f, false
 	}
 	src := address(p.Family, p.Addr)
-	f = Finding{Name: "unanswered", Severity: Warning, Amount: float64(p.Unanswered), Place: InFlows, Filter: "src " + src + " and unreplied"}
+	f = Finding{Name: "unanswered", Severity: Warning, Amount: int64(p.Unanswered), Place: InFlows, Filter: "src " + src + " and unreplied"}
 	new := p.ofNew(in)
 	if new == "" {
 		new = ", " + percent(p.Unanswered, in.Stats.Flows) + " of all"
@@ -107,7 +107,7 @@ func oneHost(in *Input, p *Source) (f Finding, ok bool) {
 		return f, false
 	}
 	src := address(p.Family, p.Addr)
-	f = Finding{Name: "one-host", Severity: Warning, Amount: float64(p.Flows), Place: InGroups, Filter: "src " + src}
+	f = Finding{Name: "one-host", Severity: Warning, Amount: int64(p.Flows), Place: InGroups, Filter: "src " + src}
 	f.Text = fmt.Sprintf("%s has %s flows, %s of all and %s of what the table can hold", src, count(p.Flows), percent(p.Flows, in.Survey.Flows),
 		percent(p.Flows, limit))
 	f.Cures = []Cure{{"see where they go", "ctview list --group-by dst,dport 'src " + src + "'" + netnsFlag(in)},
@@ -155,7 +155,7 @@ func flooded(in *Input, t *Target) (f Finding, ok bool) {
 	if t.Sources >= keepDistinct {
 		more = " or more"
 	}
-	f = Finding{Name: "syn-flood-target", Severity: Severe, Amount: float64(t.HalfOpen), Place: InFlows,
+	f = Finding{Name: "syn-flood-target", Severity: Severe, Amount: int64(t.HalfOpen), Place: InFlows,
 		Filter: t.filter() + " and state {syn_sent, syn_recv, syn_sent2}"}
 	f.Text = fmt.Sprintf("%s: %s TCP flows half-open from %s%s sources, %s of all to it", t.endpoint(), count(t.HalfOpen), count(t.Sources), more,
 		percent(t.HalfOpen, t.Flows))
@@ -175,10 +175,10 @@ func amplifying(in *Input, t *Target) (f Finding, ok bool) {
 		return f, false
 	}
 	victim := address(t.Family, t.MaxAsker)
-	f = Finding{Name: "udp-amplification", Severity: Warning, Amount: float64(t.Answers), Place: InFlows,
+	f = Finding{Name: "udp-amplification", Severity: Warning, Amount: int64(t.Answers), Place: InFlows,
 		Filter: t.filter() + " and src " + victim}
 	f.Text = fmt.Sprintf("%s (%s) answered %s with %s, %s of it to %s: somebody may be using it against that address", t.endpoint(),
-		amplifiers[t.Port], model.AppendBytes(nil, t.Asked), model.AppendBytes(nil, t.Answers), percent(int(t.MaxBytes), int(t.Answers)), victim)
+		amplifiers[t.Port], model.AppendBytes(nil, t.Asked), model.AppendBytes(nil, t.Answers), percent(t.MaxBytes, t.Answers), victim)
 	f.Cures = []Cure{in.slow(t, 20), in.block(t.Family, t.MaxAsker, in.local(t.Family, t.Addr))}
 	return f, true
 }

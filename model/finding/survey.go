@@ -143,7 +143,8 @@ func (h *heavy[K]) top(n, least int) []K {
 // Look surveys the table. It locks it for half a millisecond at a time, and costs some 10 ms, and where somebody is worth a
 // look 50 ns a flow. pass is how often it was called before: of a large table every look samples other flows.
 func Look(t Flows, sys *model.System, now int64, pass int) *Survey {
-	s := &surveyor{Survey: Survey{At: now}, stats: t.Stats(), established: sys.TCPTimeouts[model.TCPEstablished]}
+	s := &surveyor{Survey: Survey{At: now}, stats: t.Stats(), established: sys.TCPTimeouts[model.TCPEstablished],
+		timestamps: sys.Timestamp.OK && sys.Timestamp.Value != 0}
 	stride := uint32(1)
 	if n := s.stats.Flows; n > sampled {
 		stride = uint32((n + sampled - 1) / sampled)
@@ -172,6 +173,7 @@ type surveyor struct {
 	Survey
 	stats       table.Stats
 	established model.Setting // seconds
+	timestamps  bool          // the kernel tells when flows began
 	since       int64         // what began later is new
 
 	failed, all heavy[sourceKey]
@@ -181,8 +183,8 @@ type surveyor struct {
 }
 
 func (s *surveyor) begin(stride int) {
-	s.since = max(s.At-young, s.stats.LoadedAt)
-	s.HasNew = s.stats.Loaded && s.At-s.stats.LoadedAt >= young
+	s.since = s.At - young
+	s.HasNew = s.stats.Loaded && (s.timestamps || s.At-s.stats.LoadedAt >= young)
 	s.Exact = stride == 1
 	s.failed, s.all = newHeavy[sourceKey](1024), newHeavy[sourceKey](16)
 	s.open, s.amp = newHeavy[targetKey](256), newHeavy[targetKey](64)
@@ -286,7 +288,7 @@ func (s *surveyor) choose(stride int) {
 // prove counts a flow of the table for the suspects.
 func (s *surveyor) prove(f *model.Flow) {
 	s.Flows++
-	isNew := f.First > s.since
+	isNew := f.First > s.since && (f.Known&model.KnownStart != 0 || f.First > s.stats.LoadedAt)
 	if isNew {
 		s.New++
 		if unanswered(f) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctview/model"
+	"ctview/model/finding"
 )
 
 func TestAppendJSON(t *testing.T) {
@@ -252,6 +254,9 @@ func TestSchemaIsMet(t *testing.T) {
 		{"flow.schema.json", "flow", func(s uint64) []byte { return AppendJSON(nil, randomEvent(s), Options{}) }},
 		{"flow.schema.json", "lost", func(s uint64) []byte { return AppendLostJSON(nil, testNow, s) }},
 		{"expect.schema.json", "", func(s uint64) []byte { return AppendExpectJSON(nil, randomExpect(s), Options{}) }},
+		{"finding.schema.json", "", func(s uint64) []byte {
+			return bytes.TrimSuffix(AppendFindingJSON(nil, randomFinding(s), testNow, s%2 == 1), []byte("\n"))
+		}},
 	} {
 		s, order := readSchema(t, tt.file), propertyOrder(t, tt.file, tt.def)
 		missing := map[string]bool{}
@@ -316,4 +321,20 @@ func objectNames(t *testing.T, b []byte) (names []string) {
 		}
 	}
 	return names
+}
+
+func randomFinding(seed uint64) *finding.Finding {
+	r := rand.New(rand.NewPCG(seed, 9))
+	word := func() string {
+		if r.IntN(3) == 0 {
+			return ""
+		}
+		return hostile[r.IntN(len(hostile))]
+	}
+	f := &finding.Finding{Name: "syn-flood-source", Subject: word(), Text: word(), Filter: word(), Severity: finding.Severity(r.IntN(3)),
+		Since: testNow - r.Int64N(1e12), Amount: r.Int64N(1e9)}
+	for range r.IntN(3) {
+		f.Cures = append(f.Cures, finding.Cure{What: word(), Command: word()})
+	}
+	return f
 }

@@ -8,6 +8,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/finding"
 	"ctview/model/format"
 )
 
@@ -16,8 +17,8 @@ func (x *Exam) Judge() []Finding {
 	return []Finding{
 		{Check: "kernel", Value: "Linux " + x.release},
 		x.permission(), x.ctnetlink(), x.tracking(), x.table(), x.counters(), x.events(), x.buffer(),
-		x.setting("acct", x.sys.Acct, "flows carry packets and bytes", "no packets, bytes and rates"),
-		x.setting("timestamp", x.sys.Timestamp, "flows carry when they began", "ages count from when ctview first saw a flow"),
+		x.setting("acct", x.sys.Acct, "flows carry packets and bytes", finding.AcctOff),
+		x.setting("timestamp", x.sys.Timestamp, "flows carry when they began", finding.TimestampOff),
 		x.nfTables(), x.iptables(), x.helper(), x.invalid(), x.demo(),
 	}
 }
@@ -31,19 +32,7 @@ func (x *Exam) where() string {
 }
 
 // sysctl is the command that sets a setting of conntrack in the namespace.
-func (x *Exam) sysctl(name, value string) string {
-	cmd := "sysctl -w net.netfilter." + name + "=" + value
-	_, err := strconv.Atoi(x.netns)
-	switch {
-	case x.netns == "":
-		return cmd
-	case strings.Contains(x.netns, "/"):
-		return "nsenter --net=" + x.netns + " " + cmd
-	case err == nil:
-		return "nsenter --net --target " + x.netns + " " + cmd
-	}
-	return "ip netns exec " + x.netns + " " + cmd
-}
+func (x *Exam) sysctl(name, value string) string { return finding.Sysctl(x.netns, name, value) }
 
 func (x *Exam) permission() Finding {
 	f := Finding{Check: "permission"}
@@ -168,7 +157,7 @@ func (x *Exam) events() Finding {
 	case !s.OK:
 		f.Mark, f.Value = Unknown, "nf_conntrack_events cannot be read"
 	case s.Value == 0:
-		f.Mark, f.Value = Note, "nf_conntrack_events=0: no events; changes show only when ctview reads the table again"
+		f.Mark, f.Value = Note, "nf_conntrack_events=0: "+finding.EventsOff
 		f.Cure = x.sysctl("nf_conntrack_events", "1")
 	case s.Value == 2:
 		f.Value = "nf_conntrack_events=2: on while somebody listens; flows older than the first listener end without an event, " +

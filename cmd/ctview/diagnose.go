@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ctview/ctnl"
+	"ctview/ctnl/notrack/ruleset"
+	"ctview/model"
+	"ctview/model/crash"
+	"ctview/model/finding"
+	"ctview/model/format"
+	"ctview/model/table"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// A diagnoseOptions are the flags of diagnose.
+type diagnoseOptions struct {
+	output string
+	watch  bool
+	limit  time.Duration
+}
+
+// defaultLook is how long diagnose looks: counters are read twice, and a burst shows.
+const defaultLook = 3 * time.Second
+
+func diagnoseCommand(g *globals) *cobra.Command {
+	var o diagnoseOptions
+	cmd := &cobra.Command{
+		Use:   "diagnose",
+		Short: "what is wrong, the flows that prove it, and the line that mends it",
+		Long: `diagnose looks at the table, the kernel's statistics and settings, and the packet filter for a few seconds, and says what is wrong: a
+table that fills up, floods, scans, hosts that nobody answers, timeouts that nobody can have meant. For each it tells the
+flows that prove it, and cures with the names of this machine's tables and chains. It changes nothing.
+
+  !!  packets of users are being dropped
+  !   connections suffer, or will
+  -   something could be better
+
+The exit code is 1 where a line has ! or !!, else 0. --watch goes on and prints what is new, what has grown by half, and what
+is over. With --for 15s and more it knows how fast the table grows.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.output != "table" && o.output != "json" {
+				return usageError{fmt.Sprintf("-o: unknown format %q", o.output), "the formats of diagnose are table and json"}
+			}
+			if cmd.Flags().Changed("for") && o.limit < time.Second {
+				return usageError{"--for: too short to see anything", "1s is the shortest"}
+			}
+			if !o.watch && o.limit == 0 {
+				o.limit = defaultLook
+			}
+			return runDiagnose(cmd.Context(), g, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines, docs/finding.schema.json)")
+	offer(cmd, "output", "table", "json")
+	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
+	addDuration(f, &o.limit, "for", 0, "look for `TIME` (default 3s; with --watch without end)")
+	return cmd
+}
+
+func runDiagnose(ctx context.Context, g *globals, o *diagnoseOptions) error {
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	d := &diagnosis{g: g, o: o, ns: ns, table: table.New()}
+	if d.sync, err = ctnl.NewSyncer(ns, d.table, ctnl.SyncOptions{}); err != nil {
+		return err
+	}
+	group, both := errgroup.WithContext(ctx)
+	both, stop := context.WithCancel(both)
+	group.Go(func() error {
+		defer crash.Guard()
+		return d.sync.Run(both)
+	})
+	group.Go(func() error {
+		defer crash.Guard()
+		defer stop()
+		return d.run(both)
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if d.found {
+		return exitWith(exitFailed)
+	}
+	return nil
+}
+
+// A diagnosis is one run of diagnose in one namespace.
+type diagnosis struct {
+	g      *globals
+	o      *diagnoseOptions
+	ns     *ctnl.Netns
+	table  *table.Table
+	sync   *ctnl.Syncer
+	engine finding.Engine
+	rules  finding.Rules
+	passes int
+	found  bool // something worth exit code 1, at any time
+
+	told map[string]finding.Finding // by name and subject
+}
+
+// Times between two judgements, and between two readings of the rules.
+const (
+	judgeEvery = time.Second
+	rulesEvery = 30 * time.Second
+)
+
+// run looks until the time is over. That counts from when the table is whole.
+func (d *diagnosis) run(ctx context.Context) error {
+	if err := d.whole(ctx); err != nil {
+		return err
+	}
+	var end <-chan time.Time
+	if d.o.limit > 0 {
+		t := time.NewTimer(d.o.limit)
+		defer t.Stop()
+		end = t.C
+	}
+	t := time.NewTicker(judgeEvery)
+	defer t.Stop()
+	var rulesAt time.Time
+	for last := false; ; {
+		if now := time.Now(); now.Sub(rulesAt) >= rulesEvery {
+			d.rules, rulesAt = outlineOf(d.ns), now
+		}
+		all, err := d.judge(ctx)
+		switch {
+		case err != nil:
+		case d.o.watch:
+			err = d.tell(all)
+		case last:
+			err = d.conclude(all)
+		}
+		if err != nil || last {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.C:
+		case <-end:
+			last = true
+		}
+	}
+}
+
+// whole waits for the first dump's end.
+func (d *diagnosis) whole(ctx context.Context) error {
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !d.table.Stats().Loaded {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+// outlineOf reads the rules and addresses that cures name. What is not permitted leaves them unknown.
+func outlineOf(ns *ctnl.Netns) finding.Rules {
+	r, err := ruleset.Outline(ns)
+	if err != nil {
+		r = finding.Rules{}
+	}
+	if local, err := ns.LocalAddrs(); err == nil {
+		for a := range local {
+			r.Local = append(r.Local, a)
+		}
+	}
+	r.Netns = ns.Spec()
+	return r
+}
+
+// judge looks at everything once.
+func (d *diagnosis) judge(ctx context.Context) ([]finding.Finding, error) {
+	sys, err := systemOf(ctx, d.sync)
+	if err != nil {
+		return nil, err
+	}
+	cpus, err := d.sync.Kernel().CPUStats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UnixNano()
+	in := finding.Input{Now: now, Stats: d.table.Stats(), Seconds: d.table.Seconds(now, nil), System: sys, HasSystem: true, CPUs: cpus,
+		Rules: d.rules, Survey: finding.Look(d.table, &sys, now, d.passes)}
+	d.passes++
+	all := d.engine.Judge(&in)
+	for i := range all {
+		d.found = d.found || all[i].Severity > finding.Note
+	}
+	return all, nil
+}
+
+// systemOf returns the settings of a namespace that is watched, with its buffer for events.
+func systemOf(ctx context.Context, sync *ctnl.Syncer) (model.System, error) {
+	s, err := sync.Kernel().System(ctx)
+	var forced bool
+	s.RcvBuf, forced = sync.RcvBuf()
+	asked := sync.AskedRcvBuf()
+	s.RcvBufHeld, s.RcvBufScarce = !forced && s.RcvBuf < 2*asked, asked < ctnl.DefaultRcvBuf
+	return s, err
+}
+
+func (d *diagnosis) print(b []byte) error {
+	if _, err := d.g.out.Write(b); err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+func (d *diagnosis) appendTo(b []byte, f *finding.Finding, now int64, over bool) []byte {
+	switch {
+	case d.o.output == "json":
+		return format.AppendFindingJSON(b, f, now, over)
+	case over:
+		return fmt.Appendf(b, "ok  %s: over  (%s)\n", model.Escape(d.subject(f)), f.Name)
+	}
+	return format.AppendFinding(b, f, now, d.rules.Netns)
+}
+
+func (d *diagnosis) subject(f *finding.Finding) string {
+	if f.Subject == "" {
+		return f.Name
+	}
+	return f.Subject
+}
+
+// conclude prints what is so at the end.
+func (d *diagnosis) conclude(all []finding.Finding) error {
+	now := time.Now().UnixNano()
+	d.found = d.engine.Worst(all) != nil
+	var b []byte
+	for i := range all {
+		b = d.appendTo(b, &all[i], now, false)
+	}
+	if len(all) == 0 && d.o.output == "table" && !d.g.quiet {
+		b = fmt.Appendf(b, "ok  nothing found in %v among %d flows\n", d.o.limit, d.table.Stats().Flows)
+	}
+	return d.print(b)
+}
+
+// tell prints what is new, has grown, or is over since the last time.
+func (d *diagnosis) tell(all []finding.Finding) error {
+	now := time.Now().UnixNano()
+	if d.told == nil {
+		d.told = map[string]finding.Finding{}
+	}
+	var b []byte
+	still := map[string]bool{}
+	for i := range all {
+		f := &all[i]
+		key := f.Name + " " + f.Subject
+		still[key] = true
+		if !d.engine.Quiet(f) {
+			b = d.appendTo(b, f, now, false)
+			d.engine.Acknowledge(f)
+		}
+		d.told[key] = *f
+	}
+	for key, f := range d.told {
+		if !still[key] && !d.engine.Known(&f) {
+			b = d.appendTo(b, &f, now, true)
+			delete(d.told, key)
+		}
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return d.print(b)
+}
