@@ -54,13 +54,12 @@ func changeNote(c *table.Change) string {
 	var out []string
 	switch {
 	case c.Note == table.NoteLost:
-		n := "events lost"
-		if c.Lost > 0 {
-			n = fmt.Sprintf("%d or more events lost", c.Lost)
+		if c.Lost == 0 {
+			return "events lost (socket buffer full)"
 		}
-		return n + " (socket buffer full)"
+		return model.Plural(c.Lost, "event") + " or more lost (socket buffer full)"
 	case c.Note == table.NoteResync:
-		return fmt.Sprintf("resynced in %.2f s: +%d -%d flows", time.Duration(c.Took).Seconds(), c.Added, c.Removed)
+		return fmt.Sprintf("resynced in %.2f s, flows +%d -%d", time.Duration(c.Took).Seconds(), c.Added, c.Removed)
 	case c.Note == table.NoteExpect:
 		return strings.TrimSpace("helper " + model.Escape(f.Helper.String()))
 	case c.Kind == model.Destroy:

@@ -134,7 +134,7 @@ func TestWrite(t *testing.T) {
 			if n := strings.Count(f.String(), "\n"); tt.lines > 0 && n != tt.lines {
 				t.Errorf("%d lines, want %d", n, tt.lines)
 			}
-			if g.line("lines written to x.") == "" {
+			if g.line(" written to x.") == "" {
 				t.Errorf("not told:\n%s", g.screen())
 			}
 		})

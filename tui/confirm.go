@@ -201,9 +201,9 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 	}
 	what := fmt.Sprintf("Delete %d marked flows?", n)
 	if a.text != "" && n == s.view.Matched {
-		what = fmt.Sprintf("Delete %d flows that match %q?", n, model.Escape(a.text))
+		what = fmt.Sprintf("Delete %s that match %q?", model.Plural(n, "flow"), model.Escape(a.text))
 	}
-	c := &confirm{head: "Delete " + draw.Count(n) + " flows", lines: []string{what}, word: draw.Count(n),
+	c := &confirm{head: "Delete " + model.Plural(n, "flow"), lines: []string{what}, word: draw.Count(n),
 		yes: func(a *App) tea.Cmd { clear(s.marks); return a.delete(targets) }}
 	for i, t := range targets {
 		if i == 3 {
@@ -244,8 +244,8 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 				a.say("no flow matches " + model.Escape(text))
 				return nil
 			}
-			n := draw.Count(len(targets))
-			c := &confirm{head: "Delete " + n + " flows", lines: []string{fmt.Sprintf("Delete %s flows that match %q?", n, model.Escape(text))}, word: n,
+			n := model.Plural(len(targets), "flow")
+			c := &confirm{head: "Delete " + n, lines: []string{fmt.Sprintf("Delete %s that match %q?", n, model.Escape(text))}, word: draw.Count(len(targets)),
 				yes: func(a *App) tea.Cmd { return a.delete(targets) }}
 			if len(targets) == 1 {
 				c = &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete", yes: c.yes}
@@ -308,8 +308,8 @@ func (a *App) deleted(n int, errs []error) {
 	case n == 1:
 		a.say("deleted; a new packet of it will make a new entry if the rules allow")
 	case gone > 0:
-		a.say(fmt.Sprintf("%s deleted, %d had ended already", draw.Plural(n-gone, "flow"), gone))
+		a.say(fmt.Sprintf("%s deleted, %d had ended already", model.Plural(n-gone, "flow"), gone))
 	default:
-		a.say(fmt.Sprintf("%d flows deleted; new packets of them will make new entries if the rules allow", n))
+		a.say(fmt.Sprintf("%s deleted; new packets of them will make new entries if the rules allow", model.Plural(n, "flow")))
 	}
 }

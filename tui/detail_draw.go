@@ -333,10 +333,10 @@ func (d *detail) facts(a *App) []piece {
 		out = append(out, labelled("child", draw.Describe(&d.children[i]), a.w)...)
 	}
 	if d.more > 0 {
-		out = append(out, labelled("", "and "+draw.Plural(d.more, "flow")+" more", a.w)...)
+		out = append(out, labelled("", "and "+model.Plural(d.more, "flow")+" more", a.w)...)
 	}
 	if d.hasEv && d.ev.Has.Has(model.HasUse) {
-		out = append(out, labelled("used by", strconv.Itoa(int(d.ev.Use))+" references", a.w)...)
+		out = append(out, labelled("used by", model.Plural(d.ev.Use, "reference"), a.w)...)
 	}
 	for _, l := range d.about {
 		name, text, ok := strings.Cut(model.Escape(l), ": ")

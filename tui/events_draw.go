@@ -84,7 +84,7 @@ func (s *events) whyEmpty(a *App) string {
 	case !s.got:
 		return "reading " + a.marks.Ellipsis
 	case s.view.Kept > 0:
-		return fmt.Sprintf("none of the %d events kept matches.", s.view.Kept)
+		return "none of " + model.Plural(s.view.Kept, "event") + " kept matches."
 	}
 	return "no event since ctview started. Waiting " + a.marks.Ellipsis
 }
@@ -205,9 +205,9 @@ func (s *events) lost(a *App) string {
 	if st.LastLost == 0 || a.now.UnixNano()-st.LastLost > 60e9 {
 		return ""
 	}
-	t := fmt.Sprintf("!! %s  %d events lost in %d gaps", draw.Clock(st.LastLost, a.now.Location()), st.Lost, st.Gaps)
+	t := fmt.Sprintf("!! %s  %s lost in %s", draw.Clock(st.LastLost, a.now.Location()), model.Plural(st.Lost, "event"), model.Plural(st.Gaps, "gap"))
 	if !st.Stale && st.LastResync.Ended > 0 {
-		t += fmt.Sprintf("; resynced in %.2f s: +%d -%d flows", float64(st.LastResync.Ended-st.LastResync.Began)/1e9, st.LastResync.Added, st.LastResync.Removed)
+		t += fmt.Sprintf("; resynced in %.2f s, flows +%d -%d", float64(st.LastResync.Ended-st.LastResync.Began)/1e9, st.LastResync.Added, st.LastResync.Removed)
 	}
 	return t
 }

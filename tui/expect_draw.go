@@ -37,7 +37,7 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 	lines := s.lines(f)
 	s.lay(a, lines, f.Y()+1, f.H-f.Y()-3)
 	f.Begin(draw.Plain)
-	t := " " + draw.Plural(len(s.list), "expectation") + ", " + draw.Plural(watched, "flow") + " with a helper"
+	t := " " + model.Plural(len(s.list), "expectation") + ", " + model.Plural(watched, "flow") + " with a helper"
 	f.Text(draw.Clip(t, f.W-draw.Width(s.position())-3, f.Marks.Ellipsis))
 	f.Right(draw.Plain, s.position())
 	f.End()
@@ -160,10 +160,7 @@ func (s *expects) helperLines() []pageLine {
 		out = append(out, textLine(draw.Plain, ""))
 	}
 	for _, m := range s.missing {
-		t := fmt.Sprintf("%d flows to %s port %d have no %s helper: their data connections will not be RELATED.", m.flows, m.proto, m.port, m.name)
-		if m.flows == 1 {
-			t = fmt.Sprintf("1 flow to %s port %d has no %s helper: its data connections will not be RELATED.", m.proto, m.port, m.name)
-		}
+		t := fmt.Sprintf("%s to %s port %d without %s helper: no data connection will be RELATED.", model.Plural(m.flows, "flow"), m.proto, m.port, m.name)
 		filter := fmt.Sprintf("%s and dport %d and helper none and not phase closed", m.proto, m.port)
 		out = append(out, flowsLine(fmt.Sprint("m", m.proto, m.port), t, filter, "Enter shows them: "+filter))
 	}

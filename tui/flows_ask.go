@@ -85,8 +85,11 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	}
 	store, kernel, now := a.opt.Store, a.opt.Kernel, a.opt.Now
 	auto, first, dir := s.auto && !a.paused, 0, s.c.dir
-	if a.hasSys && a.sys.Acct.OK && a.sys.Acct.Value == 0 {
+	switch {
+	case a.hasSys && a.sys.Acct.OK && a.sys.Acct.Value == 0:
 		first = len(autoOrders) - 1
+	case !a.stats.Loaded: // a rate takes two readings
+		first = 1
 	}
 	return func(ctx context.Context) any {
 		if full && kernel != nil && len(shown) > 0 {

@@ -227,15 +227,13 @@ func (a *App) message() string {
 func (s *flows) standing(a *App) string {
 	switch {
 	case a.paused:
-		return fmt.Sprintf("screen is from %s; %s newer. p goes on.", a.pausedAt.Format("15:04:05"), draw.Plural(int(a.stats.New-a.pauseStats.New), "flow"))
+		return fmt.Sprintf("screen is from %s; %s newer. p goes on.", a.pausedAt.Format("15:04:05"), model.Plural(int(a.stats.New-a.pauseStats.New), "flow"))
 	case len(s.marks) > 0:
 		return draw.Count(len(s.marks)) + " marked"
 	case s.uncounted(a):
 		return "not counted, like every flow that is older than nf_conntrack_acct=1 here"
-	case s.view.Unknown == 1:
-		return "1 flow has no " + a.filter.UnknownNoun() + ": it does not match"
 	case s.view.Unknown > 0:
-		return draw.Count(s.view.Unknown) + " flows have no " + a.filter.UnknownNoun() + ": they do not match"
+		return model.Plural(s.view.Unknown, "flow") + " without " + a.filter.UnknownNoun() + ": not taken for matching"
 	}
 	return ""
 }
@@ -313,7 +311,7 @@ func (s *flows) whyEmpty(a *App) string {
 	case !s.got, st.Dumping && !st.Loaded, !st.Loaded && v.Total == 0:
 		return "reading the table " + a.marks.Ellipsis
 	case v.Total > 0 && a.text != "":
-		return fmt.Sprintf("0 of %d flows match %q.%s Esc clears the filter.", v.Total, model.Escape(a.text), s.zonesHere())
+		return fmt.Sprintf("0 of %s match %q.%s Esc clears the filter.", model.Plural(v.Total, "flow"), model.Escape(a.text), s.zonesHere())
 	case v.Total > 0:
 		return ""
 	case st.New+st.Updates+st.Ended == 0 && st.LastEnded == 0:

@@ -9,8 +9,6 @@ import (
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/table"
-
-	"ctview/tui/draw"
 )
 
 // A valueChoice is a value of a row as filter text.
@@ -66,7 +64,7 @@ func (a *App) pushValues(r *model.Row) tea.Cmd {
 			for _, h := range t.Helpers {
 				if h.Helper != 0 {
 					f := filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}})
-					offer(valueChoice{"", "helper", f}, "   "+draw.Plural(h.Flows, "flow")+" here")
+					offer(valueChoice{"", "helper", f}, "   "+model.Plural(h.Flows, "flow")+" here")
 				}
 			}
 			return nil

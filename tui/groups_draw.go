@@ -77,7 +77,7 @@ func (s *groups) placed(w int) []placed {
 // whyNone says why there is nothing to group.
 func (s *flows) whyNone(a *App, matched, total int) string {
 	if total > 0 && matched == 0 {
-		return fmt.Sprintf("0 of %d flows match %q. Esc clears the filter.", total, model.Escape(a.text))
+		return fmt.Sprintf("0 of %s match %q. Esc clears the filter.", model.Plural(total, "flow"), model.Escape(a.text))
 	}
 	return s.whyEmpty(a)
 }
@@ -91,7 +91,7 @@ func (s *groups) statusLine(a *App, f *draw.Frame) {
 		a.filterWith(f, r, hidden)
 		return
 	}
-	a.filterWith(f, r+" groups", fmt.Sprintf("%d of %d flows match", v.Matched, v.Total), hidden,
+	a.filterWith(f, r+" groups", fmt.Sprintf("%d of %s", v.Matched, model.Plural(v.Total, "flow")), hidden,
 		"sort "+strings.ToUpper(s.sort.String())+" "+orderWord(s.desc))
 }
 

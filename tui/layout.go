@@ -73,7 +73,7 @@ func withoutRoom(n int, ps []placed) string {
 	if n <= len(ps) {
 		return ""
 	}
-	return draw.Plural(n-len(ps), "more column")
+	return model.Plural(n-len(ps), "more column")
 }
 
 // filterWith writes the filter, and at the right end as many of parts as leave it a third of the line; the first one always.

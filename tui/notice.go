@@ -23,8 +23,8 @@ func (a *App) notices() {
 		if !a.noticed[key] {
 			a.noticed[key] = true
 			r := s.LastResync
-			a.fail(fmt.Sprintf("!! %s  %d or more events lost (socket buffer full); resynced in %.2f s: +%d -%d flows",
-				draw.Clock(s.LastLost, a.now.Location()), s.Lost, time.Duration(r.Ended-r.Began).Seconds(), r.Added, r.Removed))
+			a.fail(fmt.Sprintf("!! %s  %s or more lost (socket buffer full); resynced in %.2f s, flows +%d -%d",
+				draw.Clock(s.LastLost, a.now.Location()), model.Plural(s.Lost, "event"), time.Duration(r.Ended-r.Began).Seconds(), r.Added, r.Removed))
 		}
 	}
 	if a.hasSys && a.sys.Max.OK && a.sys.EntriesOK && int64(a.sys.Entries) >= a.sys.Max.Value && a.sys.Max.Value > 0 {
@@ -66,7 +66,7 @@ func (a *App) nextNotice() {
 func (a *App) fullText() string {
 	t := fmt.Sprintf("!! table full: %d of %d", a.sys.Entries, a.sys.Max.Value)
 	if a.hasDrops && a.drops > a.dropsFirst {
-		t += fmt.Sprintf(", kernel dropped %d packets since %s (insert_failed, drop)", a.drops-a.dropsFirst, a.dropsSince.Format("15:04"))
+		t += fmt.Sprintf(", kernel dropped %s since %s (insert_failed, drop)", model.Plural(a.drops-a.dropsFirst, "packet"), a.dropsSince.Format("15:04"))
 	}
 	return t + ". Groups shows who holds it."
 }

@@ -11,7 +11,6 @@ import (
 	"ctview/model"
 
 	"ctview/model/filter"
-	"ctview/tui/draw"
 )
 
 // notrack is the screen of NOTRACK rules: ctview's own, and those of others.
@@ -272,7 +271,7 @@ func (a *App) leave(verb string, then tea.Cmd) tea.Cmd {
 			return then()
 		}
 		return doneMsg{func(a *App) tea.Cmd {
-			m := &menu{head: draw.Plural(len(mine), "temporary NOTRACK rule") + " will be removed"}
+			m := &menu{head: model.Plural(len(mine), "temporary NOTRACK rule") + " will be removed"}
 			m.choices = []choice{{key: "q", text: "remove and " + verb}, {key: "k", text: "keep and " + verb}, {key: "s", text: "stay (Esc)"}}
 			if verb != "quit" {
 				m.choices[0].key = "r"

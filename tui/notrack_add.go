@@ -228,11 +228,11 @@ func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
 		lines = append(lines, "That rule was there already.")
 	}
 	if res.Deleted > 0 {
-		lines = append(lines, fmt.Sprintf("%d entries deleted.", res.Deleted))
+		lines = append(lines, model.Plural(res.Deleted, "entry")+" deleted.")
 	}
 	switch {
 	case res.Verified:
-		lines = append(lines, fmt.Sprintf("It works: %d packets were seen, none of them tracked.", res.Packets))
+		lines = append(lines, "It works: "+model.Plural(res.Packets, "packet")+" seen, none of them tracked.")
 	default:
 		lines = append(lines, "No packet of it was seen yet.")
 	}
@@ -299,7 +299,7 @@ func (d *ruleDialog) lines(f *draw.Frame) []statLine {
 	if d.del {
 		then = "they are deleted, too"
 	}
-	add(draw.Plain, "  ", "matches now: "+draw.Plural(p.Covered, "flow")+" ("+then+")")
+	add(draw.Plain, "  ", "matches now: "+model.Plural(p.Covered, "flow")+" ("+then+")")
 	for _, w := range p.Warnings {
 		look, mark := draw.Warn, "! "
 		if w.Refuse {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -98,7 +97,7 @@ func (s *notrack) about(a *App, r *model.NotrackRule) string {
 		t += "; ON TRIAL: goes unless confirmed (c)"
 	}
 	if r.HasLeak {
-		t += fmt.Sprintf("; %d packets were tracked all the same", r.Leaked)
+		t += "; tracked all the same: " + model.Plural(r.Leaked, "packet")
 	}
 	return t
 }

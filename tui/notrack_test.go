@@ -106,7 +106,7 @@ func TestNotrackDialog(t *testing.T) {
 	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || r.del {
 		t.Fatalf("installed %+v, deletion %v\n%s", r.applied, r.del, g.screen())
 	}
-	if g.line("42 packets were seen, none of them tracked") == "" || len(r.kept) != 0 {
+	if g.line("42 packets seen, none of them tracked") == "" || len(r.kept) != 0 {
 		t.Fatalf("the second question is missing:\n%s", g.screen())
 	}
 	g.keys("y")

@@ -289,11 +289,7 @@ func (a *App) losses() {
 		if x.PID != 0 {
 			who = fmt.Sprintf("%s (pid %d)", model.Escape(x.Name), x.PID)
 		}
-		n := fmt.Sprintf("%d NOTRACK rules", len(x.Rules))
-		if len(x.Rules) == 1 {
-			n = "a NOTRACK rule"
-		}
-		head := fmt.Sprintf("%s removed %s of ctview's at %s", who, n, x.At.In(a.now.Location()).Format(time.TimeOnly))
+		head := fmt.Sprintf("%s removed %s of ctview's at %s", who, model.Plural(len(x.Rules), "NOTRACK rule"), x.At.In(a.now.Location()).Format(time.TimeOnly))
 		a.fail("!! " + head)
 		if a.opt.ReadOnly || len(a.stack) > 0 {
 			continue // the message stands; no question over another

@@ -138,7 +138,7 @@ func (s *packetStates) sampleRows(a *App, f *draw.Frame) {
 	if len(s.samples) == 0 {
 		t := "no INVALID or UNTRACKED packet yet"
 		if s.kept > 0 {
-			t = fmt.Sprintf("none of the %d samples matches", s.kept)
+			t = "none of " + model.Plural(s.kept, "sample") + " matches"
 		}
 		f.Line(draw.Plain, "  "+t)
 		return

@@ -143,7 +143,7 @@ func TestLosses(t *testing.T) {
 	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
 	r.lost = []model.NotrackLoss{{Rules: r.list[:1], PID: 28897, Name: "nf\x1bt", At: start}}
 	g.tick(time.Second)
-	if g.line(`nf\x1bt (pid 28897) removed a NOTRACK rule`) == "" || g.line("udp any > any:53") == "" {
+	if g.line(`nf\x1bt (pid 28897) removed 1 NOTRACK rule`) == "" || g.line("udp any > any:53") == "" {
 		t.Fatalf("not told:\n%s", g.screen())
 	}
 	g.keys("y")

@@ -319,7 +319,7 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	lost := fmt.Sprintf("lost events    %d", st.Lost)
 	look := draw.Plain
 	if st.Lost > 0 {
-		lost += fmt.Sprintf(" in %d gaps   last %s", st.Gaps, draw.Clock(st.LastLost, a.now.Location()))
+		lost += fmt.Sprintf(" in %s   last %s", model.Plural(st.Gaps, "gap"), draw.Clock(st.LastLost, a.now.Location()))
 		look = draw.Warn
 	}
 	ls = append(ls, statLine{text: lost, look: look})
@@ -329,7 +329,7 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	}
 	ls = append(ls, statLine{text: re})
 	if st.Forged+st.Malformed > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("refused        %d forged, %d broken messages", st.Forged, st.Malformed), look: draw.Warn})
+		ls = append(ls, statLine{text: fmt.Sprintf("refused        %s, %s", model.Plural(st.Forged, "forged message"), model.Plural(st.Malformed, "broken message")), look: draw.Warn})
 	}
 	ns := "default"
 	if a.opt.Netns != "" {

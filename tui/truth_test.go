@@ -84,7 +84,7 @@ func TestOneFlow(t *testing.T) {
 	rows[8].Flow.Helper = 0
 	g = newRig(t, 120, 35, rows, nil)
 	g.keys("5")
-	if g.line("1 flow to tcp port 21 has no ftp helper") == "" {
+	if g.line("1 flow to tcp port 21 without ftp helper") == "" {
 		t.Errorf("want 1 flow has no helper:\n%s", g.screen())
 	}
 	g = newRig(t, 120, 35, mockFlows(), nil)

@@ -82,7 +82,7 @@ func (a *App) write(m mode, name string) (tea.Cmd, error) {
 			case err != nil:
 				a.fail("not written: " + err.Error())
 			default:
-				a.say(fmt.Sprintf("%d lines written to %s", n, model.Escape(name)))
+				a.say(fmt.Sprintf("%s written to %s", model.Plural(n, "line"), model.Escape(name)))
 			}
 			return nil
 		}}

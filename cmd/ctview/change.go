@@ -127,7 +127,7 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 			return err
 		}
 		if c.dryRun {
-			g.summary("%d flow%s would be updated", len(specs), plural(len(specs)))
+			g.summary("%s would be updated", model.Plural(len(specs), "flow"))
 			return nil
 		}
 		if len(specs) == 0 {
@@ -135,7 +135,7 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 			return nil
 		}
 		ownOf(len(specs), func(i int) *model.Flow { return &specs[i].Flow }).warn(g, c)
-		if err := g.confirm(c, fmt.Sprintf("update: %d flow%s?", len(specs), plural(len(specs))), len(specs)); err != nil {
+		if err := g.confirm(c, fmt.Sprintf("update: %s?", model.Plural(len(specs), "flow")), len(specs)); err != nil {
 			return err
 		}
 		failed, err := k.UpdateMany(ctx, len(specs), func(i int, spec *ctnl.Spec) { *spec = specs[i] })
@@ -162,9 +162,9 @@ func (g *globals) updated(n int, failed []ctnl.Failure) error {
 	}
 	done := n - len(failed)
 	if gone > 0 {
-		g.summary("%d flow%s updated, %d had ended", done, plural(done), gone)
+		g.summary("%s updated, %d had ended", model.Plural(done, "flow"), gone)
 	} else {
-		g.summary("%d flow%s updated", done, plural(done))
+		g.summary("%s updated", model.Plural(done, "flow"))
 	}
 	return g.failures("updated", rest)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ctview/cmd/ctview/ctcompat"
+	"ctview/model"
 
 	"github.com/spf13/cobra"
 )
@@ -101,7 +102,7 @@ func runAddFile(ctx context.Context, g *globals, file string, c change) error {
 		return err
 	}
 	if c.dryRun {
-		g.summary("%d flow%s would be made", n, plural(n))
+		g.summary("%s would be made", model.Plural(n, "flow"))
 		return nil
 	}
 	code, err := g.conntrack(ctx, []string{"-R", "-"}, bytes.NewReader(text), addProgram)
@@ -111,7 +112,7 @@ func runAddFile(ctx context.Context, g *globals, file string, c change) error {
 	case code != 0:
 		return exitWith(code)
 	}
-	g.summary("%d flow%s made", n, plural(n))
+	g.summary("%s made", model.Plural(n, "flow"))
 	return nil
 }
 

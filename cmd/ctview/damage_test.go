@@ -41,8 +41,8 @@ func TestDamagedRecordingIsTold(t *testing.T) {
 		want  string
 	}{
 		{"whole", func(b []byte) []byte { return b }, ""},
-		{"a length within a tuple", func(b []byte) []byte { b[tuple] = 0xff; return b }, "damaged: 1 message cannot be read, the first in the packet at byte "},
-		{"an empty packet", func(b []byte) []byte { return append(b, make([]byte, 16)...) }, "damaged: 1 message cannot be read"},
+		{"a length within a tuple", func(b []byte) []byte { b[tuple] = 0xff; return b }, "damaged: 1 message that cannot be read, the first in the packet at byte "},
+		{"an empty packet", func(b []byte) []byte { return append(b, make([]byte, 16)...) }, "damaged: 1 message that cannot be read"},
 		{"a packet too large", func(b []byte) []byte {
 			h := binary.NativeEndian.AppendUint32(make([]byte, 8), 1<<30)
 			return append(b, append(h, 0, 0, 0, 0)...)

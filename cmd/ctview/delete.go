@@ -84,10 +84,10 @@ func runDelete(ctx context.Context, g *globals, words []string, c change) error 
 			return err
 		}
 		if c.dryRun {
-			g.summary("%d flow%s would be deleted", len(targets), plural(len(targets)))
+			g.summary("%s would be deleted", model.Plural(len(targets), "flow"))
 			return nil
 		}
-		q := fmt.Sprintf("delete: %d flow%s?", len(targets), plural(len(targets)))
+		q := fmt.Sprintf("delete: %s?", model.Plural(len(targets), "flow"))
 		return g.deleteListed(ctx, k, targets, own, c, q)
 	})
 }
@@ -124,7 +124,7 @@ func (g *globals) deleted(res ctnl.DeleteResult) error {
 	if res.Gone > 0 {
 		gone = fmt.Sprintf(", %d had ended", res.Gone)
 	}
-	g.summary("%d flow%s deleted%s", res.Deleted, plural(res.Deleted), gone)
+	g.summary("%s deleted%s", model.Plural(res.Deleted, "flow"), gone)
 	return g.failures("deleted", res.Failed)
 }
 

@@ -48,7 +48,7 @@ func (s selection) deleteAsFound(ctx context.Context, g *globals, ns *ctnl.Netns
 	err = errors.Join(err, dels.Wait())
 	if err != nil {
 		if res.Deleted > 0 {
-			g.summary("%d flow%s deleted before that", res.Deleted, plural(res.Deleted))
+			g.summary("%s deleted before that", model.Plural(res.Deleted, "flow"))
 		}
 		return err
 	}

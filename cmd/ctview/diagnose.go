@@ -247,7 +247,7 @@ func (d *diagnosis) conclude(all []finding.Finding) error {
 		b = d.appendTo(b, &all[i], now, false)
 	}
 	if len(all) == 0 && d.o.output == "table" && !d.g.quiet {
-		b = fmt.Appendf(b, "ok  nothing found in %v among %d flows\n", d.o.limit, d.table.Stats().Flows)
+		b = fmt.Appendf(b, "ok  nothing found in %v among %s\n", d.o.limit, model.Plural(d.table.Stats().Flows, "flow"))
 	}
 	return d.print(b)
 }

@@ -238,10 +238,10 @@ func (s *eventSink) Lost(now int64, n uint64) {
 // Refuse implements ctnl.Sink.
 func (s *eventSink) Refuse(forged, malformed uint64) {
 	if forged > 0 {
-		fmt.Fprintf(s.g.err, "ctview: events: refused %d message%s that did not come from the kernel\n", forged, plural(int(forged)))
+		fmt.Fprintf(s.g.err, "ctview: events: refused %s that did not come from the kernel\n", model.Plural(forged, "message"))
 	}
 	if malformed > 0 {
-		fmt.Fprintf(s.g.err, "ctview: events: refused %d broken message%s\n", malformed, plural(int(malformed)))
+		fmt.Fprintf(s.g.err, "ctview: events: refused %s\n", model.Plural(malformed, "broken message"))
 	}
 }
 

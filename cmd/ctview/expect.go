@@ -300,11 +300,11 @@ func (g *globals) flushExpects(ctx context.Context, k *ctnl.Kernel, c change) er
 		return err
 	}
 	if c.dryRun {
-		g.summary("%d expectation%s would be deleted", len(xs), plural(len(xs)))
+		g.summary("%s would be deleted", model.Plural(len(xs), "expectation"))
 		return nil
 	}
 	ownOf(len(xs), func(i int) *model.Flow { return &model.Flow{Key: keyOf(&xs[i].Master)} }).warn(g, c)
-	if err := g.confirm(c, fmt.Sprintf("expect flush: delete all %d expectations?", len(xs)), len(xs)); err != nil {
+	if err := g.confirm(c, "expect flush: delete "+model.Plural(len(xs), "expectation")+"?", len(xs)); err != nil {
 		return err
 	}
 	n := 0
@@ -316,6 +316,6 @@ func (g *globals) flushExpects(ctx context.Context, k *ctnl.Kernel, c change) er
 			return refused(err)
 		}
 	}
-	g.summary("%d expectation%s deleted", n, plural(n))
+	g.summary("%s deleted", model.Plural(n, "expectation"))
 	return nil
 }

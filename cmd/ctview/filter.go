@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"ctview/model"
 	"ctview/model/filter"
 )
 
@@ -58,7 +59,7 @@ func (g *globals) noteUnknown(f *filter.Filter, n int) {
 	if noun == "" {
 		noun = "value that the filter compares"
 	}
-	fmt.Fprintf(g.err, "ctview: %d flow%s without %s: they count as not matching\n", n, plural(n), noun)
+	fmt.Fprintf(g.err, "ctview: %s without %s: they count as not matching\n", model.Plural(n, "flow"), noun)
 	g.hintUnknown(noun)
 }
 
@@ -73,11 +74,4 @@ func (g *globals) hintUnknown(noun string) {
 			fmt.Fprintln(g.err, "hint: "+h.cure)
 		}
 	}
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
 }

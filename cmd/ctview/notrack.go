@@ -308,7 +308,7 @@ func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bo
 	lines, more := slices.Concat(p.Setup, p.Commands), 0
 	if !dry {
 		if lines = p.Commands; len(p.Setup) > 0 {
-			b = fmt.Appendf(b, "  what the rules stand in is made first (--dry-run shows it: %d command%s)\n", len(p.Setup), plural(len(p.Setup)))
+			b = fmt.Appendf(b, "  what the rules stand in is made first (--dry-run shows it: %s)\n", model.Plural(len(p.Setup), "command"))
 		}
 		more = max(0, len(lines)-previewLines)
 	}
@@ -318,7 +318,7 @@ func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bo
 	if more > 0 {
 		b = fmt.Appendf(b, "  … and %d more\n", more)
 	}
-	b = fmt.Appendf(b, "\ncovers %d flow%s now\n", p.Covered, plural(p.Covered))
+	b = fmt.Appendf(b, "\ncovers %s now\n", model.Plural(p.Covered, "flow"))
 	for i := range p.Sample {
 		if i == previewLines {
 			break
@@ -366,7 +366,7 @@ func (n *notracker) agree(p *model.NotrackPreview, o *notrackAddOptions) error {
 	if why := p.Question(); why != "" && o.yes && !o.nat {
 		return usageError{"notrack add: " + why, "--yes does not answer that: answer at a terminal, name the flows more exactly, or add --nat"}
 	}
-	what := fmt.Sprintf("notrack: install this rule (%d flow%s covered)?", p.Covered, plural(p.Covered))
+	what := fmt.Sprintf("notrack: install this rule (%s covered)?", model.Plural(p.Covered, "flow"))
 	return n.g.confirm(o.change, what, p.Covered)
 }
 
@@ -400,11 +400,11 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 	case !opt.Delete:
 		s += "entries left in the table; "
 	default:
-		s += fmt.Sprintf("%d entr%s deleted; ", r.Deleted, map[bool]string{true: "y", false: "ies"}[r.Deleted == 1])
+		s += model.Plural(r.Deleted, "entry") + " deleted; "
 	}
 	switch {
 	case r.Verified:
-		s += fmt.Sprintf("verified: %d packets, none of them tracked", r.Packets)
+		s += "verified: " + model.Plural(r.Packets, "packet") + ", none of them tracked"
 	case opt.Verify < 0:
 		s += "not verified"
 	case !r.Rule.HasLeak && r.Rule.Backend == "nftables":

@@ -192,7 +192,7 @@ func notrackRemove(g *globals, backend *string) *cobra.Command {
 				if all {
 					removed, err := n.conn.RemoveAll(cmd.Context())
 					if err == nil {
-						g.summary("%d rule%s removed; nothing of ctview's is left but what running sessions have", removed, plural(removed))
+						g.summary("%s removed; nothing of ctview's is left but what running sessions have", model.Plural(removed, "rule"))
 					}
 					return err
 				}
@@ -200,7 +200,7 @@ func notrackRemove(g *globals, backend *string) *cobra.Command {
 				if err := n.conn.Remove(cmd.Context(), ids...); err != nil {
 					return err
 				}
-				g.summary("%d rule%s removed", len(ids), plural(len(ids)))
+				g.summary("%s removed", model.Plural(len(ids), "rule"))
 				return nil
 			})
 		},

@@ -336,7 +336,7 @@ func TestNotrackLossScreen(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	tm.until("who did it", func(s string) bool {
-		return regexp.MustCompile(`nft \(pid \d+\) removed a NOTRACK rule`).MatchString(s)
+		return regexp.MustCompile(`nft \(pid \d+\) removed 1 NOTRACK rule`).MatchString(s)
 	})
 	tm.send("y")
 	tm.shows("installed again, on trial")

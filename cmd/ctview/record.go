@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ctview/ctnl"
+	"ctview/model"
 
 	"github.com/spf13/cobra"
 )
@@ -81,7 +82,7 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 		return err
 	}
 	if !g.quiet {
-		fmt.Fprintf(g.err, "ctview: recorded %d flow%s and %d event%s", info.Rows, plural(int(info.Rows)), info.Events, plural(int(info.Events)))
+		fmt.Fprintf(g.err, "ctview: recorded %s and %s", model.Plural(info.Rows, "flow"), model.Plural(info.Events, "event"))
 		if info.Lost > 0 {
 			fmt.Fprintf(g.err, "; %d lost: the socket buffer was full", info.Lost)
 		}

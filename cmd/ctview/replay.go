@@ -139,8 +139,8 @@ func (d *damage) err() error {
 	case d.messages == 0:
 		return nil
 	}
-	return failure{fmt.Errorf("%s: damaged: %d message%s cannot be read, the first in the packet at byte %d%s",
-		d.file, d.messages, plural(int(d.messages)), d.first, rest)}
+	return failure{fmt.Errorf("%s: damaged: %s that cannot be read, the first in the packet at byte %d%s",
+		d.file, model.Plural(d.messages, "message"), d.first, rest)}
 }
 
 // openRecording opens FILE, or takes stdin for "-". It is the last that a command with --read opens.

@@ -213,5 +213,5 @@ func TestScreenTypedAhead(t *testing.T) {
 	tm := newTerminal(t, sh, 120, 35)
 	tm.shows("READY")
 	tm.send("/zone 9\r")
-	tm.shows(`0 of 1 flows match "zone 9"`)
+	tm.shows(`0 of 1 flow match "zone 9"`)
 }

@@ -155,7 +155,7 @@ func TestScreenExplains(t *testing.T) {
 		t.Errorf("the name of the namespace is not shown escaped:\n%s", s)
 	}
 	tm.send("/zone 9\r")
-	tm.shows(`0 of 1 flows match "zone 9". Zones here: 0 (1).`)
+	tm.shows(`0 of 1 flow match "zone 9". Zones here: 0 (1).`)
 	tm.send("\x1b")
 	tm.until("the flow", rowsAre(1))
 	if out := tm.output(); strings.Contains(out, "evil\x1b") || strings.Contains(out, "\x1b]0;owned") {

@@ -155,7 +155,7 @@ func aboutNetns(n *ctnl.NetnsInfo) string {
 	}
 	switch {
 	case n.Own:
-		parts = append(parts, fmt.Sprintf("%d processes", n.Processes))
+		parts = append(parts, model.Plural(n.Processes, "process"))
 	case n.Processes == 1:
 		parts = append(parts, fmt.Sprintf("%s (pid %d)", n.Comm, n.PID))
 	case n.Processes > 1:

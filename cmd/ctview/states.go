@@ -257,7 +257,7 @@ func (g *globals) showSamples(ctx context.Context, ns *ctnl.Netns, f *filter.Fil
 		err = cause
 	}
 	if n := w.Lost(); n > 0 {
-		g.summary("%d samples were lost", n)
+		g.summary("%s lost", model.Plural(n, "sample"))
 	}
 	return err
 }

@@ -234,9 +234,9 @@ func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error 
 	if len(a.deleted) > 0 {
 		n, err := a.flows.Restore(ctx, a.deleted)
 		a.res.Restored = n
-		a.res.TakenBack += fmt.Sprintf("; %d deleted entr%s put back as before", n, map[bool]string{true: "y was", false: "ies were"}[n == 1])
+		a.res.TakenBack += "; put back as before: " + model.Plural(n, "deleted entry")
 		if err != nil || n < len(a.deleted) {
-			a.res.TakenBack += fmt.Sprintf("; %d of %d entries could not be put back", len(a.deleted)-n, len(a.deleted))
+			a.res.TakenBack += fmt.Sprintf("; %d of %s could not be put back", len(a.deleted)-n, model.Plural(len(a.deleted), "entry"))
 		}
 	}
 	c.mu.Lock()
@@ -254,11 +254,11 @@ func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error 
 func evidence(leaked uint64, fresh int) string {
 	switch {
 	case leaked > 0 && fresh > 0:
-		return fmt.Sprintf("%d packets behind conntrack, %d new entries", leaked, fresh)
+		return model.Plural(leaked, "packet") + " behind conntrack, " + model.Plural(fresh, "new entry")
 	case leaked > 0:
-		return fmt.Sprintf("%d packets behind conntrack", leaked)
+		return model.Plural(leaked, "packet") + " behind conntrack"
 	}
-	return fmt.Sprintf("%d new entries", fresh)
+	return model.Plural(fresh, "new entry")
 }
 
 // cause looks for what defeats the rule.

@@ -95,7 +95,7 @@ func (in *Input) limitTo(f model.Family, src [16]byte, n int) Cure {
 func (in *Input) slow(t *Target, perSecond int) Cure {
 	a := address(t.Family, t.Addr)
 	proto := t.Proto.String()
-	return Cure{fmt.Sprintf("let %d new flows a second through to it", perSecond), in.rule(t.Family, hook(in.local(t.Family, t.Addr)),
+	return Cure{"let " + model.Plural(perSecond, "new flow") + " a second through to it", in.rule(t.Family, hook(in.local(t.Family, t.Addr)),
 		fmt.Sprintf("%s %s %s dport %d ct state new limit rate over %d/second counter drop", strings.Replace(saddr(t.Family), "saddr", "daddr", 1),
 			a, proto, t.Port, perSecond),
 		fmt.Sprintf("-d %s -p %s --dport %d -m conntrack --ctstate NEW -m hashlimit --hashlimit-above %d/sec --hashlimit-name ctview -j DROP",

@@ -115,11 +115,3 @@ func Clock(t int64, loc *time.Location) string {
 
 // Duration writes d in at most six cells.
 func Duration(d time.Duration) string { return string(model.AppendDuration(nil, d)) }
-
-// Plural counts things.
-func Plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return strconv.Itoa(n) + " " + thing + "s"
-}

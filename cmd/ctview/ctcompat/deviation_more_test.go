@@ -271,7 +271,7 @@ func TestLoss(t *testing.T) {
 		if !strings.Contains(text, fmt.Sprintf("%s%d flow events have been shown.\n", prefix, shown)) {
 			t.Errorf("-b %s: %d lines, but stderr says %q", c.size, shown, text)
 		}
-		if c.lost != strings.Contains(text, lossWarning) || c.lost != strings.Contains(text, " resyncs.\n") || c.lost == (shown == flows) {
+		if c.lost != strings.Contains(text, lossWarning) || c.lost != strings.Contains(text, " lost in ") || c.lost == (shown == flows) {
 			t.Errorf("-b %s: %d of %d events shown, stderr %q", c.size, shown, flows, text)
 		}
 		w.must("-F")

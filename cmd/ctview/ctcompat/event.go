@@ -117,7 +117,8 @@ func (f *follower) end(ctx context.Context, err error) error {
 	}
 	fmt.Fprintf(f.r.Stderr, "%s%d %s events have been shown.\n", prefix, f.r.shown, what)
 	if f.losses > 0 {
-		fmt.Fprintf(f.r.Stderr, "ctview: %d events were lost in %d gaps; %d resyncs.\n", f.lost, f.losses, f.resyncs)
+		fmt.Fprintf(f.r.Stderr, "ctview: %s lost in %s; %s.\n",
+			model.Plural(f.lost, "event"), model.Plural(f.losses, "gap"), model.Plural(f.resyncs, "resync"))
 	}
 	return nil
 }
@@ -197,7 +198,7 @@ func (f *follower) resync(ctx context.Context) {
 		if err == nil || errors.Is(err, ctnl.ErrIncomplete) {
 			f.mu.Lock()
 			f.resyncs++
-			fmt.Fprintf(f.r.Stderr, "ctview: resync %d: events were lost; %d entries match now.\n", f.resyncs, rows)
+			fmt.Fprintf(f.r.Stderr, "ctview: resync %d: events were lost; %s now.\n", f.resyncs, model.Plural(rows, "entry"))
 			f.mu.Unlock()
 		}
 		select {

@@ -2,8 +2,9 @@ package doctor
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"ctview/model"
 )
 
 // What ctview can use beside the table: firewalls, helpers, loggers, namespaces.
@@ -17,7 +18,7 @@ func (x *Exam) nfTables() Finding {
 		f.Mark, f.Value = Note, "not in this kernel: \"ctview notrack\" uses iptables, \"ctview states\" cannot count"
 		f.Cure = "modprobe nf_tables"
 	default:
-		f.Value = "there, " + rules(x.firewall.Rules)
+		f.Value = "there, " + model.Plural(x.firewall.Rules, "rule")
 	}
 	return f
 }
@@ -46,7 +47,7 @@ func (x *Exam) helper() Finding {
 	case len(x.firewall.Helpers) == 0:
 		f.Value += "; no rule gives a flow one"
 	default:
-		f.Value += fmt.Sprintf("; given by %s, such as %s", rules(len(x.firewall.Helpers)), x.firewall.Helpers[0])
+		f.Value += fmt.Sprintf("; given by %s, such as %s", model.Plural(len(x.firewall.Helpers), "rule"), x.firewall.Helpers[0])
 	}
 	return f
 }
@@ -79,12 +80,4 @@ func (x *Exam) demo() Finding {
 		f.Cure = "look at user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"
 	}
 	return f
-}
-
-// rules returns how many rules n are, in words.
-func rules(n int) string {
-	if n == 1 {
-		return "1 rule"
-	}
-	return strconv.Itoa(n) + " rules"
 }

@@ -79,7 +79,7 @@ func (x *Exam) tracking() Finding {
 		f.Value = "active, because of ctview itself (table " + x.firewall.Own + ") and of nothing else"
 		f.Cure = "it ends with the ctview that counts there; what outlived its ctview goes with: ctview notrack remove --all"
 	case x.entries.OK && x.entries.Value > 0:
-		f.Value = fmt.Sprintf("%d entries are there", x.entries.Value)
+		f.Value = model.Plural(x.entries.Value, "entry") + " in the table"
 		if x.firewallErr == nil {
 			f.Value += ", though no rule that uses conntrack was found"
 		}
@@ -108,9 +108,9 @@ func (x *Exam) table() Finding {
 		return Finding{Check: f.Check, Mark: Unknown, Value: "entries and limit cannot be read"}
 	}
 	part := float64(x.entries.Value) / float64(max(limit.Value, 1))
-	f.Value = fmt.Sprintf("%d of %d entries (%.1f %%)", x.entries.Value, limit.Value, 100*part)
+	f.Value = fmt.Sprintf("%d of %s (%.1f %%)", x.entries.Value, model.Plural(limit.Value, "entry"), 100*part)
 	if b := x.sys.Buckets; b.OK {
-		f.Value += fmt.Sprintf(", %d buckets", b.Value)
+		f.Value += ", " + model.Plural(b.Value, "bucket")
 	}
 	if part >= fillNote {
 		f.Mark = Note
