@@ -5,13 +5,15 @@ FUZZTIME ?= 20s
 KERNEL_PACKAGES = qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod xz:xz-utils setpriv:util-linux
 ARCH_PACKAGES = qemu-mips-static:qemu-user-static
 PREFIX  ?= /usr/local
+# Functions are inlined only in the packages of packaging/hot: 0.6 MB less, and what is hot is as fast.
+GCFLAGS = -gcflags=all=-l $(patsubst %,-gcflags=%=,$(shell cat packaging/hot))
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
 PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
 .PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist test-packages size small install uninstall clean
 
 build: ## the program, ./ctview
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
+	CGO_ENABLED=0 $(GO) build -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
 
 demo: build ## the real TUI on a private lab of real traffic; no root needed
 	./ctview demo
@@ -65,7 +67,7 @@ size: ## what the program weighs on every target, whole and with -tags small
 	@sh packaging/size.sh
 
 small: ## ./ctview without demo and GeoIP, for routers with little flash
-	CGO_ENABLED=0 $(GO) build -tags small -trimpath -ldflags='-s -w' -o ctview ./cmd/ctview
+	CGO_ENABLED=0 $(GO) build -tags small -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
 
 install: build ## the program, its manual and completions below PREFIX (and DESTDIR)
 	install -D -m 755 ctview $(DESTDIR)$(PREFIX)/bin/ctview

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -59,9 +60,10 @@ func ListNetns() ([]NetnsInfo, error) {
 		}
 		list = append(list, *n)
 	}
-	slices.SortFunc(list, func(a, b NetnsInfo) int {
+	sort.Slice(list, func(i, j int) bool { // see model.SortRules
+		a, b := &list[i], &list[j]
 		return cmp.Or(-compareBool(a.Own, b.Own), -compareBool(len(a.Names) > 0, len(b.Names) > 0),
-			slices.Compare(a.Names, b.Names), cmp.Compare(a.PID, b.PID))
+			slices.Compare(a.Names, b.Names), cmp.Compare(a.PID, b.PID)) < 0
 	})
 	return list, nil
 }

@@ -1,8 +1,10 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -223,4 +225,18 @@ type NotrackLoss struct {
 	PID   uint32        // of the program, 0 where the kernel does not tell
 	Name  string        // of the program, unescaped
 	At    time.Time
+}
+
+// SortRules sorts rules by what they say. It is sort.Slice, as for every large type that is sorted where time does not count:
+// slices.SortFunc is compiled for each of them anew, 20 to 40 kB of the binary.
+func SortRules(rules []Rule) {
+	sort.Slice(rules, func(i, j int) bool { return rules[i].String() < rules[j].String() })
+}
+
+// SortNotrackRules sorts rules by when they were installed, those of one moment by their name.
+func SortNotrackRules(rules []NotrackRule) {
+	sort.Slice(rules, func(i, j int) bool {
+		a, b := &rules[i], &rules[j]
+		return cmp.Or(a.When.Compare(b.When), strings.Compare(a.ID, b.ID)) < 0
+	})
 }

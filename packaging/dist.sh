@@ -31,7 +31,9 @@ tool() { GOOS='' GOARCH='' GOFLAGS='' go tool -modfile=packaging/tools.mod "$@";
 
 rm -rf "$out"
 mkdir -p "$stage/completions" "$stage/man"
-build() { go build -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" ./cmd/ctview; }
+gcflags="-gcflags=all=-l $(sed 's/.*/-gcflags=&=/' packaging/hot)" # see the Makefile
+# shellcheck disable=SC2086 # they are words
+build() { go build $gcflags -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" ./cmd/ctview; }
 
 # What all packages have.
 GOARCH=$(go env GOHOSTARCH) build "$stage/host"

@@ -13,7 +13,7 @@ sed -n "/^targets='/,/^'/p" packaging/dist.sh | grep ':' | while read -r target 
 	printf '| %s ' "$target"
 	for tags in '' small; do
 		(export CGO_ENABLED=0 GOOS=linux GOARCH="${go%%:*}" "${go#*:}" &&
-			go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' ${tags:+-tags $tags} -o "$tmp/ctview" ./cmd/ctview)
+			go build -trimpath -buildvcs=false -gcflags=all=-l $(sed 's/.*/-gcflags=&=/' packaging/hot) -ldflags='-s -w -buildid=' ${tags:+-tags $tags} -o "$tmp/ctview" ./cmd/ctview)
 		printf '| %s | %s ' "$(mb "$(wc -c <"$tmp/ctview")")" "$(mb "$(xz -9ec "$tmp/ctview" | wc -c)")"
 	done
 	echo '|'

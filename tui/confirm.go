@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -190,7 +190,7 @@ func (s *flows) askDeleteMany(a *App) tea.Cmd {
 			own = &f
 		}
 	}
-	slices.SortFunc(targets, func(a, b Target) int { return bytes.Compare(keyBytes(&a.Key), keyBytes(&b.Key)) })
+	sort.Slice(targets, func(i, j int) bool { return bytes.Compare(keyBytes(&targets[i].Key), keyBytes(&targets[j].Key)) < 0 })
 	n := len(targets)
 	if n == 1 {
 		c := &confirm{head: "Delete this flow?", lines: []string{draw.Describe(&targets[0].Key)}, key: "y", verb: "delete",

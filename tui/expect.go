@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -162,9 +163,10 @@ func (s *expects) ask(a *App, _ bool) func(context.Context) any {
 		} else {
 			n.err = errors.New("nothing here can list expectations")
 		}
-		slices.SortStableFunc(n.list, func(x, y model.Expect) int {
+		sort.SliceStable(n.list, func(i, j int) bool { // see model.SortRules
+			x, y := &n.list[i], &n.list[j]
 			return cmp.Or(bytes.Compare(x.Master.Src[:], y.Master.Src[:]), cmp.Compare(x.Master.Sport, y.Master.Sport),
-				bytes.Compare(x.Master.Dst[:], y.Master.Dst[:]), cmp.Compare(x.Tuple.Dport, y.Tuple.Dport), cmp.Compare(x.ID, y.ID))
+				bytes.Compare(x.Master.Dst[:], y.Master.Dst[:]), cmp.Compare(x.Tuple.Dport, y.Tuple.Dport), cmp.Compare(x.ID, y.ID)) < 0
 		})
 		var b table.Breakdown
 		store.Breakdown(&b)

@@ -224,7 +224,7 @@ func (s *flows) askNotrack(a *App) tea.Cmd {
 		t := k.OrigTuple()
 		rules = append(rules, model.RuleFromTuple(&t))
 	}
-	slices.SortFunc(rules, func(x, y model.Rule) int { return strings.Compare(x.String(), y.String()) })
+	model.SortRules(rules)
 	if len(rules) == 0 {
 		r, ended := s.current()
 		if r == nil {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"net"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -28,13 +29,13 @@ func addrMatch(p netip.Prefix, off4, off6 uint32) []expr.Any {
 	if p.Addr().Is6() {
 		family, off = unix.NFPROTO_IPV6, off6
 	}
-	n := ipNet(p)
+	size, mask := uint32(p.Addr().BitLen()/8), net.CIDRMask(p.Bits(), p.Addr().BitLen())
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: off, Len: uint32(len(n.IP))},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: uint32(len(n.IP)), Mask: n.Mask, Xor: make([]byte, len(n.IP))},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: n.IP.Mask(n.Mask)},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: off, Len: size},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: size, Mask: mask, Xor: make([]byte, size)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()},
 	}
 }
 

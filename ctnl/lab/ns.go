@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -34,17 +33,26 @@ func newNS(name string) (*NS, error) {
 			return fmt.Errorf("unshare: %w", err)
 		}
 		n.h = h
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return fmt.Errorf("loopback: %w", err)
-		}
-		return netlink.LinkSetUp(lo)
+		return nil
 	})
+	if err == nil {
+		err = n.loopback()
+	}
 	if err != nil {
 		_ = n.Close()
 		return nil, fmt.Errorf("lab: new namespace: %w", refused(err))
 	}
 	return n, nil
+}
+
+// loopback takes the loopback interface up.
+func (n *NS) loopback() error {
+	c, err := n.rtnl()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.up("lo")
 }
 
 // away runs fn on the calling goroutine, locked to its thread, and takes the thread back to the namespace it came

@@ -1,10 +1,8 @@
 package lab
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
-
-	"github.com/vishvananda/netlink"
 )
 
 // The addresses of the servers and of what stands for them.
@@ -107,18 +105,10 @@ func (l *Lab) wire() error {
 
 // pairs makes the veth pairs.
 func (l *Lab) pairs() error {
-	r, err := l.router.handle()
+	c, err := l.router.rtnl()
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	for name, peer := range map[string]*NS{"lan": l.client, "wan": l.server} {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = name
-		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: name, PeerNamespace: netlink.NsFd(peer.FD())}
-		if err := r.LinkAdd(veth); err != nil {
-			return fmt.Errorf("lab: link %s: %w", name, err)
-		}
-	}
-	return nil
+	defer c.Close()
+	return errors.Join(c.veth("lan", l.client.FD()), c.veth("wan", l.server.FD()))
 }

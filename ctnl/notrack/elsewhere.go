@@ -68,7 +68,7 @@ func (c *Installer) listAll(ctx context.Context) (rules []model.NotrackRule, err
 			rules = append(rules, more...)
 		}
 	}
-	slices.SortStableFunc(rules, func(x, y model.NotrackRule) int { return x.When.Compare(y.When) })
+	model.SortNotrackRules(rules)
 	return rules, nil
 }
 

@@ -210,7 +210,7 @@ func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
 			b.readRule(in, at, f, r)
 		}
 	}
-	slices.SortStableFunc(in.rules, func(x, y model.NotrackRule) int { return x.When.Compare(y.When) })
+	model.SortNotrackRules(in.rules)
 	return in, nil
 }
 

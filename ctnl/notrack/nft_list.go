@@ -90,15 +90,10 @@ func (n *nft) installed(rs *ruleset.Ruleset) (*installed, error) {
 		for _, i := range p.at {
 			r := &in.rules[i]
 			r.Mine = n.s != nil && n.s.table == t.Name
-			slices.SortFunc(r.Rules, func(a, b model.Rule) int { return strings.Compare(a.String(), b.String()) })
+			model.SortRules(r.Rules)
 		}
 	}
-	slices.SortFunc(in.rules, func(a, b model.NotrackRule) int {
-		if c := a.When.Compare(b.When); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	model.SortNotrackRules(in.rules)
 	return in, nil
 }
 
