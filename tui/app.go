@@ -71,6 +71,8 @@ type App struct {
 	hasEventRate      bool // a window of it is over
 	sysFlows          int  // flows of the model when sys was asked for, -1 where it was not whole then
 
+	ill illness // what is wrong
+
 	paused     bool
 	pausedAt   time.Time
 	pauseStats table.Stats
@@ -276,7 +278,7 @@ func (a *App) click(m tea.MouseClickMsg) tea.Cmd {
 	if m.Button != tea.MouseLeft {
 		return nil
 	}
-	if m.Y == 1 && a.hasTabs() && len(a.stack) == 0 {
+	if m.Y == a.headRows()-1 && a.hasTabs() && len(a.stack) == 0 {
 		return a.clickTab(m.X)
 	}
 	if p, ok := a.top().(pointed); ok {

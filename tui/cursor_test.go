@@ -112,7 +112,7 @@ func TestEventsStandStill(t *testing.T) {
 		var evs []model.Event
 		for range count {
 			n++
-			r.Flow.Sport = uint16(n % 60000)
+			r.Flow.Sport, r.Flow.Src[15] = uint16(n%60000), byte(n%200)
 			var e model.Event
 			format.FillEvent(&e, &r.Flow, &r.Extra, start.UnixNano())
 			e.Kind = model.New

@@ -239,10 +239,7 @@ func (s *events) kindsText(wide bool) string {
 
 // click selects an event.
 func (s *events) click(a *App, _, y int) tea.Cmd {
-	first := 3
-	if a.hasTabs() {
-		first = 4
-	}
+	first := 2 + a.headRows()
 	if i := y - first; i >= 0 && i < s.rowsOn(a) && s.top+i < s.view.Matched {
 		return s.moveTo(a, s.top+i)
 	}

@@ -41,7 +41,7 @@ func screenRows(a *App) int {
 	if a.hasTabs() {
 		n = a.h - 7
 	}
-	return max(n, 1)
+	return max(n-a.alarmRows(), 1)
 }
 
 func (s *events) draw(a *App, f *draw.Frame) {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctview/model"
+	"ctview/model/finding"
 	"ctview/model/format"
 	"ctview/model/table"
 )
@@ -156,6 +157,7 @@ type fakeKernel struct {
 
 	deletedX []model.Expect
 	set      []string
+	rules    finding.Rules
 	sys      model.System
 }
 
@@ -182,6 +184,7 @@ func (k *fakeKernel) DeleteExpect(_ context.Context, x model.Expect) error {
 	k.deletedX = append(k.deletedX, x)
 	return nil
 }
+func (k *fakeKernel) Outline(context.Context) finding.Rules { return k.rules }
 func (k *fakeKernel) SetSysctl(_ context.Context, name, value string) error {
 	k.set = append(k.set, name+"="+value)
 	return nil

@@ -72,7 +72,7 @@ func (s *flows) rowsOn(a *App) int {
 	if a.hasTabs() {
 		n = a.h - 7
 	}
-	return max(n-s.left, 1)
+	return max(n-s.left-a.alarmRows(), 1)
 }
 
 // shortHeight is the height below which the line of the current flow shares the message line.

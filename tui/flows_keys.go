@@ -262,10 +262,7 @@ func (a *App) changePace(slower bool) tea.Cmd {
 
 // click selects a row, or sorts by a head.
 func (s *flows) click(a *App, x, y int) tea.Cmd {
-	headY := 2
-	if a.hasTabs() {
-		headY = 3
-	}
+	headY := 1 + a.headRows()
 	if y == headY {
 		for _, p := range s.place(a.w) {
 			if x >= p.x && x < p.x+max(p.w, draw.Width(p.head)) {

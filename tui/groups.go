@@ -48,7 +48,7 @@ func (s *groups) rowsOn(a *App) int       { return max(screenRows(a)-1, 1) }
 var groupsBindings = slices.Concat([]binding{
 	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook, row: true},
 	{id: "and", keys: []string{"="}, help: "add \"and\" this group to the filter", hint: "and", group: groupLook, row: true},
-	{id: "not", keys: []string{"!"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook, row: true},
+	{id: "not", keys: []string{"x"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook, row: true},
 	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
 	{id: "by", keys: []string{"b"}, help: "group by the next key", hint: "by", group: groupLook},
 	{id: "by2", keys: []string{"B"}, help: "group by two keys: \"src,dport\"", hint: "two keys", narrow: "two", group: groupLook},
@@ -293,10 +293,7 @@ func (s *groups) take(a *App, answer any) tea.Cmd {
 
 // click selects a group, or sorts by a head.
 func (s *groups) click(a *App, x, y int) tea.Cmd {
-	headY := 3
-	if a.hasTabs() {
-		headY = 4
-	}
+	headY := 2 + a.headRows()
 	if y == headY {
 		for _, p := range s.placed(a.w) {
 			if c, err := table.ParseGroupColumn(p.name); err == nil && x >= p.x && x < p.x+p.w {

@@ -68,7 +68,7 @@ func rebind(bs []binding, keys map[string][]string) []binding {
 func Actions() map[string]string {
 	out := map[string]string{}
 	for _, bs := range [][]binding{flowsBindings, groupsBindings, eventsBindings, statsBindings, expectBindings, notrackBindings,
-		detailBindings, viewBindings, always} {
+		detailBindings, findingsBindings, viewBindings, always} {
 		for _, b := range bs {
 			if _, ok := out[b.id]; !ok {
 				out[b.id] = b.help

@@ -121,11 +121,13 @@ func (a *App) enter(s Session) tea.Cmd {
 	a.events, a.eventRate, a.hasEventRate = 0, 0, false
 	a.tallied = time.Time{}
 	clear(a.noticed)
+	a.ill = illness{}
 	a.waiting = nil
 	f := a.flows
 	f.view, f.spare, f.items, f.ghosts, f.got = &table.View{}, &table.View{}, nil, nil, false
 	clear(f.marks)
 	f.seen = demand{}
+	a.ill = illness{}
 	for i, m := range a.screens {
 		switch m.(type) {
 		case *groups:

@@ -11,6 +11,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/finding"
 	"ctview/model/table"
 )
 
@@ -34,6 +35,8 @@ type Store interface {
 	Changes(*table.ChangeQuery, *table.ChangeView)
 	// Seconds tells what each of the last ten minutes' seconds brought.
 	Seconds(now int64, dst []table.Second) []table.Second
+	// Walk calls fn for flows in slices, with the Store locked for one; see table.Table.
+	Walk(from, stride uint32, n int, fn func(*model.Flow)) (next uint32)
 }
 
 // A Target is a flow to delete: the kernel refuses if the entry of that key is not the one with that id.
@@ -67,6 +70,8 @@ type Inspector interface {
 	Expects(ctx context.Context) ([]model.Expect, error)
 	// DeleteExpect deletes an expectation; ErrGone if it is no longer there.
 	DeleteExpect(ctx context.Context, x model.Expect) error
+	// Outline returns what cures have to name of the packet filter and addresses; what is not known is zero.
+	Outline(ctx context.Context) finding.Rules
 	// SetSysctl writes net.netfilter.name in the namespace that is watched.
 	SetSysctl(ctx context.Context, name, value string) error
 }

@@ -107,6 +107,9 @@ func (a *App) answered(m answerMsg) tea.Cmd {
 		a.again, a.againFull = false, false
 		cmds = append(cmds, a.ask(full))
 	}
+	if m.full {
+		cmds = append(cmds, a.diagnose())
+	}
 	if m.full && !a.armed {
 		cmds = append(cmds, a.arm(max(a.pace(), costFactor*m.cost)))
 	}

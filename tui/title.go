@@ -74,6 +74,7 @@ func (a *App) titleLine(f *draw.Frame) {
 		f.Styled(p.look, p.text)
 	}
 	f.End()
+	a.alarmLine(f)
 }
 
 // titleParts returns the pieces left and right.
@@ -109,6 +110,9 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	left = []part{{name, draw.Plain, 0}, {host, draw.Plain, 6}, {live, look, 0}, {rate + "ev/s", draw.Plain, 5}, {"lost " + lost, lostLook, 1}}
 	if host == "" {
 		left = append(left[:1], left[2:]...)
+	}
+	if len(a.ill.loud) > 0 && a.alarmRows() == 0 {
+		left = slices.Insert(left, 1, part{severitySign(a.ill.loud[0].Severity) + strconv.Itoa(len(a.ill.loud)), severityLook(a.ill.loud[0].Severity), 0})
 	}
 	if a.opt.Netns != "" { // who deletes must see where
 		left = slices.Insert(left, 1, part{"ns " + draw.Clip(model.Escape(a.opt.Netns), 20, a.marks.Ellipsis), draw.Strong, 0})
@@ -218,7 +222,11 @@ func (a *App) tabs() []tab {
 	_, states := a.top0().(*packetStates)
 	ts := make([]tab, 0, len(a.screens)+1)
 	for i, s := range a.screens {
-		ts = append(ts, tab{strconv.Itoa(i+1) + gap + s.name(), i == a.current && !states, func() tea.Cmd { return a.show(i) }})
+		mark := ""
+		if a.alarmed(i) {
+			mark = "!"
+		}
+		ts = append(ts, tab{strconv.Itoa(i+1) + gap + s.name() + mark, i == a.current && !states, func() tea.Cmd { return a.show(i) }})
 	}
 	return append(ts, tab{keyOf(a.views, "states") + gap + "States", states, a.openStates})
 }
@@ -250,12 +258,13 @@ func (a *App) tabsWith(f *draw.Frame, position string) {
 	f.End()
 }
 
-// headRows is how many lines the title and the line of views take.
+// headRows is how many lines the title, the worst finding and the line of views take.
 func (a *App) headRows() int {
+	n := 1 + a.alarmRows()
 	if a.hasTabs() {
-		return 2
+		n++
 	}
-	return 1
+	return n
 }
 
 func (a *App) tabsGap() string {

@@ -19,6 +19,7 @@ var viewBindings = []binding{
 	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
 	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
 	{id: "states", keys: []string{"e"}, help: "the five packet states", group: groupLook},
+	{id: "findings", keys: []string{"!"}, help: "what is wrong, the proof, the cure", group: groupLook},
 	{id: "savedviews", keys: []string{"v"}, help: "saved views", group: groupLook},
 	{id: "names", keys: []string{"r"}, help: "names or numbers", group: groupLook},
 	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
@@ -51,6 +52,8 @@ func (a *App) doView(id string) tea.Cmd {
 		return nil
 	case "states":
 		return a.openStates()
+	case "findings":
+		return a.openFindings()
 	case "savedviews":
 		a.viewsMenu()
 		return nil

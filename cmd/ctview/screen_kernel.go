@@ -7,6 +7,7 @@ import (
 	"ctview/ctnl"
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
+	"ctview/model/finding"
 	"ctview/model/table"
 	"ctview/tui"
 )
@@ -119,6 +120,9 @@ func (k *kernel) DeleteExpect(ctx context.Context, x model.Expect) error {
 	}
 	return err
 }
+
+// Outline implements tui.Inspector.
+func (k *kernel) Outline(context.Context) finding.Rules { return outlineOf(k.ns) }
 
 // SetSysctl implements tui.Inspector.
 func (k *kernel) SetSysctl(_ context.Context, name, value string) error {

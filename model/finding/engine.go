@@ -116,3 +116,10 @@ func (e *Engine) Worst(all []Finding) *Finding {
 	}
 	return nil
 }
+
+// Recall takes an acknowledgement back.
+func (e *Engine) Recall(f *Finding) {
+	if r := e.known[id{f.Name, f.Subject}]; r != nil {
+		r.acked = false
+	}
+}

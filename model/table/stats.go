@@ -189,10 +189,18 @@ func (h *history) tick(now int64, flows int) {
 func (t *Table) Seconds(now int64, dst []Second) []Second {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h := &t.history
-	h.tick(now, t.stats.Flows)
-	for s := max(h.first, h.sec-keepSeconds+1); s <= h.sec; s++ {
-		dst = append(dst, h.ring[s%keepSeconds])
+	h, flows := &t.history, t.stats.Flows
+	if h.sec == 0 {
+		return append(dst, Second{At: now / second * second, Flows: flows})
+	}
+	h.now().Flows = flows
+	last := max(h.sec, now/second)
+	for s := max(h.first, last-keepSeconds+1); s <= last; s++ {
+		if s <= h.sec {
+			dst = append(dst, h.ring[s%keepSeconds])
+		} else { // nothing has come since
+			dst = append(dst, Second{At: s * second, Flows: flows})
+		}
 	}
 	return dst
 }
