@@ -133,7 +133,7 @@ func (k GroupKey) value() func(*model.Flow) groupVal {
 	case model.ColProto:
 		return number(func(f *model.Flow) uint64 { return uint64(f.Proto) })
 	case model.ColState:
-		return number(func(f *model.Flow) uint64 { return uint64(stateRanks[f.Proto][stateClass(f)]) })
+		return number(stateKey)
 	case model.ColCtState:
 		return number(func(f *model.Flow) uint64 { return uint64(f.CtState()) })
 	case model.ColPhase:

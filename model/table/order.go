@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"ctview/model"
 )
@@ -21,7 +22,7 @@ const (
 
 var columnKeys = [model.NumColumns][]keyFunc{
 	model.ColProto:      {func(f *model.Flow, _ uint32) uint64 { return uint64(f.Proto) }},
-	model.ColState:      {func(f *model.Flow, _ uint32) uint64 { return uint64(stateRanks[f.Proto][stateClass(f)]) }},
+	model.ColState:      {func(f *model.Flow, _ uint32) uint64 { return stateKey(f) }},
 	model.ColSrc:        endpointKeys(func(f *model.Flow) (*[16]byte, uint16) { return &f.Src, f.Sport }),
 	model.ColDst:        endpointKeys(func(f *model.Flow) (*[16]byte, uint16) { return &f.Dst, f.Dport }),
 	model.ColReplySrc:   endpointKeys(func(f *model.Flow) (*[16]byte, uint16) { return &f.ReplySrc, f.ReplySport }),
@@ -125,8 +126,9 @@ func flagBits(f *model.Flow) (b uint8) {
 	return b
 }
 
-// stateRanks puts what StateText can say into the order of the alphabet.
-var stateRanks = func() (ranks [256][numStates]uint8) {
+// stateRanks puts what StateText can say into the order of the alphabet. It is worked out when a list is first sorted by it.
+var stateRanks = sync.OnceValue(func() *[256][numStates]uint8 {
+	var ranks [256][numStates]uint8
 	var texts []string
 	for p := range 256 {
 		for s := range numStates {
@@ -138,8 +140,10 @@ var stateRanks = func() (ranks [256][numStates]uint8) {
 		r, _ := slices.BinarySearch(sorted, text)
 		ranks[i/numStates][i%numStates] = uint8(r)
 	}
-	return ranks
-}()
+	return &ranks
+})
+
+func stateKey(f *model.Flow) uint64 { return uint64(stateRanks()[f.Proto][stateClass(f)]) }
 
 // keys returns the column's keys, those that need more than the flow included. nil: the order of the slots.
 func (t *Table) keys(c model.Column) []keyFunc {
