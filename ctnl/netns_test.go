@@ -6,10 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ctview/ctnl"
 )
@@ -119,6 +124,81 @@ func TestNetnsGone(t *testing.T) {
 	addNetns(t, name)
 	if !ns.Gone() {
 		t.Error("not gone after its name was given to another")
+	}
+}
+
+// TestPin: once in, the namespace serves without CAP_SYS_ADMIN, whoever asks, and lets its thread go.
+func TestPin(t *testing.T) {
+	name := fmt.Sprintf("ctview-test-pin-%d", os.Getpid())
+	addNetns(t, name)
+	where := func() (string, error) { return os.Readlink("/proc/thread-self/ns/net") }
+	own, err := where()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() *ctnl.Netns {
+		ns, err := ctnl.OpenNetns(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ns.Close() })
+		return ns
+	}
+	ns, other := open(), open()
+	if err := ns.Pin(); err != nil {
+		t.Fatal(err)
+	}
+	// Do starts its threads from this one, which may enter nothing any more; it is thrown away.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&hdr, &none[0]); err != nil {
+			t.Error(err)
+		}
+		var in, nested string
+		err := ns.Do(func() (err error) {
+			if in, err = where(); err != nil {
+				return err
+			}
+			return ns.Do(func() (err error) { nested, err = where(); return err })
+		})
+		if err != nil || in == own || nested != in {
+			t.Errorf("pinned: in %s, nested %s, own %s, %v", in, nested, own, err)
+		}
+	}()
+	<-done
+	var group sync.WaitGroup
+	running := atomic.Int32{}
+	for range 20 {
+		group.Go(func() {
+			want := errors.New("of its own")
+			err := ns.Do(func() error {
+				if running.Add(1) != 1 {
+					t.Error("two at once on one thread")
+				}
+				defer running.Add(-1)
+				if in, err := where(); in == own || err != nil {
+					t.Errorf("in %s, %v", in, err)
+				}
+				return want
+			})
+			if err != want {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if err := ns.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := ns.Do(func() error { t.Error("ran in a closed namespace"); return nil }); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Close: %v, want %v", err, os.ErrClosed)
+	}
+	if err := other.Do(func() error { return nil }); err != nil {
+		t.Errorf("one that is not pinned: %v", err)
 	}
 }
 

@@ -22,6 +22,10 @@ const lastWords = 2 * time.Second
 type RecordOptions struct {
 	NoDump bool // only events, not the table at the beginning
 	RcvBuf int  // as WatchOptions.RcvBuf
+	// Opened, if not nil, is called once the events are subscribed to and the head of the file is written: no other file or
+	// namespace will be opened. Asked, if not nil, is called once the kernel will be asked for nothing more, perhaps from
+	// another goroutine.
+	Opened, Asked func()
 	// Progress, if not nil, is called now and then from another goroutine.
 	Progress func(RecordInfo)
 }
@@ -45,6 +49,18 @@ func Record(ctx context.Context, ns *Netns, w io.Writer, opt RecordOptions) (Rec
 		return RecordInfo{}, err
 	}
 	defer watcher.Close()
+	if err := rec.c.Flush(); err != nil {
+		return RecordInfo{}, err
+	}
+	if opt.Opened != nil {
+		opt.Opened()
+	}
+	if opt.Asked == nil {
+		opt.Asked = func() {}
+	}
+	if opt.NoDump {
+		opt.Asked()
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -68,6 +84,7 @@ func Record(ctx context.Context, ns *Netns, w io.Writer, opt RecordOptions) (Rec
 	if !opt.NoDump {
 		g.Go(func() error {
 			defer crash.Guard()
+			defer opt.Asked()
 			return rec.dump(ctx, ns, watcher)
 		})
 	}

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"ctview/ctnl"
 	"ctview/ctnl/confine"
@@ -79,11 +83,65 @@ func (g *globals) screenKeeps(readOnly bool) {
 	}
 }
 
-// opened gives up what it took to open files and the namespace: nothing else will be opened, but what the screen writes.
+// opened gives up what it took to open files and the namespace. From then on files are opened only where reading and
+// writing say, if the command looks into no other process and starts none: those are what Landlock would not let it.
 func (g *globals) opened() {
-	if g.confined {
-		g.keep(g.keeps, g.effect)
+	if !g.confined || g.sealed {
+		return
 	}
+	g.sealed = true
+	g.keep(g.keeps, g.effect)
+	if g.keeps&^confine.NetAdmin != 0 {
+		return
+	}
+	_ = time.Now().Local() // reads the time zone, of which TZ may be anywhere
+	// Ctrl-Z on the screen stops the whole job.
+	f := confine.Files{Read: reading(), Signals: g.draws}
+	if g.draws {
+		g.writable = g.writing()
+		f.Write, f.Devices = g.writable, []string{"/dev/tty", os.DevNull}
+	}
+	if _, err := confine.Restrict(f); err != nil && !g.quiet {
+		fmt.Fprintf(g.err, "ctview: may open every file of the system: %v\n", err)
+	}
+}
+
+// reading is what ctview reads while it runs: the kernel's settings and counters, names of hosts, services, users and labels,
+// descriptions of terminals, time zones. /etc as a whole it is not: there are secrets in it.
+func reading() []string {
+	paths := []string{"/proc", "/sys", "/run/netns", "/usr/share", "/lib/terminfo", "/etc/terminfo", "/etc/localtime", "/etc/TZ",
+		"/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/passwd", "/etc/group", servicesFile,
+		"/etc/protocols", connlabelFile, "/dev/urandom", os.DevNull}
+	// A link to where it is made anew now and then, under the same name.
+	if to, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil && filepath.Dir(to) != "/etc" {
+		paths = append(paths, filepath.Dir(to))
+	}
+	return paths
+}
+
+// writing are the directories below which the screen writes what it is told to: where it was started, the home directory, that
+// of the configuration, those of temporary files.
+func (g *globals) writing() (dirs []string) {
+	add := func(dir string, err error) {
+		dir, aerr := filepath.Abs(dir)
+		if err != nil || aerr != nil || dir == "/" || slices.Contains(dirs, dir) {
+			return
+		}
+		for _, kernels := range []string{"/proc", "/sys", "/dev"} {
+			if dir == kernels || strings.HasPrefix(dir, kernels+"/") {
+				return
+			}
+		}
+		dirs = append(dirs, dir)
+	}
+	add(os.Getwd())
+	add(os.UserHomeDir())
+	if config, _, err := g.configPath(); err == nil {
+		add(filepath.Dir(config), nil)
+	}
+	add("/tmp", nil)
+	add("/var/tmp", nil)
+	return dirs
 }
 
 // askNothing gives up the right to ask the kernel too. To receive what it was asked for takes none.

@@ -8,9 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +22,7 @@ import (
 
 // withoutCgo is a program that can give up privileges: the test binary, or where that was linked with C one that is built for it.
 var withoutCgo = sync.OnceValues(func() (string, error) {
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_GETPPID, 0, 0, 0); errno == 0 {
+	if confine.Able() {
 		return os.Executable()
 	}
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("ctview-test-%d", os.Getpid()))
@@ -127,7 +127,7 @@ func TestPrivileges(t *testing.T) {
 		{"list by groups", []string{"list", "--group-by", "src,sport", "--netns", ns.Path()}, admin, admin},
 		{"events", []string{"events", "--netns", ns.Path()}, none, none},
 		{"events after the table", []string{"events", "--netns", ns.Path(), "--dump", "tcp and zone 77"}, none, none},
-		{"record", []string{"record", "--netns", ns.Path(), filepath.Join(dir, "more.pcap")}, admin, admin},
+		{"record", []string{"record", "--netns", ns.Path(), filepath.Join(dir, "more.pcap")}, none, none},
 		{"states --watch", []string{"states", "--watch", "--netns", ns.Path()}, admin, admin | confine.NetRaw},
 		{"conntrack -E", []string{"conntrack", "--netns", ns.Path(), "-E"}, admin, admin | confine.Processes},
 		{"conntrack -E by name", nil, admin, admin | confine.Processes},
@@ -229,5 +229,107 @@ func TestPrivilegesOfFile(t *testing.T) {
 	out, err = start("list", "--netns", "1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "not permitted") {
 		t.Errorf("another's namespace: %v %s", err, out)
+	}
+}
+
+// TestScreenWritesWhereItMay: the kernel itself refuses what a screen that changes nothing writes elsewhere than where it was
+// started, and the screen says where it may; a filter is still saved.
+func TestScreenWritesWhereItMay(t *testing.T) {
+	ns, f := trackedNS(t)
+	if err := f.Create(context.Background(), 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	recording := filepath.Join(dir, "flows.pcap")
+	if out, err := confined(t, "record", "--netns", ns.Path(), "--for", "300ms", recording).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, args := range [][]string{{"--read", recording}, {"--read-only", "--netns", ns.Path()}} {
+		cmd := confined(t, args...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(cmd.Env, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
+		if err := os.MkdirAll(filepath.Join(dir, "config", "ctview"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		tm := newTerminal(t, cmd, 160, 24)
+		tm.shows("of 3")
+		tm.send(":write here.csv\r")
+		tm.shows("3 lines written")
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "here.csv")); err != nil {
+			t.Error(err)
+		}
+		tm.send("/udp or tcp\r")
+		tm.send(":save kept\r")
+		tm.shows("saved; v lists")
+		if b, err := os.ReadFile(filepath.Join(dir, "config", "ctview", "config.toml")); err != nil || !strings.Contains(string(b), "kept") {
+			t.Errorf("the configuration: %s %v", b, err)
+		}
+		if confine.Landlock() > 0 {
+			const elsewhere = "/run/ctview-test.csv"
+			tm.send(":write " + elsewhere + "\r")
+			tm.shows("may write below " + cmd.Dir)
+			if _, err := os.Stat(elsewhere); err == nil {
+				t.Errorf("%s was written", elsewhere)
+				_ = os.Remove(elsewhere)
+			}
+		}
+		tm.send("q")
+	}
+}
+
+// TestSecurityPromises holds the table of docs/security.md: every test that it names exists, and every test of the rooms that it is
+// about is one of a promise that is written there.
+func TestSecurityPromises(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(doc), "## Promises and their tests")
+	if !ok {
+		t.Fatal("no table")
+	}
+	there := func(dir, files string) map[string]bool {
+		names := map[string]bool{}
+		paths, _ := filepath.Glob(filepath.Join(dir, files))
+		for _, path := range paths {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(b), -1) {
+				names[m[1]] = m[1] != "TestMain"
+			}
+		}
+		return names
+	}
+	named := map[string]bool{}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "| ") || len(cells) != 2 || strings.TrimSpace(cells[0]) == "promise" {
+			continue
+		}
+		n := 0
+		dir := "."
+		for _, m := range regexp.MustCompile("`([\\w/]+)`").FindAllStringSubmatch(cells[1], -1) {
+			if !strings.HasPrefix(m[1], "Test") {
+				dir = filepath.Join("..", "..", m[1])
+				continue
+			}
+			n++
+			named[m[1]] = true
+			if !there(dir, "*_test.go")[m[1]] && !there(".", "*_test.go")[m[1]] {
+				t.Errorf("%s is not in %s", m[1], dir)
+			}
+		}
+		if n == 0 {
+			t.Errorf("a promise without a test: %s", cells[0])
+		}
+	}
+	for _, room := range [][2]string{{"../../ctnl/confine", "*_test.go"}, {".", "privileges_test.go"}} {
+		for name, is := range there(room[0], room[1]) {
+			if is && !named[name] && name != "TestSecurityPromises" {
+				t.Errorf("%s is no test of a promise in docs/security.md", name)
+			}
+		}
 	}
 }

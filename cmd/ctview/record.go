@@ -67,14 +67,13 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 	if err != nil {
 		return err
 	}
-	g.opened()
 	if o.span > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.span)
 		defer cancel()
 	}
 	g.noteSilence(ns)
-	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf})
+	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf, Opened: g.opened, Asked: g.askNothing})
 	if cerr := w.Close(); err == nil && cerr != nil {
 		err = failure{cerr}
 	}

@@ -187,6 +187,7 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 	if err != nil {
 		return err
 	}
+	g.draws = true
 	table, err := g.replay(file)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ type globals struct {
 	keeps    confine.Caps  // once everything is opened; see begin
 	effect   confine.Caps  // of these, what is in effect all the time
 	confined bool          // privileges can be given up
+	sealed   bool          // opened was called
+	draws    bool          // the command is the screen
+	writable []string      // the only directories that the screen may write below; nil: all
 	screen   atomic.Bool   // the screen stands: signals are its business
 	tidies   atomic.Bool   // the command has something of the kernel's to put back
 	over     time.Duration // between two readings of the table; 0: it is read once

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"ctview/ctnl/confine"
@@ -71,6 +73,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
+	g.draws = true
 	g.screenKeeps(opt.ReadOnly)
 	plan := watchPlan{budget: budget, readOnly: opt.ReadOnly, stay: g.confined && g.keeps&confine.SysAdmin == 0}
 	w, err := plan.open(g.netns, o.netnsName)
@@ -100,8 +103,11 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 }
 
 // createView makes the file of "w". What is there already is not touched.
-func createView(name string) (io.WriteCloser, error) {
+func (g *globals) createView(name string) (io.WriteCloser, error) {
 	f, err := openRegular(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if errors.Is(err, fs.ErrPermission) && g.writable != nil {
+		return nil, fmt.Errorf("%w (this screen may write below %s alone: start it where the file is to be)", err, strings.Join(g.writable, ", "))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 		Names:    c.Names, Bits: c.Bits,
 		LabelName: systemLabels().Name,
 		Lookup:    g.names().Name, ServiceName: serviceName,
-		Create:     createView,
+		Create:     g.createView,
 		SaveFilter: g.saveFilter,
 		Views:      map[string]tui.SavedView{},
 		SaveView:   func(name string, v tui.SavedView) error { return g.saveView(name, view(v)) },

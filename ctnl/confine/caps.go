@@ -125,6 +125,12 @@ func (s sets) raw() (unix.CapUserHeader, [2]unix.CapUserData) {
 	return unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{half(0), half(32)}
 }
 
+// Able reports whether this program can give up anything: without cgo it can.
+func Able() bool {
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_GETPPID, 0, 0, 0)
+	return errno == 0
+}
+
 // everyThread makes a system call on every thread of the process.
 //
 //go:uintptrescapes

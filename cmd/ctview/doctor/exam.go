@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"ctview/ctnl"
+	"ctview/ctnl/confine"
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 
@@ -47,6 +48,9 @@ type Exam struct {
 	loggers    [2]string // of IPv4 and IPv6: "NONE" or a name, "" where it cannot be read
 
 	userns error // of making a user and a network namespace as this user
+
+	confines bool // ctview can give up privileges
+	landlock int  // version of Landlock, 0 for none
 }
 
 // Examine looks at ns, which the user called name, without changing anything. What is not permitted or not in this kernel
@@ -69,6 +73,7 @@ func Examine(ctx context.Context, ns *ctnl.Netns, name string) (*Exam, error) {
 	x.subscribe(ns)
 	x.firewall, x.firewallErr = ruleset.Look(ns)
 	x.userns = tryUserNS(ctx)
+	x.confines, x.landlock = confine.Able(), confine.Landlock()
 	return x, nil
 }
 
