@@ -35,12 +35,10 @@ const (
 	// :netns; your own session, the process of a flow; NOTRACK by the iptables programs.
 	screenNeeds = confine.SysAdmin | confine.Processes | confine.NetRaw
 	demoNeeds   = screenNeeds | confine.NetAdmin | confine.NetBind // its lab: namespaces, crafted packets, servers
-	// Until a command has opened its files and its namespace, and again for "w" and saved filters of the screen under sudo.
-	openingNeeds = confine.SysAdmin | confine.Processes | filesOfSudo
-	filesOfSudo  = confine.DacOverride | confine.Chown
+	filesOfSudo = confine.DacOverride | confine.Chown              // "w" and saved filters of the screen under sudo
 )
 
-// begin gives up what cmd never needs. What it is to keep once it has opened everything is in g.keeps.
+// begin decides what cmd is to keep once it has opened everything.
 func (g *globals) begin(cmd *cobra.Command) {
 	if !ownProcess(cmd.Context()) {
 		return
@@ -58,17 +56,16 @@ func (g *globals) begin(cmd *cobra.Command) {
 		g.keeps, g.effect = 0, 0
 	case needs&^screenNeeds != 0: // demo, doctor
 		g.keeps, g.effect = needs, needs
+		g.keep(needs, needs)
 	default:
 		g.keeps, g.effect = needs|confine.NetAdmin, confine.NetAdmin
 	}
-	g.keep(g.keeps|openingNeeds, g.effect)
 }
 
 // beginConntrack is begin for ctview by the name of conntrack.
 func (g *globals) beginConntrack(ctx context.Context) {
 	if ownProcess(ctx) {
 		g.keeps, g.effect = confine.NetAdmin|commandNeeds["ctview conntrack"], confine.NetAdmin
-		g.keep(g.keeps|openingNeeds, g.effect)
 	}
 }
 
