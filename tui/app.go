@@ -212,7 +212,7 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 	a.note = ""
 	m := a.top()
 	if k.String() == "ctrl+c" {
-		return a.act("quit")
+		return a.quitting()
 	}
 	if a.busy && len(a.held) > 0 {
 		a.held = append(a.held, k)
@@ -224,19 +224,15 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	if b := find(rebind(m.bindings(), a.opt.Keys), k.String()); b != nil {
-		if b.writes && a.opt.ReadOnly {
-			a.say("read-only: started with --read-only")
-			return nil
-		}
 		if w, ok := m.(waiter); ok && b.row && a.busy && w.waits() {
 			a.held = append(a.held, k)
 			return nil
 		}
-		return m.do(a, b.id)
+		return a.run(m, b)
 	}
 	if a.atScreen() {
 		if b := find(a.views, k.String()); b != nil {
-			return a.doView(b.id)
+			return a.run(m, b)
 		}
 	}
 	if b := find(a.always, k.String()); b != nil {
@@ -244,7 +240,7 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 			a.pop()
 			return a.ask(false)
 		}
-		return a.act(b.id)
+		return a.run(m, b)
 	}
 	return nil
 }
@@ -258,18 +254,9 @@ func (a *App) atScreen() bool {
 	return !types && a.bottom() == len(a.stack)-1
 }
 
-// act carries out an action of the bindings that always work.
-func (a *App) act(id string) tea.Cmd {
-	switch id {
-	case "help":
-		a.push(newHelp(a, a.top()))
-	case "suspend":
-		return a.yield(true, true)
-	case "redraw":
-		return tea.ClearScreen
-	case "quit":
-		return a.quitting()
-	}
+// openHelp shows the help of the mode that has the keys.
+func openHelp(a *App) tea.Cmd {
+	a.push(newHelp(a, a.top()))
 	return nil
 }
 

@@ -162,8 +162,6 @@ func (b *bar) bindings() []binding {
 // recalls reports whether Up brings a filter of before.
 func (b *bar) recalls() bool { return !b.recent && (b.past > 0 || b.line.String() == "") }
 
-func (b *bar) do(*App, string) tea.Cmd { return nil } // typed takes every key
-
 func (b *bar) draw(*App, *draw.Frame) {} // the screen below leaves room and calls write
 
 // typed takes a key.

@@ -52,7 +52,7 @@ func commands() []command {
 		{"copy", "", "copy menu", nil, func(a *App, _ string) (tea.Cmd, error) { return runAction(a, "copy") }},
 		{"quit", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
 		{"q", "", "quit", nil, func(a *App, _ string) (tea.Cmd, error) { return a.quitting(), nil }},
-		{"help", "", "help", nil, func(a *App, _ string) (tea.Cmd, error) { return a.act("help"), nil }},
+		{"help", "", "help", nil, func(a *App, _ string) (tea.Cmd, error) { return openHelp(a), nil }},
 	}
 }
 
@@ -99,26 +99,14 @@ func (a *App) runCommand(text string) (tea.Cmd, error) {
 // runAction carries out the action of a key by its name.
 func runAction(a *App, id string) (tea.Cmd, error) {
 	m := a.top()
-	for _, b := range m.bindings() {
-		if b.id != id {
-			continue
-		}
-		if b.writes && a.opt.ReadOnly {
-			return nil, errReadOnly
-		}
-		return m.do(a, id), nil
+	b := named(slices.Concat(m.bindings(), a.views, a.always), id)
+	switch {
+	case b == nil:
+		return nil, fmt.Errorf("unknown command %q", id)
+	case b.writes && a.opt.ReadOnly:
+		return nil, errReadOnly
 	}
-	for _, b := range viewBindings {
-		if b.id == id {
-			return a.doView(id), nil
-		}
-	}
-	for _, b := range a.always {
-		if b.id == id {
-			return a.act(id), nil
-		}
-	}
-	return nil, fmt.Errorf("unknown command %q", id)
+	return a.run(m, b), nil
 }
 
 // commandNames are all words that can stand first.
@@ -127,7 +115,7 @@ func (a *App) commandNames() []string {
 	for _, c := range commands() {
 		out = append(out, c.name)
 	}
-	for _, b := range slices.Concat(a.screen().bindings(), viewBindings, a.always) {
+	for _, b := range slices.Concat(a.screen().bindings(), a.views, a.always) {
 		if !slices.Contains(out, b.id) {
 			out = append(out, b.id)
 		}
@@ -149,7 +137,7 @@ func (a *App) offerCommand(text string) []filter.Completion {
 				out = append(out, filter.Completion{Insert: insert, Show: strings.TrimSpace(c.name + " " + c.args), Hint: c.help, To: len(text)})
 			}
 		}
-		for _, b := range slices.Concat(a.screen().bindings(), viewBindings, a.always) {
+		for _, b := range slices.Concat(a.screen().bindings(), a.views, a.always) {
 			known := slices.ContainsFunc(out, func(o filter.Completion) bool { return strings.TrimSpace(o.Insert) == b.id })
 			if strings.HasPrefix(b.id, word) && !known {
 				out = append(out, filter.Completion{Insert: b.id, Show: b.id, Hint: b.help, To: len(text)})

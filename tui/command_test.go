@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,11 +73,21 @@ func TestEveryActionIsACommand(t *testing.T) {
 	}
 }
 
-// TestKeysAreOfOneAction: no key of a screen means two things.
+// TestKeysAreOfOneAction: no key of a screen means two things, and none means nothing.
 func TestKeysAreOfOneAction(t *testing.T) {
 	g := newRig(t, 120, 35, nil, nil)
-	for _, m := range append(g.a.screens, &detail{}, &menu{}, &bar{}, &prompt{}, &help{}) {
+	for _, b := range slices.Concat(g.a.views, g.a.always) {
+		if b.run == nil {
+			t.Errorf("%s does nothing", b.id)
+		}
+	}
+	for _, m := range append(g.a.screens, &detail{}, &menu{}, &bar{}, &prompt{}, &help{}, &packetStates{}, &findings{}) {
 		seen := map[string]string{}
+		for _, b := range m.bindings() {
+			if _, types := m.(typist); b.run == nil && !types {
+				t.Errorf("%s: %s does nothing", m.name(), b.id)
+			}
+		}
 		for _, b := range m.bindings() {
 			for _, k := range b.keys {
 				if was, ok := seen[k]; ok {

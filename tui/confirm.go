@@ -36,11 +36,6 @@ var confirmBindings = []binding{
 func (c *confirm) name() string        { return "Confirm" }
 func (c *confirm) bindings() []binding { return confirmBindings }
 
-func (c *confirm) do(a *App, _ string) tea.Cmd {
-	a.pop()
-	return nil
-}
-
 func (c *confirm) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {
 	s := k.String()
 	switch {

@@ -85,7 +85,7 @@ func (c *cursor[K]) toggle(a *App, what string, none bool) {
 
 // followBinding is the action of toggle.
 func followBinding(what string) binding {
-	return binding{id: "follow", keys: []string{"F"}, help: "follow " + what + ", or stay in place", group: groupTime, row: true}
+	return binding{id: "follow", keys: []string{"F"}, help: "follow " + what + ", or stay in place", group: groupTime, row: true, run: walking("follow")}
 }
 
 // anchor takes it to place p, where its row went to, and moves the window so that the row stands where it stood.

@@ -60,69 +60,72 @@ func (d *detail) name() string { return "Flow" }
 func (d *detail) covers() bool { return true }
 
 var detailBindings = []binding{
-	{id: "back", keys: []string{"esc", "enter", "backspace"}, help: "back to the list", hint: "back", group: groupLook},
-	{id: "down", keys: []string{"j", "down"}, help: "next flow", hint: "k flow", narrow: "k flow", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "flow before", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown", "ctrl+d", "space"}, help: "further down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of the flow", hint: "filter by value", narrow: "value", group: groupLook},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52): tuple, filter, commands", hint: "copy", group: groupAway},
-	{id: "copy1", keys: []string{"1"}, help: "copy the first command", group: groupAway},
-	{id: "copy2", keys: []string{"2"}, help: "copy the second", group: groupAway},
-	{id: "copy3", keys: []string{"3"}, help: "copy the third", group: groupAway},
-	{id: "copy4", keys: []string{"4"}, help: "copy the fourth", group: groupAway},
-	{id: "master", keys: []string{"m"}, help: "the flow that expected this one", group: groupLook},
-	{id: "pause", keys: []string{"p"}, help: "pause the screen", group: groupTime},
-	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete the flow", hint: "delete", narrow: "delete", group: groupAct, writes: true},
-	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", group: groupAct, writes: true},
+	{id: "back", keys: []string{"esc", "enter", "backspace"}, help: "back to the list", hint: "back", group: groupLook,
+		run: inApp(closeTop)},
+	{id: "down", keys: []string{"j", "down"}, help: "next flow", hint: "k flow", narrow: "k flow", group: groupMove,
+		run: on(func(d *detail, a *App) tea.Cmd { return d.go1(a, d.next) })},
+	{id: "up", keys: []string{"k", "up"}, help: "flow before", group: groupMove,
+		run: on(func(d *detail, a *App) tea.Cmd { return d.go1(a, d.prev) })},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+d", "space"}, help: "further down", group: groupMove,
+		run: does(func(d *detail, a *App) { d.top += a.h / 2 })},
+	{id: "pageup", keys: []string{"pgup", "ctrl+u"}, help: "further up", group: groupMove,
+		run: does(func(d *detail, a *App) { d.top = max(d.top-a.h/2, 0) })},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of the flow", hint: "filter by value", narrow: "value", group: groupLook,
+		run: onFlow(func(d *detail, a *App) tea.Cmd { return a.pushValues(&d.row) })},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52): tuple, filter, commands", hint: "copy", group: groupAway,
+		run: onFlow((*detail).copyMenu)},
+	{id: "copy1", keys: []string{"1"}, help: "copy the first command", group: groupAway,
+		run: copying(0)},
+	{id: "copy2", keys: []string{"2"}, help: "copy the second", group: groupAway,
+		run: copying(1)},
+	{id: "copy3", keys: []string{"3"}, help: "copy the third", group: groupAway,
+		run: copying(2)},
+	{id: "copy4", keys: []string{"4"}, help: "copy the fourth", group: groupAway,
+		run: copying(3)},
+	{id: "master", keys: []string{"m"}, help: "the flow that expected this one", group: groupLook,
+		run: on((*detail).openMaster)},
+	{id: "pause", keys: []string{"p"}, help: "pause the screen", group: groupTime,
+		run: inApp((*App).pause)},
+	{id: "units", keys: []string{"i"}, help: "rates in bits or bytes", group: groupLook,
+		run: inApp(toggleUnits)},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the flow", hint: "delete", narrow: "delete", group: groupAct, writes: true,
+		run: on((*detail).askDelete)},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", group: groupAct, writes: true,
+		run: onFlow((*detail).askNotrack)},
 }
 
 func (d *detail) bindings() []binding { return detailBindings }
 
-func (d *detail) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "back":
-		a.pop()
-		return a.ask(true)
-	case "down":
-		return d.go1(a, d.next)
-	case "up":
-		return d.go1(a, d.prev)
-	case "pagedown":
-		d.top += a.h / 2
-	case "pageup":
-		d.top = max(d.top-a.h/2, 0)
-	case "value":
+// onFlow makes an action of what is done with the flow, once it is here.
+func onFlow(f func(*detail, *App) tea.Cmd) action {
+	return on(func(d *detail, a *App) tea.Cmd {
 		if d.got {
-			return a.pushValues(&d.row)
+			return f(d, a)
 		}
-	case "copy":
-		if d.got {
-			a.pushCopy(&d.row)
-		}
-	case "copy1", "copy2", "copy3", "copy4":
-		if t := d.tools(); d.got {
-			return a.copy(t[id[4]-'1'])
-		}
-	case "master":
-		return d.openMaster(a)
-	case "pause":
-		return a.pause()
-	case "units":
-		d.fl.c.bits = !d.fl.c.bits
-	case "notrack":
-		if d.got {
-			return a.openRule([]model.Rule{model.RuleFromFlow(&d.row.Flow)})
-		}
-	case "delete":
-		if d.gone || !d.got {
-			a.fail("that flow ended")
-			return nil
-		}
-		return a.askDeleteOne(&d.row)
-	}
+		return nil
+	})
+}
+
+// copying takes the command of number i away.
+func copying(i int) action {
+	return onFlow(func(d *detail, a *App) tea.Cmd { return a.copy(d.tools()[i]) })
+}
+
+func (d *detail) copyMenu(a *App) tea.Cmd {
+	a.pushCopy(&d.row)
 	return nil
+}
+
+func (d *detail) askNotrack(a *App) tea.Cmd {
+	return a.openRule([]model.Rule{model.RuleFromFlow(&d.row.Flow)})
+}
+
+func (d *detail) askDelete(a *App) tea.Cmd {
+	if d.gone || !d.got {
+		a.fail("that flow ended")
+		return nil
+	}
+	return a.askDeleteOne(&d.row)
 }
 
 // go1 goes to another flow without leaving the screen.

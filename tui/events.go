@@ -51,55 +51,63 @@ func (s *events) rowsOn(a *App) int {
 }
 
 var eventsBindings = slices.Concat([]binding{
-	{id: "follow", keys: []string{"F"}, help: "follow the newest event", hint: "follow", group: groupTime},
-	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
-	{id: "types", keys: []string{"t"}, help: "which events: new, update, destroy, expect", hint: "types", group: groupLook},
-	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
-	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook},
+	{id: "follow", keys: []string{"F"}, help: "follow the newest event", hint: "follow", group: groupTime,
+		run: walking("follow")},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
+		run: inApp((*App).pause)},
+	{id: "types", keys: []string{"t"}, help: "which events: new, update, destroy, expect", hint: "types", group: groupLook,
+		run: does((*events).typesMenu)},
+	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook,
+		run: inApp((*App).openBar)},
+	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook,
+		run: on((*events).openDetail)},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook,
+		run: on((*events).openValues)},
 }, moves, []binding{
-	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway},
-	{id: "back", keys: []string{"esc"}, help: "back to the newest, then clear filter", group: groupLook},
+	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime,
+		run: inApp((*App).resync)},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway,
+		run: does((*events).copyMenu)},
+	{id: "back", keys: []string{"esc"}, help: "back to the newest, then clear filter", group: groupLook,
+		run: on((*events).back)},
 })
 
-func (s *events) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "follow", "bottom":
+func (s *events) walk(a *App, id string) tea.Cmd {
+	if id == "follow" || id == "bottom" {
 		s.restart()
 		return a.ask(false)
-	case "types":
-		s.typesMenu(a)
-	case "filter":
-		return a.openBar()
-	case "detail":
-		if c := s.current(); c != nil && c.Kind != 0 && c.Note != table.NoteExpect {
-			return a.openFlow(c.Flow.Key, &model.Row{Flow: c.Flow})
-		}
-	case "value":
-		if c := s.current(); c != nil && c.Kind != 0 {
-			return a.pushValues(&model.Row{Flow: c.Flow})
-		}
-	case "copy":
-		if c := s.current(); c != nil && c.Kind != 0 {
-			a.pushCopy(&model.Row{Flow: c.Flow})
-		}
-	case "pause":
-		return a.pause()
-	case "resync":
-		return a.resync()
-	case "back":
-		if !s.follow {
-			s.restart()
-			return a.ask(false)
-		}
-		return a.backOrClear()
-	default:
-		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
-			return s.moveTo(a, p)
-		}
+	}
+	p, _ := s.aim(id, s.view.Matched, s.rowsOn(a))
+	return s.moveTo(a, p)
+}
+
+func (s *events) openDetail(a *App) tea.Cmd {
+	if c := s.current(); c != nil && c.Kind != 0 && c.Note != table.NoteExpect {
+		return a.openFlow(c.Flow.Key, &model.Row{Flow: c.Flow})
 	}
 	return nil
+}
+
+func (s *events) openValues(a *App) tea.Cmd {
+	if c := s.current(); c != nil && c.Kind != 0 {
+		return a.pushValues(&model.Row{Flow: c.Flow})
+	}
+	return nil
+}
+
+func (s *events) copyMenu(a *App) {
+	if c := s.current(); c != nil && c.Kind != 0 {
+		a.pushCopy(&model.Row{Flow: c.Flow})
+	}
+}
+
+// back returns to the newest event, then to where one came from.
+func (s *events) back(a *App) tea.Cmd {
+	if !s.follow {
+		s.restart()
+		return a.ask(false)
+	}
+	return a.backOrClear()
 }
 
 // first is the place of the first row that is here, counted from the oldest change of the list.

@@ -52,25 +52,21 @@ func (s *expects) bindings() []binding     { return expectBindings }
 func (s *expects) alsoBindings() []binding { return viewBindings }
 
 var expectBindings = slices.Concat([]binding{
-	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook},
+	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook,
+		run: on((*expects).open)},
 }, moves, []binding{
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, writes: true},
-	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, writes: true,
+		run: on((*expects).askDelete)},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
+		run: inApp((*App).pause)},
 	followBinding("row"),
 })
 
-func (s *expects) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "pause":
-		return a.pause()
-	case "master":
-		if r := s.row(); r != nil {
-			return r.enter(a)
-		}
-	case "delete":
-		return s.askDelete(a)
-	default:
-		s.steer(a, id, "row")
+func (s *expects) walk(a *App, id string) tea.Cmd { return s.steer(a, id, "row") }
+
+func (s *expects) open(a *App) tea.Cmd {
+	if r := s.row(); r != nil {
+		return r.enter(a)
 	}
 	return nil
 }

@@ -143,11 +143,15 @@ func (s *findings) bindings() []binding     { return findingsBindings }
 func (s *findings) alsoBindings() []binding { return viewBindings }
 
 var findingsBindings = slices.Concat([]binding{
-	{id: "proof", keys: []string{"enter"}, help: "the flows that prove it, or the screen that shows it", hint: "proof", group: groupLook},
+	{id: "proof", keys: []string{"enter"}, help: "the flows that prove it, or the screen that shows it", hint: "proof", group: groupLook,
+		run: onFinding((*findings).proof)},
 }, moves, []binding{
-	{id: "copy", keys: []string{"y"}, help: "copy a cure", hint: "copy a cure", narrow: "copy", group: groupAway},
-	{id: "acknowledge", keys: []string{"a"}, help: "keep it quiet until it grows, or no longer", hint: "acknowledge", narrow: "ack", group: groupLook},
-	{id: "back", keys: []string{"esc", "!"}, help: "back to the screen", hint: "back", group: groupLook},
+	{id: "copy", keys: []string{"y"}, help: "copy a cure", hint: "copy a cure", narrow: "copy", group: groupAway,
+		run: onFinding((*findings).copy)},
+	{id: "acknowledge", keys: []string{"a"}, help: "keep it quiet until it grows, or no longer", hint: "acknowledge", narrow: "ack", group: groupLook,
+		run: onFinding((*findings).acknowledge)},
+	{id: "back", keys: []string{"esc", "!"}, help: "back to the screen", hint: "back", group: groupLook,
+		run: inApp(closeTop)},
 })
 
 // openFindings shows the list.
@@ -163,33 +167,27 @@ func (s *findings) finding() *finding.Finding {
 	return nil
 }
 
-func (s *findings) do(a *App, id string) tea.Cmd {
-	if id == "back" {
-		a.pop()
-		return a.ask(true)
-	}
-	if s.steer(a, id, "finding") {
-		return nil
-	}
-	f := s.finding()
-	if f == nil {
-		return nil
-	}
-	switch id {
-	case "proof":
-		return s.proof(a, f)
-	case "copy":
-		return s.copy(a, f)
-	case "acknowledge":
-		if a.ill.engine.Quiet(f) {
-			a.ill.engine.Recall(f)
-			a.say("told again")
-		} else {
-			a.ill.engine.Acknowledge(f)
-			a.say("quiet until it is half as much again, or more severe")
+func (s *findings) walk(a *App, id string) tea.Cmd { return s.steer(a, id, "finding") }
+
+// onFinding makes an action of what is done with the finding under the cursor.
+func onFinding(f func(*findings, *App, *finding.Finding) tea.Cmd) action {
+	return on(func(s *findings, a *App) tea.Cmd {
+		if x := s.finding(); x != nil {
+			return f(s, a, x)
 		}
-		a.ill.sift()
+		return nil
+	})
+}
+
+func (s *findings) acknowledge(a *App, f *finding.Finding) tea.Cmd {
+	if a.ill.engine.Quiet(f) {
+		a.ill.engine.Recall(f)
+		a.say("told again")
+	} else {
+		a.ill.engine.Acknowledge(f)
+		a.say("quiet until it is half as much again, or more severe")
 	}
+	a.ill.sift()
 	return nil
 }
 

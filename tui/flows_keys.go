@@ -12,38 +12,61 @@ import (
 )
 
 var flowsBindings = slices.Concat([]binding{
-	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook, row: true},
-	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
-	{id: "group", keys: []string{"b"}, help: "group by", hint: "group", group: groupLook},
-	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook, row: true},
+	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook,
+		run: inApp((*App).openBar)},
+	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook, row: true,
+		run: on((*flows).openValues)},
+	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook,
+		run: does((*flows).sortMenu)},
+	{id: "group", keys: []string{"b"}, help: "group by", hint: "group", group: groupLook,
+		run: inApp(func(a *App) tea.Cmd { return a.away(func() tea.Cmd { return a.show(1) }) })},
+	{id: "detail", keys: []string{"enter"}, help: "flow detail", hint: "detail", narrow: " ", group: groupLook, row: true,
+		run: on((*flows).openDetail)},
 }, moves, []binding{
-	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove},
-	{id: "right", keys: []string{"l", "right"}, help: "columns to the right", group: groupMove},
-	{id: "mark", keys: []string{"space"}, help: "mark", hint: "mark", narrow: " ", group: groupMove, row: true},
-	{id: "markall", keys: []string{"ctrl+a"}, help: "mark all that match", group: groupMove},
-	{id: "unmark", keys: []string{"ctrl+x"}, help: "mark none", group: groupMove},
-	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook},
-	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook},
-	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook},
-	{id: "columns", keys: []string{"c"}, help: "columns and their order", group: groupLook},
-	{id: "direction", keys: []string{"o"}, help: "bytes: sum, orig, reply", group: groupLook},
-	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook},
-	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook},
-	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
-	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+	{id: "left", keys: []string{"h", "left"}, help: "columns to the left", group: groupMove,
+		run: does(func(s *flows, _ *App) { s.skip = max(s.skip-1, 0) })},
+	{id: "right", keys: []string{"l", "right"}, help: "columns to the right", group: groupMove,
+		run: does((*flows).scrollRight)},
+	{id: "mark", keys: []string{"space"}, help: "mark", hint: "mark", narrow: " ", group: groupMove, row: true,
+		run: on((*flows).toggleMark)},
+	{id: "markall", keys: []string{"ctrl+a"}, help: "mark all that match", group: groupMove,
+		run: on((*flows).markAll)},
+	{id: "unmark", keys: []string{"ctrl+x"}, help: "mark none", group: groupMove,
+		run: does(func(s *flows, _ *App) { clear(s.marks) })},
+	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook,
+		run: on((*flows).reverse)},
+	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook,
+		run: on(func(s *flows, a *App) tea.Cmd { return s.sortNext(a, true) })},
+	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook,
+		run: on(func(s *flows, a *App) tea.Cmd { return s.sortNext(a, false) })},
+	{id: "columns", keys: []string{"c"}, help: "columns and their order", group: groupLook,
+		run: does((*flows).columnsMenu)},
+	{id: "direction", keys: []string{"o"}, help: "bytes: sum, orig, reply", group: groupLook,
+		run: on((*flows).turnDirection)},
+	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook,
+		run: inApp(toggleUnits)},
+	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook,
+		run: does(func(s *flows, _ *App) { s.wide, s.skip = !s.wide, 0 })},
+	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook,
+		run: on((*flows).back)},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
+		run: inApp((*App).pause)},
 	followBinding("flow"),
-	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, row: true, writes: true},
-	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
-	{id: "undo", keys: []string{"u"}, help: "undo (notrack rules)", group: groupAct, writes: true},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true},
+	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime,
+		run: inApp((*App).resync)},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete marked or current", hint: "delete", narrow: "del", group: groupAct, row: true, writes: true,
+		run: on((*flows).askDelete)},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true,
+		run: on((*flows).askNotrack)},
+	{id: "undo", keys: []string{"u"}, help: "undo (notrack rules)", group: groupAct, writes: true,
+		run: inApp((*App).undoRule)},
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true,
+		run: does((*flows).copyMenu)},
 })
 
 func (s *flows) bindings() []binding { return flowsBindings }
 
-// do carries out an action.
-func (s *flows) do(a *App, id string) tea.Cmd {
+func (s *flows) walk(a *App, id string) tea.Cmd {
 	switch id {
 	case "down":
 		return s.move(a, 1)
@@ -51,71 +74,37 @@ func (s *flows) do(a *App, id string) tea.Cmd {
 		return s.move(a, -1)
 	case "top":
 		return s.restartCursor(a)
-	case "left", "right":
-		s.scroll(a, id)
-	case "mark":
-		return s.toggleMark(a)
-	case "markall":
-		return s.markAll(a)
-	case "unmark":
-		clear(s.marks)
-	case "filter":
-		return a.openBar()
-	case "value":
-		if r, _ := s.current(); r != nil {
-			return a.pushValues(r)
-		}
-	case "detail":
-		return s.openDetail(a)
-	case "back":
-		return s.back(a)
-	case "delete":
-		return s.askDelete(a)
-	case "copy":
-		s.copyMenu(a)
-	case "pause":
-		return a.pause()
-	case "notrack":
-		return s.askNotrack(a)
-	case "undo":
-		return a.undoRule()
-	case "group":
-		return a.away(func() tea.Cmd { return a.show(1) })
-	default:
-		if p, ok := s.aim(id, s.view.Matched, s.rowsOn(a)); ok {
-			return s.moveTo(a, p)
-		}
-		return s.doLook(a, id)
+	case "follow":
+		r, ended := s.current()
+		s.toggle(a, "flow", r == nil || ended)
+		return nil
+	}
+	p, _ := s.aim(id, s.view.Matched, s.rowsOn(a))
+	return s.moveTo(a, p)
+}
+
+func (s *flows) openValues(a *App) tea.Cmd {
+	if r, _ := s.current(); r != nil {
+		return a.pushValues(r)
 	}
 	return nil
 }
 
-// doLook carries out the actions that change how rows look, how they are ordered and how often they come.
-func (s *flows) doLook(a *App, id string) tea.Cmd {
-	switch id {
-	case "sort":
-		s.sortMenu(a)
-	case "reverse":
-		s.auto, s.desc = false, !s.desc
-		return s.reorder(a)
-	case "nextsort", "prevsort":
-		return s.sortNext(a, id == "nextsort")
-	case "columns":
-		s.columnsMenu(a)
-	case "direction":
-		s.c.dir = (s.c.dir + 1) % 3
-		a.say("RATE, BYTES and PACKETS are of " + [...]string{"both directions", "the original direction", "the reply direction"}[s.c.dir])
-		return s.reorder(a)
-	case "units":
-		s.c.bits = !s.c.bits
-	case "compact":
-		s.wide, s.skip = !s.wide, 0
-	case "follow":
-		r, ended := s.current()
-		s.toggle(a, "flow", r == nil || ended)
-	case "resync":
-		return a.resync()
-	}
+func (s *flows) reverse(a *App) tea.Cmd {
+	s.auto, s.desc = false, !s.desc
+	return s.reorder(a)
+}
+
+// turnDirection has RATE, BYTES and PACKETS be of the next direction.
+func (s *flows) turnDirection(a *App) tea.Cmd {
+	s.c.dir = (s.c.dir + 1) % 3
+	a.say("RATE, BYTES and PACKETS are of " + [...]string{"both directions", "the original direction", "the reply direction"}[s.c.dir])
+	return s.reorder(a)
+}
+
+// toggleUnits has rates in bits or bytes, on every screen.
+func toggleUnits(a *App) tea.Cmd {
+	a.flows.c.bits = !a.flows.c.bits
 	return nil
 }
 
@@ -153,12 +142,8 @@ func (s *flows) sortNext(a *App, forward bool) tea.Cmd {
 	return nil
 }
 
-// scroll moves the columns by one, as long as there are more to see.
-func (s *flows) scroll(a *App, id string) {
-	if id == "left" {
-		s.skip = max(s.skip-1, 0)
-		return
-	}
+// scrollRight moves the columns by one, as long as there are more to see.
+func (s *flows) scrollRight(a *App) {
 	ps := s.place(a.w)
 	if len(ps) == 0 || ps[len(ps)-1].column == s.cols[len(s.cols)-1] && len(ps)+s.skip >= len(s.cols) {
 		return

@@ -46,102 +46,103 @@ func (s *groups) alsoBindings() []binding { return viewBindings }
 func (s *groups) rowsOn(a *App) int       { return max(screenRows(a)-1, 1) }
 
 var groupsBindings = slices.Concat([]binding{
-	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook, row: true},
-	{id: "and", keys: []string{"="}, help: "add \"and\" this group to the filter", hint: "and", group: groupLook, row: true},
-	{id: "not", keys: []string{"x"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook, row: true},
-	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook},
-	{id: "by", keys: []string{"b"}, help: "group by the next key", hint: "by", group: groupLook},
-	{id: "by2", keys: []string{"B"}, help: "group by two keys: \"src,dport\"", hint: "two keys", narrow: "two", group: groupLook},
-	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook},
+	{id: "flows", keys: []string{"enter"}, help: "the flows of the group", hint: "its flows", narrow: "flows", group: groupLook, row: true,
+		run: onGroup((*groups).openFlows)},
+	{id: "and", keys: []string{"="}, help: "add \"and\" this group to the filter", hint: "and", group: groupLook, row: true,
+		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd {
+			return a.away(func() tea.Cmd { return a.narrowTo(r.Filter, false) })
+		})},
+	{id: "not", keys: []string{"x"}, help: "add \"and not\" this group", hint: "and not", narrow: "not", group: groupLook, row: true,
+		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd {
+			return a.away(func() tea.Cmd { return a.narrowTo(r.Filter, true) })
+		})},
+	{id: "sort", keys: []string{"s", "f6"}, help: "sort by a column", hint: "sort", group: groupLook,
+		run: does((*groups).sortMenu)},
+	{id: "by", keys: []string{"b"}, help: "group by the next key", hint: "by", group: groupLook,
+		run: on((*groups).nextKey)},
+	{id: "by2", keys: []string{"B"}, help: "group by two keys: \"src,dport\"", hint: "two keys", narrow: "two", group: groupLook,
+		run: does((*groups).askKeys)},
+	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook,
+		run: inApp((*App).openBar)},
 }, moves, []binding{
-	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook},
-	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook},
-	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook},
-	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook},
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, row: true, writes: true},
-	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true},
-	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime},
+	{id: "reverse", keys: []string{"S"}, help: "sort the other way round", group: groupLook,
+		run: on((*groups).reverse)},
+	{id: "nextsort", keys: []string{">"}, help: "sort by next column", group: groupLook,
+		run: on(func(s *groups, a *App) tea.Cmd { return s.sortNext(a, 1) })},
+	{id: "prevsort", keys: []string{"<"}, help: "sort by column before", group: groupLook,
+		run: on(func(s *groups, a *App) tea.Cmd { return s.sortNext(a, -1) })},
+	{id: "units", keys: []string{"i"}, help: "bits or bytes", group: groupLook,
+		run: inApp(toggleUnits)},
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the group's flows", hint: "delete group", narrow: "del", group: groupAct, row: true, writes: true,
+		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd {
+			return a.askDeleteFilter(filter.And(a.text, r.Filter, false))
+		})},
+	{id: "notrack", keys: []string{"N"}, help: "notrack rule for the group", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true,
+		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd {
+			return a.askNotrackFilter(filter.And(a.text, r.Filter, false))
+		})},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
+		run: inApp((*App).pause)},
 	followBinding("group"),
-	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime},
-	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true},
-	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook},
+	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime,
+		run: inApp((*App).resync)},
+	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true,
+		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd { return a.copy(r.Filter) })},
+	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook,
+		run: inApp((*App).backOrClear)},
 })
 
-func (s *groups) do(a *App, id string) tea.Cmd {
+// onGroup makes an action of what is done with the group under the cursor.
+func onGroup(f func(s *groups, a *App, r *table.GroupRow) tea.Cmd) action {
+	return on(func(s *groups, a *App) tea.Cmd {
+		if r := s.current(); r != nil {
+			return f(s, a, r)
+		}
+		return nil
+	})
+}
+
+func (s *groups) walk(a *App, id string) tea.Cmd {
 	switch id {
 	case "top":
 		s.restart()
 		return a.ask(false)
-	case "filter":
-		return a.openBar()
-	case "pause":
-		return a.pause()
-	case "resync":
-		return a.resync()
-	case "units":
-		a.flows.c.bits = !a.flows.c.bits
-	case "back":
-		return a.backOrClear()
 	case "follow":
 		s.toggle(a, "group", s.current() == nil)
-	default:
-		if p, ok := s.aim(id, s.view.Groups, s.rowsOn(a)); ok {
-			return s.moveTo(a, p)
-		}
-		return s.doGroup(a, id)
+		return nil
 	}
-	return nil
+	p, _ := s.aim(id, s.view.Groups, s.rowsOn(a))
+	return s.moveTo(a, p)
 }
 
-// doGroup carries out what has to do with grouping and with the group under the cursor.
-func (s *groups) doGroup(a *App, id string) tea.Cmd {
-	switch id {
-	case "sort":
-		s.sortMenu(a)
-		return nil
-	case "reverse":
-		s.desc = !s.desc
-		return s.reorder(a)
-	case "nextsort", "prevsort":
-		n := len(table.GroupSorts())
-		step := 1
-		if id == "prevsort" {
-			step = n - 1
+func (s *groups) reverse(a *App) tea.Cmd {
+	s.desc = !s.desc
+	return s.reorder(a)
+}
+
+// sortNext sorts by the column that is n further on.
+func (s *groups) sortNext(a *App, n int) tea.Cmd {
+	all := len(table.GroupSorts())
+	s.sort, s.desc = table.GroupColumn((int(s.sort)+n+all)%all), true
+	return s.reorder(a)
+}
+
+// askKeys has the keys of the groups typed.
+func (s *groups) askKeys(a *App) {
+	a.push(newPrompt("group by", keysText(s.keys), s.complete, func(a *App, text string) (tea.Cmd, error) {
+		keys, err := table.ParseGroupKeys(text)
+		if err != nil {
+			return nil, err
 		}
-		s.sort, s.desc = table.GroupColumn((int(s.sort)+step)%n), true
-		return s.reorder(a)
-	case "by":
-		return s.nextKey(a)
-	case "by2":
-		a.push(newPrompt("group by", keysText(s.keys), s.complete, func(a *App, text string) (tea.Cmd, error) {
-			keys, err := table.ParseGroupKeys(text)
-			if err != nil {
-				return nil, err
-			}
-			return s.groupBy(a, keys), nil
-		}))
-		return nil
-	}
-	r := s.current()
-	if r == nil {
-		return nil
-	}
-	switch id {
-	case "flows":
-		return a.away(func() tea.Cmd {
-			a.current = 0
-			return a.narrowTo(r.Filter, false)
-		})
-	case "and", "not":
-		return a.away(func() tea.Cmd { return a.narrowTo(r.Filter, id == "not") })
-	case "copy":
-		return a.copy(r.Filter)
-	case "notrack":
-		return a.askNotrackFilter(filter.And(a.text, r.Filter, false))
-	case "delete":
-		return a.askDeleteFilter(filter.And(a.text, r.Filter, false))
-	}
-	return nil
+		return s.groupBy(a, keys), nil
+	}))
+}
+
+func (s *groups) openFlows(a *App, r *table.GroupRow) tea.Cmd {
+	return a.away(func() tea.Cmd {
+		a.current = 0
+		return a.narrowTo(r.Filter, false)
+	})
 }
 
 // complete offers the keys to group by.

@@ -63,28 +63,17 @@ func (h *help) name() string { return "Help" }
 func (h *help) covers() bool { return true }
 
 var helpBindings = []binding{
-	{id: "down", keys: []string{"j", "down", "pgdown", "space"}, help: "further down", hint: "down", group: groupMove},
-	{id: "up", keys: []string{"k", "up", "pgup"}, help: "further up", hint: "up", group: groupMove},
-	{id: "search", keys: []string{"/"}, help: "search", hint: "search", group: groupLook},
-	{id: "close", keys: []string{"esc", "q", "?", "f1", "enter"}, help: "close", hint: "close", group: groupLook},
+	{id: "down", keys: []string{"j", "down", "pgdown", "space"}, help: "further down", hint: "down", group: groupMove,
+		run: does(func(h *help, a *App) { h.top += max(a.h/2, 1) })},
+	{id: "up", keys: []string{"k", "up", "pgup"}, help: "further up", hint: "up", group: groupMove,
+		run: does(func(h *help, a *App) { h.top = max(h.top-max(a.h/2, 1), 0) })},
+	{id: "search", keys: []string{"/"}, help: "search", hint: "search", group: groupLook,
+		run: does(func(h *help, _ *App) { h.typing = true })},
+	{id: "close", keys: []string{"esc", "q", "?", "f1", "enter"}, help: "close", hint: "close", group: groupLook,
+		run: inApp(closeTop)},
 }
 
 func (h *help) bindings() []binding { return helpBindings }
-
-func (h *help) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "down":
-		h.top += max(a.h/2, 1)
-	case "up":
-		h.top = max(h.top-max(a.h/2, 1), 0)
-	case "search":
-		h.typing = true
-	case "close":
-		a.pop()
-		return a.ask(false)
-	}
-	return nil
-}
 
 // typed searches while a word is typed; otherwise any key that does not scroll closes.
 func (h *help) typed(a *App, k tea.KeyPressMsg) (tea.Cmd, bool) {

@@ -3,11 +3,14 @@ package tui
 import (
 	"strings"
 
+	tea "charm.land/bubbletea/v2"
+
 	"ctview/tui/draw"
 )
 
 // A binding ties keys to an action of a mode. The help screen, the keys line and the command line are made from it.
 type binding struct {
+	run    action
 	id     string   // of the action; what the config calls it
 	keys   []string // as tea writes them: "ctrl+d", "space", "F"
 	help   string   // what it does, for the help screen
@@ -29,24 +32,76 @@ const (
 	groupProgram = "PROGRAM"
 )
 
+// An action is what a key does to the mode that has the keys. nil: the mode takes the key itself, as text.
+type action func(m mode, a *App) tea.Cmd
+
+// on makes an action of a method of a mode, does of one after which nothing has to be asked, inApp of one of the program's.
+func on[M mode](f func(M, *App) tea.Cmd) action {
+	return func(m mode, a *App) tea.Cmd { return f(m.(M), a) }
+}
+
+func does[M mode](f func(M, *App)) action {
+	return func(m mode, a *App) tea.Cmd {
+		f(m.(M), a)
+		return nil
+	}
+}
+
+func inApp(f func(*App) tea.Cmd) action {
+	return func(_ mode, a *App) tea.Cmd { return f(a) }
+}
+
+// run carries out an action of m, which --read-only may forbid.
+func (a *App) run(m mode, b *binding) tea.Cmd {
+	switch {
+	case b.writes && a.opt.ReadOnly:
+		a.say(errReadOnly.Error())
+	case b.run != nil:
+		return b.run(m, a)
+	}
+	return nil
+}
+
+// A walker is a mode with a cursor: walk carries out an action of moves, or "follow".
+type walker interface {
+	walk(a *App, id string) tea.Cmd
+}
+
+// walking is the action of moves that is called id.
+func walking(id string) action {
+	return func(m mode, a *App) tea.Cmd { return m.(walker).walk(a, id) }
+}
+
 // moves are the bindings of everything that has a cursor and rows.
 var moves = []binding{
-	{id: "down", keys: []string{"j", "down"}, help: "one row down", group: groupMove},
-	{id: "up", keys: []string{"k", "up"}, help: "one row up", group: groupMove},
-	{id: "halfdown", keys: []string{"ctrl+d"}, help: "half a page down", group: groupMove},
-	{id: "halfup", keys: []string{"ctrl+u"}, help: "half a page up", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown", "ctrl+f"}, help: "page down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup", "ctrl+b"}, help: "page up", group: groupMove},
-	{id: "top", keys: []string{"g", "home"}, help: "top, and stay there", group: groupMove},
-	{id: "bottom", keys: []string{"G", "end"}, help: "bottom", group: groupMove},
+	{id: "down", keys: []string{"j", "down"}, help: "one row down", group: groupMove,
+		run: walking("down")},
+	{id: "up", keys: []string{"k", "up"}, help: "one row up", group: groupMove,
+		run: walking("up")},
+	{id: "halfdown", keys: []string{"ctrl+d"}, help: "half a page down", group: groupMove,
+		run: walking("halfdown")},
+	{id: "halfup", keys: []string{"ctrl+u"}, help: "half a page up", group: groupMove,
+		run: walking("halfup")},
+	{id: "pagedown", keys: []string{"pgdown", "ctrl+f"}, help: "page down", group: groupMove,
+		run: walking("pagedown")},
+	{id: "pageup", keys: []string{"pgup", "ctrl+b"}, help: "page up", group: groupMove,
+		run: walking("pageup")},
+	{id: "top", keys: []string{"g", "home"}, help: "top, and stay there", group: groupMove,
+		run: walking("top")},
+	{id: "bottom", keys: []string{"G", "end"}, help: "bottom", group: groupMove,
+		run: walking("bottom")},
 }
 
 // always are the bindings that work wherever no text is being typed.
 var always = []binding{
-	{id: "help", keys: []string{"?", "f1"}, help: "this help", hint: "help", narrow: " ", group: groupProgram},
-	{id: "suspend", keys: []string{"ctrl+z"}, help: "suspend", group: groupProgram},
-	{id: "redraw", keys: []string{"ctrl+l"}, help: "redraw", group: groupProgram},
-	{id: "quit", keys: []string{"q", "ctrl+c", "f10"}, help: "quit", hint: "quit", narrow: " ", group: groupProgram},
+	{id: "help", keys: []string{"?", "f1"}, help: "this help", hint: "help", narrow: " ", group: groupProgram,
+		run: inApp(openHelp)},
+	{id: "suspend", keys: []string{"ctrl+z"}, help: "suspend", group: groupProgram,
+		run: inApp(func(a *App) tea.Cmd { return a.yield(true, true) })},
+	{id: "redraw", keys: []string{"ctrl+l"}, help: "redraw", group: groupProgram,
+		run: inApp(func(*App) tea.Cmd { return tea.ClearScreen })},
+	{id: "quit", keys: []string{"q", "ctrl+c", "f10"}, help: "quit", hint: "quit", narrow: " ", group: groupProgram,
+		run: inApp((*App).quitting)},
 }
 
 // rebind puts the keys of the config in place of the actions' own.
@@ -85,6 +140,16 @@ func find(bs []binding, key string) *binding {
 			if k == key {
 				return &bs[i]
 			}
+		}
+	}
+	return nil
+}
+
+// named returns the binding of the action id, nil for none.
+func named(bs []binding, id string) *binding {
+	for i := range bs {
+		if bs[i].id == id {
+			return &bs[i]
 		}
 	}
 	return nil
@@ -170,10 +235,8 @@ func (a *App) tailHints(narrow bool) string {
 
 // keyOf returns the first key of the action id, "" for none.
 func keyOf(bs []binding, id string) string {
-	for _, b := range bs {
-		if b.id == id && len(b.keys) > 0 {
-			return keyName(b.keys[0], false)
-		}
+	if b := named(bs, id); b != nil && len(b.keys) > 0 {
+		return keyName(b.keys[0], false)
 	}
 	return ""
 }

@@ -27,30 +27,48 @@ type menu struct {
 }
 
 var menuBindings = []binding{
-	{id: "pick", keys: []string{"enter"}, help: "choose", hint: "choose", group: groupLook},
-	{id: "down", keys: []string{"j", "down", "ctrl+n"}, help: "next line", group: groupMove},
-	{id: "up", keys: []string{"k", "up", "ctrl+p"}, help: "line before", group: groupMove},
-	{id: "pagedown", keys: []string{"pgdown"}, help: "page down", group: groupMove},
-	{id: "pageup", keys: []string{"pgup"}, help: "page up", group: groupMove},
-	{id: "top", keys: []string{"home"}, help: "first line", group: groupMove},
-	{id: "bottom", keys: []string{"end"}, help: "last line", group: groupMove},
-	{id: "back", keys: []string{"esc"}, help: "back", hint: "back", group: groupLook},
+	{id: "pick", keys: []string{"enter"}, help: "choose", hint: "choose", group: groupLook,
+		run: picking("pick")},
+	{id: "down", keys: []string{"j", "down", "ctrl+n"}, help: "next line", group: groupMove,
+		run: walking("down")},
+	{id: "up", keys: []string{"k", "up", "ctrl+p"}, help: "line before", group: groupMove,
+		run: walking("up")},
+	{id: "pagedown", keys: []string{"pgdown"}, help: "page down", group: groupMove,
+		run: walking("pagedown")},
+	{id: "pageup", keys: []string{"pgup"}, help: "page up", group: groupMove,
+		run: walking("pageup")},
+	{id: "top", keys: []string{"home"}, help: "first line", group: groupMove,
+		run: walking("top")},
+	{id: "bottom", keys: []string{"end"}, help: "last line", group: groupMove,
+		run: walking("bottom")},
+	{id: "back", keys: []string{"esc"}, help: "back", hint: "back", group: groupLook,
+		run: does(func(_ *menu, a *App) { a.pop() })},
 }
 
 func (m *menu) name() string { return m.head }
 
-func (m *menu) bindings() []binding { return append(m.keys[:len(m.keys):len(m.keys)], menuBindings...) }
+func (m *menu) bindings() []binding {
+	out := make([]binding, 0, len(m.keys)+len(menuBindings))
+	for _, b := range m.keys {
+		b.run = picking(b.id)
+		out = append(out, b)
+	}
+	return append(out, menuBindings...)
+}
 
-func (m *menu) do(a *App, id string) tea.Cmd {
-	n := len(m.choices)
-	switch {
-	case id == "back":
-		a.pop()
-	case m.steer(id, n, popupRows(a.h, n), func(i int) int { return i }):
-	case n > 0:
+// picking is an action on the line under the cursor.
+func picking(id string) action {
+	return on(func(m *menu, a *App) tea.Cmd {
+		if len(m.choices) == 0 {
+			return nil
+		}
 		m.byEnter = true
 		return m.pick(a, m.pos(), id)
-	}
+	})
+}
+
+func (m *menu) walk(a *App, id string) tea.Cmd {
+	m.steer(id, len(m.choices), popupRows(a.h, len(m.choices)), func(i int) int { return i })
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 type mode interface {
 	name() string
 	bindings() []binding
-	do(a *App, id string) tea.Cmd // carries out an action of bindings
 	draw(a *App, f *draw.Frame)
 }
 
@@ -51,6 +50,12 @@ func (a *App) pop() {
 		a.stack = a.stack[:n-1]
 	}
 	a.dirty, a.quitAsked = true, false // the question is on top while it stands
+}
+
+// closeTop takes the top off, and asks for what was below it.
+func closeTop(a *App) tea.Cmd {
+	a.pop()
+	return a.ask(true)
 }
 
 // top is the mode that gets the key.

@@ -31,48 +31,49 @@ func (s *notrack) bindings() []binding     { return notrackBindings }
 func (s *notrack) alsoBindings() []binding { return viewBindings }
 
 var notrackBindings = slices.Concat([]binding{
-	{id: "add", keys: []string{"a", "N"}, help: "rule from a filter", hint: "add from filter", narrow: "add", group: groupAct, writes: true},
-	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook},
-	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, writes: true},
-	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, writes: true},
-	{id: "undo", keys: []string{"u"}, help: "undo the last rule", hint: "undo last", narrow: "undo", group: groupAct, writes: true},
-	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway},
+	{id: "add", keys: []string{"a", "N"}, help: "rule from a filter", hint: "add from filter", narrow: "add", group: groupAct, writes: true,
+		run: does(func(_ *notrack, a *App) { a.askRuleText(a.text) })},
+	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook,
+		run: on((*notrack).showFlows)},
+	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, writes: true,
+		run: onRule((*App).keepRule)},
+	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, writes: true,
+		run: onRule((*App).askRemove)},
+	{id: "undo", keys: []string{"u"}, help: "undo the last rule", hint: "undo last", narrow: "undo", group: groupAct, writes: true,
+		run: inApp((*App).undoRule)},
+	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway,
+		run: on((*notrack).copy)},
 }, moves, []binding{
-	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime,
+		run: inApp((*App).pause)},
 	followBinding("rule"),
 })
 
-func (s *notrack) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "pause":
-		return a.pause()
-	case "add":
-		a.askRuleText(a.text)
-	case "undo":
-		return a.undoRule()
-	case "flows":
-		return s.showFlows(a)
-	}
-	r := s.rule()
-	switch {
-	case s.steer(a, id, "rule"):
-		return nil
-	case r == nil && s.row() != nil && (id == "keep" || id == "remove"):
-		a.say("that rule is not ctview's: it is left alone")
-		return nil
-	case r == nil:
-		return nil
-	}
-	switch id {
-	case "keep":
-		if !r.Pending {
-			a.say("that rule is confirmed already")
-			return nil
+func (s *notrack) walk(a *App, id string) tea.Cmd { return s.steer(a, id, "rule") }
+
+// onRule makes an action of what is done to a rule of ctview's own.
+func onRule(f func(*App, *model.NotrackRule) tea.Cmd) action {
+	return on(func(s *notrack, a *App) tea.Cmd {
+		if r := s.rule(); r != nil {
+			return f(a, r)
 		}
-		return a.confirmRule(r.ID, nil)
-	case "remove":
-		return a.askRemove(r)
-	case "copy":
+		if s.row() != nil {
+			a.say("that rule is not ctview's: it is left alone")
+		}
+		return nil
+	})
+}
+
+func (a *App) keepRule(r *model.NotrackRule) tea.Cmd {
+	if !r.Pending {
+		a.say("that rule is confirmed already")
+		return nil
+	}
+	return a.confirmRule(r.ID, nil)
+}
+
+func (s *notrack) copy(a *App) tea.Cmd {
+	if r := s.rule(); r != nil {
 		return a.copy(r.Text())
 	}
 	return nil

@@ -87,8 +87,6 @@ var ruleDialogBindings = []binding{
 	{id: "pageup", keys: []string{"pgup"}, help: "further up", group: groupMove},
 }
 
-func (d *ruleDialog) do(*App, string) tea.Cmd { return nil } // typed takes every key
-
 // word is what has to be typed.
 func (d *ruleDialog) word() string {
 	if d.preview != nil && d.preview.SessionHit {

@@ -53,16 +53,13 @@ func (p *page) row() *pageRow {
 }
 
 // steer carries out an action of moves, or of following a row, which is called what.
-func (p *page) steer(a *App, id, what string) bool {
+func (p *page) steer(a *App, id, what string) tea.Cmd {
 	if id == "follow" {
 		p.toggle(a, what, len(p.rows) == 0)
-		return true
-	}
-	to, moves := p.aim(id, len(p.rows), max(p.size, 2))
-	if moves {
+	} else if to, ok := p.aim(id, len(p.rows), max(p.size, 2)); ok {
 		p.goToRow(to)
 	}
-	return moves
+	return nil
 }
 
 func (p *page) goToRow(to int) { p.reach(to, len(p.rows), len(p.rows), 0, len(p.rows), p.id) }

@@ -33,9 +33,8 @@ var promptBindings = []binding{
 	{id: "cancel", keys: []string{"esc"}, help: "cancel", hint: "cancel", group: groupLook},
 }
 
-func (p *prompt) name() string            { return p.head }
-func (p *prompt) bindings() []binding     { return promptBindings }
-func (p *prompt) do(*App, string) tea.Cmd { return nil }
+func (p *prompt) name() string        { return p.head }
+func (p *prompt) bindings() []binding { return promptBindings }
 func (p *prompt) offers() []filter.Completion {
 	if p.offer == nil {
 		return nil

@@ -51,13 +51,20 @@ func (s *packetStates) name() string { return "States" }
 func (s *packetStates) covers() bool { return true }
 
 var stateBindings = slices.Concat([]binding{
-	{id: "back", keys: []string{"esc", "backspace"}, help: "back", hint: "back", group: groupLook},
-	{id: "watch", keys: []string{"w"}, help: "count packets of all five states, sample (asks)", hint: "count packets", narrow: "count", group: groupAct, writes: true},
-	{id: "reasons", keys: []string{"e"}, help: "the kernel's reasons for INVALID (asks)", hint: "reasons", group: groupAct, writes: true},
-	{id: "flow", keys: []string{"enter"}, help: "UNTRACKED: its rule; INVALID: the flow it nearly belongs to", hint: "rule or flow", narrow: "open", group: groupLook},
-	{id: "rule", keys: []string{"N"}, help: "which rule an UNTRACKED packet is due to", hint: "rule", group: groupLook},
-	{id: "filter", keys: []string{"/"}, help: "filter the samples", hint: "filter", group: groupLook},
-	{id: "freeze", keys: []string{"p"}, help: "hold the list", hint: "pause", group: groupTime},
+	{id: "back", keys: []string{"esc", "backspace"}, help: "back", hint: "back", group: groupLook,
+		run: inApp(closeTop)},
+	{id: "watch", keys: []string{"w"}, help: "count packets of all five states, sample (asks)", hint: "count packets", narrow: "count", group: groupAct, writes: true,
+		run: on((*packetStates).askWatch)},
+	{id: "reasons", keys: []string{"e"}, help: "the kernel's reasons for INVALID (asks)", hint: "reasons", group: groupAct, writes: true,
+		run: on((*packetStates).askReasons)},
+	{id: "flow", keys: []string{"enter"}, help: "UNTRACKED: its rule; INVALID: the flow it nearly belongs to", hint: "rule or flow", narrow: "open", group: groupLook,
+		run: on((*packetStates).openFlow)},
+	{id: "rule", keys: []string{"N"}, help: "which rule an UNTRACKED packet is due to", hint: "rule", group: groupLook,
+		run: on((*packetStates).openRule)},
+	{id: "filter", keys: []string{"/"}, help: "filter the samples", hint: "filter", group: groupLook,
+		run: does((*packetStates).askFilter)},
+	{id: "freeze", keys: []string{"p"}, help: "hold the list", hint: "pause", group: groupTime,
+		run: does(func(s *packetStates, _ *App) { s.frozen = !s.frozen })},
 	followBinding("sample"),
 }, moves)
 
@@ -73,32 +80,21 @@ func (a *App) openStates() tea.Cmd {
 	return a.ask(true)
 }
 
-func (s *packetStates) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "back":
-		a.pop()
-		return a.ask(true)
-	case "watch":
-		return s.askWatch(a)
-	case "reasons":
-		return s.askReasons(a)
-	case "filter":
-		s.askFilter(a)
-	case "freeze":
-		s.frozen = !s.frozen
-	case "follow":
+func (s *packetStates) walk(a *App, id string) tea.Cmd {
+	if id == "follow" {
 		s.toggle(a, "sample", s.sample() == nil)
-	case "rule":
-		return s.openRule(a)
-	case "flow":
-		if x := s.sample(); x != nil && x.State == model.CtInvalid {
-			return s.openNear(a, x)
-		}
-		return s.openRule(a)
-	default:
+	} else {
 		s.steer(id, len(s.samples), s.rowsOn(a), s.sampleAt)
 	}
 	return nil
+}
+
+// openFlow leads from an INVALID packet to the flow that it nearly belongs to, from an UNTRACKED one to its rule.
+func (s *packetStates) openFlow(a *App) tea.Cmd {
+	if x := s.sample(); x != nil && x.State == model.CtInvalid {
+		return s.openNear(a, x)
+	}
+	return s.openRule(a)
 }
 
 func (s *packetStates) sampleAt(place int) sampleID {

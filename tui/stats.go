@@ -41,48 +41,35 @@ func (s *stats) name() string            { return "Stats" }
 func (s *stats) alsoBindings() []binding { return viewBindings }
 
 var statsBindings = slices.Concat([]binding{
-	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook},
+	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook,
+		run: on((*stats).open)},
 }, moves, []binding{
-	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime},
-	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true},
-	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true},
-	{id: "events", keys: []string{"e"}, help: "events always, or the default", group: groupAct, writes: true},
-	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime},
+	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime,
+		run: inApp((*App).resync)},
+	{id: "acct", keys: []string{"a"}, help: "counting of bytes on or off", hint: "acct", group: groupAct, writes: true,
+		run: switching("nf_conntrack_acct", func(s *model.System) model.Setting { return s.Acct })},
+	{id: "timestamp", keys: []string{"t"}, help: "start times on or off", hint: "timestamp", group: groupAct, writes: true,
+		run: switching("nf_conntrack_timestamp", func(s *model.System) model.Setting { return s.Timestamp })},
+	{id: "events", keys: []string{"e"}, help: "events always, or the default", group: groupAct, writes: true,
+		run: switching("nf_conntrack_events", func(s *model.System) model.Setting { return s.Events })},
+	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime,
+		run: inApp((*App).pause)},
 })
 
 func (s *stats) bindings() []binding { return statsBindings }
 
-func (s *stats) do(a *App, id string) tea.Cmd {
-	switch id {
-	case "resync":
-		return a.resync()
-	case "acct":
-		return s.askSysctl(a, "nf_conntrack_acct", a.sys.Acct)
-	case "timestamp":
-		return s.askSysctl(a, "nf_conntrack_timestamp", a.sys.Timestamp)
-	case "events":
-		return s.askSysctl(a, "nf_conntrack_events", a.sys.Events)
-	case "pause":
-		return a.pause()
-	case "flows":
-		if r := s.row(); r != nil && r.enter != nil {
-			return r.enter(a)
-		}
-	default:
-		s.steer(a, id, "")
+func (s *stats) walk(a *App, id string) tea.Cmd { return s.steer(a, id, "") }
+
+func (s *stats) open(a *App) tea.Cmd {
+	if r := s.row(); r != nil && r.enter != nil {
+		return r.enter(a)
 	}
 	return nil
 }
 
-// key2 carries out an action that --read-only may forbid.
-func (a *App) key2(m mode, id string) tea.Cmd {
-	for _, b := range m.bindings() {
-		if b.id == id && b.writes && a.opt.ReadOnly {
-			a.say("read-only: started with --read-only")
-			return nil
-		}
-	}
-	return m.do(a, id)
+// switching asks before a setting is switched.
+func switching(name string, now func(*model.System) model.Setting) action {
+	return on(func(s *stats, a *App) tea.Cmd { return s.askSysctl(a, name, now(&a.sys)) })
 }
 
 // switched returns the value that a setting gets from now on, and what that is called. Events are never switched off.

@@ -373,7 +373,7 @@ func (s *stats) sysctlLines(a *App) []statLine {
 		}
 		r := &pageRow{id: x.name, about: x.about}
 		if x.action != "" {
-			r.enter = func(a *App) tea.Cmd { return a.key2(s, x.action) }
+			r.enter = func(a *App) tea.Cmd { return a.run(s, named(statsBindings, x.action)) }
 		}
 		ls = append(ls, statLine{text: t, look: look, row: r})
 	}

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"strconv"
-
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/tui/draw"
@@ -10,24 +8,48 @@ import (
 
 // viewBindings choose a view; they work on every screen.
 var viewBindings = []binding{
-	{id: "view1", keys: []string{"1"}, help: "flows", group: groupLook},
-	{id: "view2", keys: []string{"2"}, help: "groups: top talkers", group: groupLook},
-	{id: "view3", keys: []string{"3"}, help: "events", group: groupLook},
-	{id: "view4", keys: []string{"4"}, help: "statistics and health", group: groupLook},
-	{id: "view5", keys: []string{"5"}, help: "expectations and helpers", group: groupLook},
-	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupLook},
-	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook},
-	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook},
-	{id: "states", keys: []string{"e"}, help: "the five packet states", group: groupLook},
-	{id: "findings", keys: []string{"!"}, help: "what is wrong, the proof, the cure", group: groupLook},
-	{id: "savedviews", keys: []string{"v"}, help: "saved views", group: groupLook},
-	{id: "names", keys: []string{"r"}, help: "names or numbers", group: groupLook},
-	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime},
-	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime},
-	{id: "write", keys: []string{"w"}, help: "write view to a file", group: groupAway},
-	{id: "netns", keys: []string{"ctrl+n"}, help: "other namespaces", group: groupProgram},
-	{id: "command", keys: []string{":"}, help: "command line", group: groupProgram},
-	{id: "back", keys: []string{"esc"}, help: "back to where you came from", group: groupLook},
+	{id: "view1", keys: []string{"1"}, help: "flows", group: groupLook,
+		run: showing(0)},
+	{id: "view2", keys: []string{"2"}, help: "groups: top talkers", group: groupLook,
+		run: showing(1)},
+	{id: "view3", keys: []string{"3"}, help: "events", group: groupLook,
+		run: showing(2)},
+	{id: "view4", keys: []string{"4"}, help: "statistics and health", group: groupLook,
+		run: showing(3)},
+	{id: "view5", keys: []string{"5"}, help: "expectations and helpers", group: groupLook,
+		run: showing(4)},
+	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupLook,
+		run: showing(5)},
+	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupLook,
+		run: turning(1)},
+	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupLook,
+		run: turning(-1)},
+	{id: "states", keys: []string{"e"}, help: "the five packet states", group: groupLook,
+		run: inApp((*App).openStates)},
+	{id: "findings", keys: []string{"!"}, help: "what is wrong, the proof, the cure", group: groupLook,
+		run: inApp((*App).openFindings)},
+	{id: "savedviews", keys: []string{"v"}, help: "saved views", group: groupLook,
+		run: does(func(_ mode, a *App) { a.viewsMenu() })},
+	{id: "names", keys: []string{"r"}, help: "names or numbers", group: groupLook,
+		run: inApp(func(a *App) tea.Cmd { return a.setNames(!a.names.on) })},
+	{id: "slower", keys: []string{"+"}, help: "refresh less often", group: groupTime,
+		run: inApp(func(a *App) tea.Cmd { return a.changePace(true) })},
+	{id: "faster", keys: []string{"-"}, help: "refresh more often", group: groupTime,
+		run: inApp(func(a *App) tea.Cmd { return a.changePace(false) })},
+	{id: "write", keys: []string{"w"}, help: "write view to a file", group: groupAway,
+		run: inApp(func(a *App) tea.Cmd { return a.openWrite(a.top()) })},
+	{id: "netns", keys: []string{"ctrl+n"}, help: "other namespaces", group: groupProgram,
+		run: inApp((*App).listNetns)},
+	{id: "command", keys: []string{":"}, help: "command line", group: groupProgram,
+		run: does(func(_ mode, a *App) { a.openCommand("") })},
+	{id: "back", keys: []string{"esc"}, help: "back to where you came from", group: groupLook,
+		run: inApp((*App).stepBack)},
+}
+
+func showing(i int) action { return inApp(func(a *App) tea.Cmd { return a.show(i) }) }
+
+func turning(n int) action {
+	return inApp(func(a *App) tea.Cmd { return a.show((a.current + n + len(a.screens)) % len(a.screens)) })
 }
 
 // show chooses view i.
@@ -39,41 +61,6 @@ func (a *App) show(i int) tea.Cmd {
 	a.stack = a.stack[:0]
 	a.note = ""
 	return a.ask(true)
-}
-
-// doView carries out an action of viewBindings.
-func (a *App) doView(id string) tea.Cmd {
-	n := len(a.screens)
-	switch id {
-	case "back":
-		return a.stepBack()
-	case "command":
-		a.openCommand("")
-		return nil
-	case "states":
-		return a.openStates()
-	case "findings":
-		return a.openFindings()
-	case "savedviews":
-		a.viewsMenu()
-		return nil
-	case "write":
-		return a.openWrite(a.top())
-	case "names":
-		return a.setNames(!a.names.on)
-	case "netns":
-		return a.listNetns()
-	case "slower", "faster":
-		return a.changePace(id == "slower")
-	case "nextview":
-		return a.show((a.current + 1) % n)
-	case "prevview":
-		return a.show((a.current + n - 1) % n)
-	}
-	if i, err := strconv.Atoi(id[len(id)-1:]); err == nil {
-		return a.show(i - 1)
-	}
-	return nil
 }
 
 // clickTab chooses the view whose name is at column x of the second line.
