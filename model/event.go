@@ -72,6 +72,10 @@ type Extra struct {
 	Master Tuple  // the flow that this one was expected by; Family 0 if none
 	// MasterZone is the zone of the master tuple where the kernel names one (CTA_TUPLE_ZONE).
 	MasterZone uint16
+	// MasterHelper is the helper of the master, 0 if it has none, and MasterSeen whether that is known. The kernel sends
+	// the master's tuple alone: a table knows, as long as the master is in it.
+	MasterHelper HelperID
+	MasterSeen   bool
 }
 
 // An Event is everything that one kernel message said of one flow. A decoder reuses it: who keeps an Event keeps a

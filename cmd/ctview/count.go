@@ -42,7 +42,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 		return countAll(ctx, g, ns)
 	}
 	var n, unknown int
-	err = g.dump(ctx, ns, f.Kernel(), func(evs []model.Event) error {
+	err = g.dump(ctx, ns, f, func(evs []model.Event) error {
 		now := g.now()
 		for i := range evs {
 			m, u := f.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)

@@ -168,7 +168,7 @@ func (s selection) each(ctx context.Context, g *globals, ns *ctnl.Netns, k *ctnl
 		return fn(&ev)
 	}
 	unknown := 0
-	err := g.dump(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
+	err := g.dump(ctx, ns, s.filter, func(evs []model.Event) error {
 		now := g.now()
 		for i := range evs {
 			m, u := s.filter.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)

@@ -68,6 +68,7 @@ func (g *globals) hintUnknown(noun string) {
 	for _, h := range []struct{ of, cure string }{
 		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
 		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
+		{"master", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
 		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
 	} {
 		if strings.Contains(noun, h.of) {

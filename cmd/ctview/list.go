@@ -92,7 +92,7 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	}
 	defer done()
 
-	l := lister{g: g, src: g.twice(src), filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
+	l := lister{g: g, src: g.reading(src, f), filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
 	if o.resolve {
 		asked, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()

@@ -245,7 +245,7 @@ func (n *notracker) flowRules(ctx context.Context, text string, o *notrackAddOpt
 	}
 	var rules []model.Rule
 	unknown, many := 0, false
-	err = n.g.dump(ctx, n.ns, f.Kernel(), func(evs []model.Event) error {
+	err = n.g.dump(ctx, n.ns, f, func(evs []model.Event) error {
 		now := n.g.now()
 		for i := range evs {
 			m, u := f.MatchKnown(&evs[i].Flow, &evs[i].Extra, now)

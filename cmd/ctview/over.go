@@ -7,6 +7,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/filter"
 	"ctview/model/table"
 
 	"github.com/spf13/cobra"
@@ -39,16 +40,18 @@ func (g *globals) needsOver(flag string, c model.Column) error {
 	return nil
 }
 
-// dump gives the flows of a namespace to fn; with --over those of the second of two readings, with their rates.
-func (g *globals) dump(ctx context.Context, ns *ctnl.Netns, k model.KernelFilter, fn func([]model.Event) error) error {
-	return g.twice(func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
+// dump gives the flows of a namespace that f may match to fn; with --over those of the second of two readings, with
+// their rates.
+func (g *globals) dump(ctx context.Context, ns *ctnl.Netns, f *filter.Filter, fn func([]model.Event) error) error {
+	return g.reading(func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
 		return ctnl.DumpTo(ctx, ns, k, fn)
-	})(ctx, k, fn)
+	}, f)(ctx, f.Kernel(), fn)
 }
 
-// twice is src, or with --over the second of two readings of it, with rates.
-func (g *globals) twice(src flowSource) flowSource {
-	if g.over == 0 {
+// reading is src, or what a table made of it knows better: with --over rates, by a second reading, and where f asks for
+// them the helpers of masters, which may stand behind the flows that they announced.
+func (g *globals) reading(src flowSource, f *filter.Filter) flowSource {
+	if g.over == 0 && !f.NeedsMaster() {
 		return src
 	}
 	return func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {

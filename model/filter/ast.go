@@ -77,7 +77,7 @@ var relTexts = [...]string{relEq: "=", relNe: "!=", relLt: "<", relLe: "<=", rel
 // A pred is one comparison. Which parts it uses depends on the field.
 type pred struct {
 	field field
-	// master says that the flow meant is the one that this one was expected by: fieldAddr, fieldPort.
+	// master says that the flow meant is the one that this one was expected by: fieldAddr, fieldPort, fieldHelper.
 	master bool
 
 	flag flag   // fieldFlag

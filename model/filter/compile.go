@@ -42,7 +42,7 @@ const (
 	opSecctx
 	opSecctxIn
 	opText
-	opMaster // set.master compares the master's original tuple
+	opMaster // set.master compares the master's original tuple, or its helper
 	opNever
 )
 

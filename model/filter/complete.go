@@ -143,7 +143,7 @@ func (c *completer) fill(w *want) {
 			c.add(f+" ", "", "")
 		}
 	case wantMaster:
-		for _, f := range []string{"src", "dst", "sport", "dport", "host", "port"} {
+		for _, f := range []string{"src", "dst", "sport", "dport", "host", "port", "helper"} {
 			c.add(f+" ", "", "of the flow that announced it")
 		}
 	case wantRel:
@@ -200,6 +200,7 @@ func (c *completer) primaries() {
 	c.add("sport ", "sport <port>", "source port")
 	c.add("net ", "net <prefix>", "any of the four addresses")
 	c.add("ct ", "", "words as nft writes them")
+	c.add("expected by ", "expected by <helper>", "announced by a helper")
 	c.add("master ", "", "of the flow that announced it")
 	for _, f := range []string{"src", "dst", "sport", "dport"} {
 		c.add("reply "+f+" ", "", "of the reply side")

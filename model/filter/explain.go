@@ -45,6 +45,9 @@ func (f *Filter) Notes() []string {
 // note returns what a user should know of p, "" for nothing.
 func (p *pred) note() string {
 	text := model.Escape(string(p.append(nil)))
+	if p.master && p.field == fieldHelper {
+		return text + " asks for the helper of the flow that announced this one; it is known as long as that flow is in the table"
+	}
 	if p.master {
 		return text + " asks of the flow that announced this one"
 	}

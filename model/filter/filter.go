@@ -102,8 +102,17 @@ func (f *Filter) String() string {
 	return string(f.root.append(nil))
 }
 
-// NeedsExtra reports whether Match looks at the Extra: labels, security context.
+// NeedsExtra reports whether Match looks at the Extra: labels, security context, master.
 func (f *Filter) NeedsExtra() bool { return f != nil && f.extra }
+
+// NeedsMaster reports whether Match looks at Extra.MasterHelper, which only a table knows that has the masters, too.
+func (f *Filter) NeedsMaster() bool {
+	needs := false
+	if f != nil {
+		f.root.each(func(p *pred) { needs = needs || p.master && p.field == fieldHelper })
+	}
+	return needs
+}
 
 // Names returns the words of the language that f compares ("zone", "state", "src", "tcp" …), each once, in the order
 // of the text.
@@ -128,7 +137,11 @@ func (f *Filter) UnknownNoun() string {
 	}
 	var nouns []string
 	f.root.each(func(p *pred) {
-		if n := fieldInfos[p.field].noun; n != "" && !slices.Contains(nouns, n) {
+		n := fieldInfos[p.field].noun
+		if p.master {
+			n = "known master"
+		}
+		if n != "" && !slices.Contains(nouns, n) {
 			nouns = append(nouns, n)
 		}
 	})

@@ -53,6 +53,13 @@ var accepted = []struct{ text, want string }{
 	{"master dst != {10.0.0.1, 2001:db8::/32}", "master dst != {10.0.0.1, 2001:db8::/32}"},
 	{"not master port ftp", "not master port 21"},
 	{"master sport > 1023", "master sport > 1023"},
+	{"master helper ftp", "master helper ftp"},
+	{"expected by ftp", "master helper ftp"},
+	{"Expected BY {sip, ftp} or udp", "(master helper {sip, ftp} or udp)"},
+	{"expected by none", "master helper none"},
+	{"expected by != ftp", "master helper != ftp"},
+	{"not master helper ~ \"ft\"", "not master helper ~ \"ft\""},
+	{"expected master helper != sip", "(expected and master helper != sip)"},
 
 	// addresses
 	{"10.0.0.1", "host 10.0.0.1"},

@@ -38,7 +38,7 @@ func kernelText(k model.KernelFilter) string {
 // Kernel returns what the kernel can filter before f does. It follows from the parts that must be true together; what
 // holds in each branch of an "or" counts, too.
 func (f *Filter) Kernel() model.KernelFilter {
-	if f == nil {
+	if f == nil || f.NeedsMaster() { // the master itself need not match
 		return model.KernelFilter{}
 	}
 	return implied(f.root, false)

@@ -50,6 +50,11 @@ func (f *Filter) run(fl *model.Flow, x *model.Extra, now int64, unk bool) (match
 			if !known {
 				r, seen = unk != o.neg, true
 			}
+		case opMaster:
+			var known bool
+			if r, known = o.ofMaster(fl, x); !known {
+				r, seen = unk != o.neg, true
+			}
 		default:
 			r = o.slow(fl, x)
 		}
@@ -104,10 +109,25 @@ func (o *op) slow(fl *model.Flow, x *model.Extra) bool {
 		return x != nil && hasFold(x.Secctx, o.set.text)
 	case opText:
 		return o.set.search.in(fl, x)
-	case opMaster:
-		return x != nil && x.Master.Family != 0 && o.set.master.ofTuple(&x.Master)
 	}
 	return false
+}
+
+// ofMaster does a comparison for the flow that announced this one. An event other than NEW does not name it
+// (ctnetlink_conntrack_event), and no message tells its helper; known is false where that is asked for.
+func (o *op) ofMaster(fl *model.Flow, x *model.Extra) (r, known bool) {
+	if x == nil || x.Master.Family == 0 {
+		return false, fl.Status&model.StatusExpected == 0
+	}
+	m := o.set.master
+	if m.code != opHelper && m.code != opHelperIn {
+		return m.ofTuple(&x.Master), true
+	}
+	if !x.MasterSeen {
+		return false, false
+	}
+	name := x.MasterHelper.String()
+	return m.code == opHelper && m.set.hasName(name) || m.code == opHelperIn && hasFold(name, m.set.text), true
 }
 
 // ofTuple does a comparison of addresses or ports for the original direction of a flow of which no more is known.

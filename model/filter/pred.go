@@ -42,13 +42,29 @@ func (p *parser) predicate() (*node, *Error) {
 	if s.ct {
 		return nil, p.unknownAfter("ct", p.tok())
 	}
+	if w == flagNames[flagExpected] && p.peek().isWord(wordBy) {
+		return p.expectedBy(&s)
+	}
 	if n := p.flag(w); n != nil {
 		return n, nil
 	}
 	return p.other(start, w)
 }
 
-// master reads what follows master: an address or a port of the flow that announced this one.
+// expectedBy reads "expected by ftp": master helper ftp.
+func (p *parser) expectedBy(s *subject) (*node, *Error) {
+	p.next()
+	s.end = p.next().end
+	s.word = flagNames[flagExpected] + " " + wordBy
+	n, err := p.compare(s, fieldHelper, wordMaster)
+	if err != nil {
+		return nil, err
+	}
+	n.pred.master = true
+	return n, nil
+}
+
+// master reads what follows master: an address, a port or the helper of the flow that announced this one.
 func (p *parser) master(s *subject) (*node, *Error) {
 	t := p.next()
 	s.side = sideOrig // the kernel tells no other tuple of it (CTA_TUPLE_MASTER)
@@ -56,8 +72,11 @@ func (p *parser) master(s *subject) (*node, *Error) {
 	word := p.tok()
 	w := foldWord(word.text)
 	f, ok := fieldWords[w]
-	if word.kind != tokAtom || !ok || f != fieldAddr && f != fieldPort {
-		return nil, p.fail(t, quote(t.text)+" wants an address or a port", "write for example master src 10.0.0.1 or master dport 21")
+	if word.kind != tokAtom || !ok || f != fieldAddr && f != fieldPort && f != fieldHelper {
+		return nil, p.fail(t, quote(t.text)+" wants an address, a port or helper", "write for example master src 10.0.0.1, master dport 21 or master helper ftp")
+	}
+	if f == fieldHelper {
+		s.side = sideBoth
 	}
 	s.end = p.next().end
 	s.word = wordMaster + " " + w

@@ -48,8 +48,16 @@ func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
 	p := &n.pred
 	if p.master {
 		of := *p
-		if of.master = false; x == nil || x.Master.Family == 0 {
+		of.master = false
+		switch {
+		case (x == nil || x.Master.Family == 0) && strings.Contains(f.Status.String(), "EXPECTED"):
+			return isUnknown
+		case x == nil || x.Master.Family == 0:
 			return truthOf(p.rel == relNe)
+		case p.field == fieldHelper && !x.MasterSeen:
+			return isUnknown
+		case p.field == fieldHelper:
+			return slowEval(&node{pred: of}, &model.Flow{Helper: x.MasterHelper}, nil, now)
 		}
 		m := x.Master
 		return slowEval(&node{pred: of}, &model.Flow{Key: model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport,
@@ -372,6 +380,12 @@ func randomFlow(r *rand.Rand) (*model.Flow, *model.Extra) {
 	x := &model.Extra{Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
 	for range r.IntN(3) {
 		x.Labels.Set(pickOf(r, 0, 3, 77, 127))
+	}
+	if r.IntN(2) == 0 {
+		x.Master = model.Tuple{Src: addr(), Dst: addr(), Sport: port(), Dport: port(), Proto: model.ProtoTCP, Family: f.Family}
+		if r.IntN(2) == 0 {
+			x.MasterHelper, x.MasterSeen = model.HelperFor([]byte(pickOf(r, "", "ftp", "sip"))), true
+		}
 	}
 	return f, x
 }

@@ -185,8 +185,12 @@ func protoWord(w string) (model.Proto, bool) {
 	return 0, false
 }
 
-// wordMaster stands before an address or port of the flow that a flow was expected by.
-const wordMaster = "master"
+// wordMaster stands before an address, a port or the helper of the flow that a flow was expected by; "expected by ftp" is
+// "master helper ftp".
+const (
+	wordMaster = "master"
+	wordBy     = "by"
+)
 
 // wordNone is the value of a name that is not there: helper none.
 const wordNone = "none"

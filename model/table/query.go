@@ -155,7 +155,7 @@ func (m *matcher) match(f *model.Flow, slot uint32) bool {
 	var x *model.Extra
 	if m.extra && f.Known&model.KnownExtra != 0 {
 		x = &m.x
-		m.t.extra.get(slot, x)
+		m.t.extraOf(slot, x)
 	}
 	ok, unknown := m.filter.MatchKnown(f, x, m.now)
 	if unknown {

@@ -336,7 +336,24 @@ func (t *Table) Get(k model.Key) (model.Row, bool) {
 func (t *Table) row(slot uint32, r *model.Row) {
 	r.Flow, r.Extra = *t.flows.at(slot), model.Extra{}
 	if r.Flow.Known&model.KnownExtra != 0 {
-		t.extra.get(slot, &r.Extra)
+		t.extraOf(slot, &r.Extra)
+	}
+}
+
+// extraOf fills x with the extra of a flow that has one, and with what is known of its master. The kernel names no zone
+// of a master that is in the flow's own (ctnetlink_dump_master): an expectation is found in the zone of its packet.
+func (t *Table) extraOf(slot uint32, x *model.Extra) {
+	t.extra.get(slot, x)
+	if x.Master.Family == 0 {
+		return
+	}
+	m := &x.Master
+	k := model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Zone: x.MasterZone, Proto: m.Proto, Family: m.Family}
+	if f := t.flows.at(slot); k.Zone == 0 {
+		k.Zone, k.ZoneDir = f.Zone, f.ZoneDir
+	}
+	if master := t.index.find(&k, t.index.hash(&k)); master != 0 {
+		x.MasterHelper, x.MasterSeen = t.flows.at(master).Helper, true
 	}
 }
 
