@@ -14,6 +14,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/finding"
 	"ctview/model/table"
 )
 
@@ -33,16 +34,6 @@ type missingHelper struct {
 	port  uint16
 	name  string
 	flows int
-}
-
-// helperPorts are the ports of protocols that open further connections (modules nf_conntrack_*).
-var helperPorts = []missingHelper{
-	{proto: model.ProtoTCP, port: 21, name: "ftp"}, {proto: model.ProtoUDP, port: 69, name: "tftp"},
-	{proto: model.ProtoTCP, port: 1720, name: "Q.931"}, {proto: model.ProtoUDP, port: 1719, name: "RAS"},
-	{proto: model.ProtoTCP, port: 1723, name: "pptp"}, {proto: model.ProtoUDP, port: 5060, name: "sip"},
-	{proto: model.ProtoTCP, port: 5060, name: "sip"}, {proto: model.ProtoTCP, port: 6566, name: "sane"},
-	{proto: model.ProtoTCP, port: 6667, name: "irc"}, {proto: model.ProtoUDP, port: 10080, name: "amanda"},
-	{proto: model.ProtoUDP, port: 137, name: "netbios-ns"},
 }
 
 func newExpects() *expects { return &expects{} }
@@ -174,20 +165,15 @@ func (s *expects) ask(a *App, _ bool) func(context.Context) any {
 
 // findMissing counts the flows to ports of helpers that have none. It reads the whole table.
 func findMissing(store Store) []missingHelper {
-	all := slices.Clone(helperPorts)
+	var all [len(finding.ControlPorts)]missingHelper
 	store.Each(func(f *model.Flow, _ *model.Extra) bool {
-		if f.Helper != 0 || f.Status&model.StatusHelper != 0 || f.Phase() == model.Closed {
-			return true
-		}
-		for i := range all {
-			if all[i].port == f.Dport && all[i].proto == f.Proto {
-				all[i].flows++
-				break
-			}
+		if i, ok := finding.ControlOf(f); ok && !finding.Helped(f) {
+			p := &finding.ControlPorts[i]
+			all[i] = missingHelper{p.Proto, p.Port, p.Helper, all[i].flows + 1}
 		}
 		return true
 	})
-	return slices.DeleteFunc(all, func(m missingHelper) bool { return m.flows == 0 })
+	return slices.DeleteFunc(all[:], func(m missingHelper) bool { return m.flows == 0 })
 }
 
 func (s *expects) take(_ *App, answer any) tea.Cmd {

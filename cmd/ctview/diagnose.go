@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"ctview/ctnl"
@@ -179,8 +180,31 @@ func outlineOf(ns *ctnl.Netns) finding.Rules {
 			r.Local = append(r.Local, a)
 		}
 	}
-	r.Netns = ns.Spec()
+	r.Netns, r.Elsewhere = ns.Spec(), elsewhere(ns)
 	return r
+}
+
+// elsewhere counts the entries of the other namespaces of this machine, as far as ctview may enter them.
+func elsewhere(ns *ctnl.Netns) (all []finding.Elsewhere) {
+	list, err := ctnl.ListNetns()
+	if err != nil {
+		return nil
+	}
+	for i := range list {
+		if ns.Is(&list[i]) {
+			continue
+		}
+		other, err := ctnl.OpenNetns(list[i].Spec)
+		if err != nil {
+			continue
+		}
+		text, err := other.Sysctl("nf_conntrack_count")
+		_ = other.Close()
+		if n, bad := strconv.Atoi(text); err == nil && bad == nil && n > 0 {
+			all = append(all, finding.Elsewhere{Spec: list[i].Spec, About: aboutNetns(&list[i]), Entries: n})
+		}
+	}
+	return all
 }
 
 // judge looks at everything once.

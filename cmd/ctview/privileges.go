@@ -22,6 +22,7 @@ var commandNeeds = map[string]confine.Caps{
 	"ctview":           screenNeeds,
 	"ctview notrack":   confine.Processes | confine.NetRaw, // your own session; the iptables programs
 	"ctview states":    confine.NetRaw,
+	"ctview diagnose":  confine.SysAdmin | confine.Processes | confine.NetRaw, // other namespaces; the iptables programs
 	"ctview delete":    confine.Processes,
 	"ctview flush":     confine.Processes,
 	"ctview update":    confine.Processes,

@@ -16,6 +16,7 @@ type Packet struct {
 	FromServer bool        // it comes from the server's side
 	Ack        bool        // TCP: SYN and ACK instead of SYN alone
 	Reset      bool        // TCP: RST and ACK
+	Midway     bool        // TCP: ACK with a byte, as from the middle of a connection
 	Data       int         // UDP: bytes of zeros
 }
 
@@ -29,6 +30,8 @@ func (l *Lab) Send(p Packet) error {
 	switch p.Proto {
 	case model.ProtoTCP:
 		switch {
+		case p.Midway:
+			b = tcpSegment(p.Src, p.Dst, ack|psh, 5000, 9000, 1)
 		case p.Reset:
 			b = tcpSegment(p.Src, p.Dst, rst|ack, 0, 2, 0)
 		case p.Ack:

@@ -15,7 +15,14 @@ type Rules struct {
 	Netns  string // as --netns takes it, "" for ctview's own
 	Known  bool
 	Chains []Chain // base chains that filter
-	Local  []netip.Addr
+	Drops  bool    // one of them at the forward hook drops what no rule accepts
+	NAT    []NATRule
+	// Modules are the helpers' modules that are loaded or built in, without nf_conntrack_; Helpers are the rules that give one.
+	Modules   []string
+	Helpers   []HelperRule
+	Zoned     []Zoned
+	Elsewhere []Elsewhere
+	Local     []netip.Addr
 }
 
 // A Chain is a base chain of a packet filter. Names are as the kernel has them, not escaped.
@@ -34,11 +41,19 @@ func InNetns(netns, cmd string) string {
 	case netns == "":
 		return cmd
 	case strings.Contains(netns, "/"):
-		return "nsenter --net=" + word(netns) + " " + cmd
+		return "nsenter --net=" + Word(netns) + " " + cmd
 	case err == nil:
 		return "nsenter --net --target " + netns + " " + cmd
 	}
-	return "ip netns exec " + word(netns) + " " + cmd
+	return "ip netns exec " + Word(netns) + " " + cmd
+}
+
+// here puts before a command what runs it in the namespace; "" stays.
+func (in *Input) here(cmd string) string {
+	if cmd == "" {
+		return ""
+	}
+	return InNetns(in.Rules.Netns, cmd)
 }
 
 // Sysctl returns the command that writes a setting of conntrack in a namespace.
@@ -52,11 +67,11 @@ func netnsFlag(in *Input) string {
 	if in.Rules.Netns == "" {
 		return ""
 	}
-	return " --netns " + word(in.Rules.Netns)
+	return " --netns " + Word(in.Rules.Netns)
 }
 
-// word quotes a text for a shell where it needs it.
-func word(s string) string {
+// Word quotes a text for a shell where it needs it.
+func Word(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:@%+", r)
 	}
@@ -131,13 +146,13 @@ func (in *Input) rule(f model.Family, hook, nft, xt string) string {
 			continue
 		}
 		if c.Tool == "nft" {
-			return InNetns(in.Rules.Netns, "nft insert rule "+c.Family+" "+word(c.Table)+" "+word(c.Name)+" "+nft)
+			return InNetns(in.Rules.Netns, "nft insert rule "+c.Family+" "+Word(c.Table)+" "+Word(c.Name)+" "+nft)
 		}
 		tool := c.Tool
 		if f == model.IPv6 {
 			tool = strings.Replace(tool, "iptables", "ip6tables", 1)
 		}
-		return InNetns(in.Rules.Netns, tool+" -t "+word(c.Table)+" -I "+word(c.Name)+" "+xt)
+		return InNetns(in.Rules.Netns, tool+" -t "+Word(c.Table)+" -I "+Word(c.Name)+" "+xt)
 	}
 	return InNetns(in.Rules.Netns, "nft 'add table inet guard; add chain inet guard "+hook+" { type filter hook "+hook+" priority 0; }; add rule inet guard "+
 		hook+" "+nft+"'")

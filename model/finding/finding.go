@@ -72,6 +72,14 @@ func count(n int) string {
 	return s
 }
 
+// plural writes n of a thing: 1 flow, 7,725 flows.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
+}
+
 // percent writes part of all, in whole percent. It cuts, so that only all of them are 100 %.
 func percent[T int | uint64](part, all T) string {
 	return strconv.FormatUint(uint64(part)*100/max(uint64(all), 1), 10) + " %"

@@ -30,7 +30,7 @@ func newNet() *flowNet {
 // flow is one of kind "tcp", "udp"; edit changes it.
 func (n *flowNet) flow(proto model.Proto, src, dst string, sport, dport int, edit ...func(*model.Flow)) {
 	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	e := model.Event{Kind: model.New, Has: model.HasID | model.HasReply | model.HasStatus | model.HasProtoinfo, Time: n.now}
+	e := model.Event{Kind: model.New, Has: model.HasID | model.HasReply | model.HasStatus | model.HasProtoinfo | model.HasHelper, Time: n.now}
 	f := &e.Flow
 	f.Key = model.Key{Src: s.As16(), Dst: d.As16(), Sport: uint16(sport), Dport: uint16(dport), Proto: proto, Family: model.IPv4}
 	if s.Is6() {
@@ -299,6 +299,57 @@ func TestFindings(t *testing.T) {
 		{name: "timeouts, near", edit: func(in *Input) {
 			in.System.UDPStream.Value, in.System.TCPTimeouts[model.TCPEstablished].Value = 3600, 300
 		}},
+		{name: "ports of an address", make: func(n *flowNet) { n.ordinary(300); n.masked(64, 5000) }, edit: natRange(5000, 5063),
+			want: []string{"nat-ports: 64 of 64 ports of 192.0.2.1 to 203.0.113.9:443 in use"}},
+		{name: "ports of an address, near", make: func(n *flowNet) { n.ordinary(300); n.masked(57, 5000) }, edit: natRange(5000, 5063)},
+		{name: "ports of an address, near: no range", make: func(n *flowNet) { n.ordinary(300); n.masked(2000, 5000) }},
+		{name: "ports of an address, near: several destinations", make: func(n *flowNet) {
+			n.masked(40, 5000)
+			for i := range 40 {
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.10", 1000+i, 443, open, snat("192.0.2.1", 5000+i))
+			}
+		}, edit: natRange(5000, 5063)},
+		{name: "one direction", make: func(n *flowNet) {
+			n.ordinary(300)
+			for i := range 5 {
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000+i, 443, open, silent)
+			}
+		}, want: []string{"one-way: 5 TCP flows are established without a packet back: only one direction passes this machine, or replies are looked up in another zone"}},
+		{name: "one direction, near: few", make: func(n *flowNet) {
+			for i := range 4 {
+				n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000+i, 443, open, silent)
+			}
+		}},
+		{name: "UDP to where a translation of before led", make: func(n *flowNet) {
+			n.ordinary(30)
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000, 514, silent, old(31), sent(10), dnat("10.5.0.3", 514))
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1001, 514, silent, old(900), sent(10000), dnat("10.5.0.3", 514))
+		}, want: []string{"stale-udp: 2 UDP flows translated to 10.5.0.3:514, which never answers: as long as they send, no other rule is asked"}},
+		{name: "UDP to where a translation of before led, near", make: func(n *flowNet) {
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000, 514, silent, old(29), sent(1000), dnat("10.5.0.3", 514)) // young
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1001, 514, silent, old(900), sent(9), dnat("10.5.0.3", 514))   // hardly used
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1002, 514, open, old(900), sent(900), dnat("10.5.0.3", 514))   // answered
+			n.flow(model.ProtoUDP, "192.0.2.66", "10.5.0.3", 1003, 514, silent, old(900), sent(900))                              // not translated
+		}},
+		{name: "FTP without a helper, translated", make: func(n *flowNet) {
+			n.ordinary(30)
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000, 21, open, snat("192.0.2.1", 1000))
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1001, 21, open, snat("192.0.2.1", 1001), helped("ftp"))
+		}, want: []string{"helper-missing: 1 flow to tcp port 21 without a helper (ftp): connections that they open are new to the firewall, not RELATED, and NAT does not know them"}},
+		{name: "FTP without a helper, near: it has one, is over, or was refused", make: func(n *flowNet) {
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000, 21, open, helped("ftp"))
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1001, 21, closed)
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1002, 21, silent)
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 21, 1003, open)
+		}},
+		{name: "offloaded", make: func(n *flowNet) {
+			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000, 443, open, func(f *model.Flow) { f.Status |= model.StatusOffload })
+		}, want: []string{"offloaded: 1 flow in a flowtable: what they move is not counted here unless the flowtable has \"counter\", and their timeouts stand"}},
+		{name: "another namespace", edit: func(in *Input) {
+			in.Rules.Elsewhere = []Elsewhere{{"web", "nginx (pid 8)", 215000}, {"db", "", 200000}}
+		}, want: []string{"other-namespace: namespace web (nginx (pid 8)) has 215,000 of 262,144 entries, 82 % of what it may have"}},
+		{name: "a zone before NOTRACK", edit: func(in *Input) { in.Rules.Zoned = []Zoned{{"inet fw/raw", "inet fw/zones"}} },
+			want: []string{"notrack-zoned: the NOTRACK rule in inet fw/raw does nothing for packets to which inet fw/zones gives a zone first"}},
 		{name: "lost events", edit: func(in *Input) {
 			in.Stats.Lost, in.Stats.LastLost, in.Stats.Stale = 1975, in.Now-3*second, true
 		}, want: []string{"lost-events: 1,975 events lost, the last 3s ago: they came faster than they were read, and the table is not read again yet"}},
@@ -329,6 +380,48 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func natRange(lo, hi uint16) func(*Input) {
+	return func(in *Input) {
+		a := netip.MustParseAddr("192.0.2.1")
+		in.Rules.NAT = []NATRule{{Place: "inet nat/post", Lo: a, Hi: a, Ports: model.PortRange{Lo: lo, Hi: hi}, Widen: "nft replace …"}}
+	}
+}
+
+// masked adds n flows whose source is translated to ports of 192.0.2.1 from one on.
+func (n *flowNet) masked(count, from int) {
+	for i := range count {
+		n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000+i, 443, open, snat("192.0.2.1", from+i))
+	}
+}
+
+func snat(to string, port int) func(*model.Flow) {
+	return func(f *model.Flow) {
+		f.Status |= model.StatusSrcNAT
+		f.ReplyDst, f.ReplyDport = netip.MustParseAddr(to).As16(), uint16(port)
+	}
+}
+
+func dnat(to string, port int) func(*model.Flow) {
+	return func(f *model.Flow) {
+		f.Status |= model.StatusDstNAT
+		f.ReplySrc, f.ReplySport = netip.MustParseAddr(to).As16(), uint16(port)
+	}
+}
+
+func silent(f *model.Flow) { f.Status &^= model.StatusSeenReply | model.StatusAssured }
+
+func old(seconds int64) func(*model.Flow) {
+	return func(f *model.Flow) { f.First, f.Known = start+25*second-seconds*second, f.Known|model.KnownStart }
+}
+
+func sent(packets uint64) func(*model.Flow) {
+	return func(f *model.Flow) { f.Packets[0], f.Bytes[0] = packets, packets*100 }
+}
+
+func helped(name string) func(*model.Flow) {
+	return func(f *model.Flow) { f.Helper = model.HelperFor([]byte(name)) }
 }
 
 // proves holds a finding's filter to the number that its sentence begins with.

@@ -47,6 +47,11 @@ type Survey struct {
 	Offloaded int  // in a flowtable
 	Exact     bool // the sample was the table
 
+	OneWay  int // TCP that is established without a reply: picked up midway, and only one direction passes
+	Control [numControls]Control
+	Stale   []Pinned // UDP that NAT sends where nobody answers, the most flows first
+	NATs    []NATUse // translated sources that take many ports towards one destination
+
 	Sources []Source // those that are worth a look, the most flows first
 	Targets []Target
 }
@@ -144,7 +149,7 @@ func (h *heavy[K]) top(n, least int) []K {
 // look 50 ns a flow. pass is how often it was called before: of a large table every look samples other flows.
 func Look(t Flows, sys *model.System, now int64, pass int) *Survey {
 	s := &surveyor{Survey: Survey{At: now}, stats: t.Stats(), established: sys.TCPTimeouts[model.TCPEstablished],
-		timestamps: sys.Timestamp.OK && sys.Timestamp.Value != 0}
+		pinnedAge: pinnedAge(sys) * second, timestamps: sys.Timestamp.OK && sys.Timestamp.Value != 0}
 	stride := uint32(1)
 	if n := s.stats.Flows; n > sampled {
 		stride = uint32((n + sampled - 1) / sampled)
@@ -152,7 +157,7 @@ func Look(t Flows, sys *model.System, now int64, pass int) *Survey {
 	s.begin(int(stride))
 	walk(t, uint32(pass)%stride, stride, s.sample)
 	s.choose(int(stride))
-	if len(s.bySource)+len(s.byTarget) > 0 {
+	if len(s.bySource)+len(s.byTarget)+len(s.byNAT) > 0 {
 		walk(t, 0, 1, s.prove)
 	} else if stride > 1 {
 		s.Flows, s.HasNew = s.stats.Flows, false
@@ -173,10 +178,14 @@ type surveyor struct {
 	Survey
 	stats       table.Stats
 	established model.Setting // seconds
+	pinnedAge   int64         // see Pinned
 	timestamps  bool          // the kernel tells when flows began
 	since       int64         // what began later is new
 
 	failed, all heavy[sourceKey]
+	nat         heavy[natKey]
+	byNAT       map[natKey]*NATUse
+	pinned      map[pinKey]*Pinned
 	open, amp   heavy[targetKey]
 	bySource    map[sourceKey]*Source
 	byTarget    map[targetKey]*Target
@@ -187,6 +196,7 @@ func (s *surveyor) begin(stride int) {
 	s.HasNew = s.stats.Loaded && (s.timestamps || s.At-s.stats.LoadedAt >= young)
 	s.Exact = stride == 1
 	s.failed, s.all = newHeavy[sourceKey](1024), newHeavy[sourceKey](16)
+	s.nat, s.pinned = newHeavy[natKey](2048), map[pinKey]*Pinned{}
 	s.open, s.amp = newHeavy[targetKey](256), newHeavy[targetKey](64)
 }
 
@@ -240,6 +250,11 @@ func (s *surveyor) sample(f *model.Flow) {
 	if f.Known&model.KnownCounters == 0 && f.Known&model.KnownWhole != 0 {
 		s.Uncounted++
 	}
+	if f.Proto == model.ProtoTCP && f.State == model.TCPEstablished && f.Known&model.KnownState != 0 && unanswered(f) && !f.Offloaded() {
+		s.OneWay++
+	}
+	s.control(f)
+	s.translated(f)
 	if s.established.OK && f.Proto == model.ProtoTCP && f.State == model.TCPEstablished &&
 		f.Known&(model.KnownState|model.KnownTimeout) == model.KnownState|model.KnownTimeout &&
 		f.Expires-s.At < (s.established.Value-day)*second && f.Expires-s.At > unacknowledged*second {
@@ -271,6 +286,10 @@ func (s *surveyor) choose(stride int) {
 	for _, k := range s.amp.top(keepSuspects, 2) {
 		s.byTarget[k] = nil
 	}
+	s.byNAT = map[natKey]*NATUse{}
+	for _, k := range s.nat.top(keepSuspects, max(leastNAT/stride-n/2048, 2)) {
+		s.byNAT[k] = &NATUse{natKey: k}
+	}
 	for k := range s.bySource {
 		s.bySource[k] = &Source{Family: k.family, Addr: k.addr,
 			addrs: map[[16]byte]struct{}{}, ports: map[uint16]struct{}{}, targets: map[targetKey]int{}}
@@ -282,6 +301,13 @@ func (s *surveyor) choose(stride int) {
 	s.Uncounted *= stride
 	s.Idle *= stride
 	s.Offloaded *= stride
+	s.OneWay *= stride
+	for i := range s.Control {
+		s.Control[i].scale(stride)
+	}
+	for _, p := range s.pinned {
+		p.Flows *= stride
+	}
 	s.Flows = 0
 }
 
@@ -300,6 +326,11 @@ func (s *surveyor) prove(f *model.Flow) {
 	}
 	if p := s.byTarget[target(f)]; p != nil {
 		p.add(f, isNew)
+	}
+	if len(s.byNAT) > 0 && f.SNAT() {
+		if p := s.byNAT[natOf(f)]; p != nil {
+			p.add(f)
+		}
 	}
 }
 
@@ -373,6 +404,18 @@ func (s *surveyor) end() *Survey {
 		p.from, p.bytes = nil, nil
 		s.Targets = append(s.Targets, *p)
 	}
+	for _, p := range s.byNAT {
+		s.NATs = append(s.NATs, *p)
+	}
+	for _, p := range s.pinned {
+		s.Stale = append(s.Stale, *p)
+	}
+	slices.SortFunc(s.NATs, func(a, b NATUse) int {
+		return cmp.Or(cmp.Compare(b.Ports, a.Ports), slices.Compare(a.Addr[:], b.Addr[:]), slices.Compare(a.Dst[:], b.Dst[:]), cmp.Compare(a.Port, b.Port))
+	})
+	slices.SortFunc(s.Stale, func(a, b Pinned) int {
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]), cmp.Compare(a.Port, b.Port))
+	})
 	slices.SortFunc(s.Sources, func(a, b Source) int {
 		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]))
 	})

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,7 +96,7 @@ func (x *Exam) readFiles(ns *ctnl.Netns) {
 		v, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 		x.rmemMax = model.Setting{Value: v, OK: err == nil}
 	}
-	x.helpers = helperModules(x.release)
+	x.helpers = ruleset.HelperModules()
 }
 
 // subscribe joins the groups of events and leaves them again.
@@ -126,21 +124,6 @@ func hasCap(n int) bool {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective&(1<<n) != 0
-}
-
-// helperNames are the connection tracking helpers of the kernel, by the names of their modules after nf_conntrack_.
-var helperNames = []string{"amanda", "ftp", "h323", "irc", "netbios_ns", "pptp", "sane", "sip", "snmp", "tftp"}
-
-// helperModules returns those that are loaded or built into the kernel.
-func helperModules(release string) (names []string) {
-	builtin, _ := os.ReadFile(filepath.Join("/lib/modules", release, "modules.builtin"))
-	for _, n := range helperNames {
-		_, err := os.Stat("/sys/module/nf_conntrack_" + n)
-		if err == nil || strings.Contains(string(builtin), "/nf_conntrack_"+n+".ko\n") {
-			names = append(names, n)
-		}
-	}
-	return slices.Clip(names)
 }
 
 // tryUserNS starts a process in a user and a network namespace of its own, as ctview demo does without root, and

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -63,54 +61,21 @@ func (t target) whole() target {
 	return t
 }
 
-// xtTarget reads the target of iptables-nft: struct nf_nat_ipv4_multi_range_compat with one range, or nf_nat_range.
+// xtTarget reads the target of iptables-nft.
 func xtTarget(name string, info []byte) (t target) {
 	t.source = name == "SNAT" || name == "MASQUERADE"
 	t.own = name == "MASQUERADE" || name == "REDIRECT"
-	const mapIPs, mapPorts = 1, 2 // NF_NAT_RANGE_MAP_IPS, _PROTO_SPECIFIED
-	n := 4
-	switch {
-	case name == "NETMAP", len(info) < 20:
-		return t
-	case len(info) < 40:
-		info = info[4:]
-	default:
-		n = 16
-	}
-	flags := binary.NativeEndian.Uint32(info)
-	if flags&mapIPs != 0 {
-		t.lo, t.hi = mapped(info[4:4+n]), mapped(info[4+n:4+2*n])
-	}
-	if flags&mapPorts != 0 {
-		t.ports = model.PortRange{Lo: binary.BigEndian.Uint16(info[4+2*n:]), Hi: binary.BigEndian.Uint16(info[6+2*n:])}
+	if name != "NETMAP" {
+		t.lo, t.hi, t.ports = ruleset.XTRange(info)
 	}
 	return t.whole()
-}
-
-// mapped reads union nf_inet_addr: an IPv4 address stands in its first word.
-func mapped(b []byte) netip.Addr {
-	if len(b) == 16 && !slices.ContainsFunc(b[4:], func(c byte) bool { return c != 0 }) {
-		b = b[:4]
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // legacyTarget reads the target from a line of iptables-save.
 func legacyTarget(name string, r *ruleset.XTRule) (t target) {
 	t.source = name == "SNAT" || name == "MASQUERADE"
 	t.own = name == "MASQUERADE" || name == "REDIRECT"
-	to := r.Option("--to-destination") + r.Option("--to-source") + r.Option("--to-ports")
-	addrs, ports := to, ""
-	if t.own {
-		addrs, ports = "", to
-	} else if i := strings.LastIndexByte(to, ':'); i >= 0 && (strings.Count(to, ":") == 1 || strings.HasPrefix(to, "[")) {
-		addrs, ports = to[:i], to[i+1:]
-	}
-	lo, hi, _ := strings.Cut(strings.Trim(addrs, "[]"), "-")
-	t.lo, _ = netip.ParseAddr(lo)
-	t.hi, _ = netip.ParseAddr(hi)
-	t.ports = portRange(ports)
+	t.lo, t.hi, t.ports = r.NATRange()
 	return t.whole()
 }
 
@@ -233,18 +198,4 @@ func (s *Survey) answers(r *model.Rule, f model.Family) (out []Met) {
 		add(s.walk(p, forwarded, nat, nat).nat, true, r.Dst, r.Dport, p.oif)
 	}
 	return out
-}
-
-// portRange reads "80" or "80-90", the zero range for anything else.
-func portRange(s string) (r model.PortRange) {
-	lo, hi, more := strings.Cut(s, "-")
-	if !more {
-		hi = lo
-	}
-	a, errA := strconv.ParseUint(lo, 10, 16)
-	b, errB := strconv.ParseUint(hi, 10, 16)
-	if errA != nil || errB != nil || a > b {
-		return r
-	}
-	return model.PortRange{Lo: uint16(a), Hi: uint16(b)}
 }

@@ -3,11 +3,14 @@ package ruleset
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"ctview/ctnl"
+	"ctview/model"
 	"ctview/model/finding"
 
 	"golang.org/x/sys/unix"
@@ -31,12 +34,14 @@ func Outline(ns Namespace) (finding.Rules, error) {
 			return finding.Rules{}, err
 		}
 		o.nft(rs)
+		o.objects(rd)
 	} else if err := Wrap("probe nf_tables", err); errors.Is(err, ctnl.ErrPermission) {
 		return finding.Rules{}, err
 	}
 	o.legacy(LegacyRead(ns))
 	slices.SortStableFunc(o.chains, func(a, b chainOf) int { return cmp.Compare(b.rules, a.rules) })
-	r := finding.Rules{Known: true}
+	r := o.r
+	r.Known, r.Modules = true, HelperModules()
 	for _, c := range o.chains {
 		r.Chains = append(r.Chains, c.Chain)
 	}
@@ -48,7 +53,12 @@ type chainOf struct {
 	rules int
 }
 
-type outline struct{ chains []chainOf }
+type outline struct {
+	r       finding.Rules
+	chains  []chainOf
+	helpers map[SetName]string // nft's objects: family, table, name → helper
+	given   []SetName          // objects that rules give, in the order of r.Helpers
+}
 
 // filterHooks are the names of the hooks at which a cure filters.
 var filterHooks = map[uint32]string{unix.NF_INET_LOCAL_IN: "input", unix.NF_INET_FORWARD: "forward", unix.NF_INET_LOCAL_OUT: "output"}
@@ -59,8 +69,10 @@ func (o *outline) nft(rs *Ruleset) {
 	for _, t := range rs.Tables {
 		owned[SetName{Family: t.Family, Table: t.Name}] = t.Flags&TableFOwner != 0 || t.Named()
 	}
+	o.zoned(rs)
 	for i := range rs.Chains {
 		c := &rs.Chains[i]
+		o.rules(rs, c)
 		hook := filterHooks[c.Hook]
 		if !c.Base || hook == "" || c.Type != "filter" || owned[SetName{Family: c.Family, Table: c.Table}] {
 			continue
@@ -69,8 +81,105 @@ func (o *outline) nft(rs *Ruleset) {
 		if xtTables[c.Table] && c.Name == strings.ToUpper(hook) && (f.Family == "ip" || f.Family == "ip6") {
 			f.Tool = xtTool(true)
 		}
+		o.r.Drops = o.r.Drops || hook == "forward" && c.Policy == VerdictDrop
 		o.chains = append(o.chains, chainOf{f, len(c.Rules)})
 	}
+}
+
+// rules notes what rules of a chain translate sources or give helpers.
+func (o *outline) rules(rs *Ruleset, c *Chain) {
+	place := FamilyName(c.Family) + " " + c.Table + "/" + c.Name
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		if n, ok := rs.natRule(c, r); ok {
+			o.r.NAT = append(o.r.NAT, n)
+		}
+		for j := range r.Exprs {
+			x := &r.Exprs[j]
+			if !helperExpr(*x) {
+				continue
+			}
+			h := finding.HelperRule{Place: place}
+			object := SetName{}
+			if x.Name == "target" {
+				h.Helper = CString(x.Attr(unix.NFTA_TARGET_INFO)[12:])
+			} else {
+				object = SetName{Family: c.Family, Table: c.Table, Name: x.Text(unix.NFTA_OBJREF_IMM_NAME)}
+			}
+			o.r.Helpers, o.given = append(o.r.Helpers, h), append(o.given, object)
+		}
+	}
+}
+
+// objects reads which helper each object of nft stands for. What cannot be read stays without a name.
+func (o *outline) objects(rd *Reader) {
+	if len(o.given) == 0 {
+		return
+	}
+	const (
+		objTable, objName, objType, objData = 1, 2, 3, 4 // NFTA_OBJ_*
+		helperName                          = 1          // NFTA_CT_HELPER_NAME
+	)
+	ms, err := rd.Dump(unix.NFT_MSG_GETOBJ)
+	if err != nil {
+		return
+	}
+	for _, m := range ms {
+		if len(m.Data) < 4 {
+			continue
+		}
+		b := m.Data[4:]
+		if U32(Attr(b, objType)) != objectHelper {
+			continue
+		}
+		n := SetName{Family: m.Data[0], Table: CString(Attr(b, objTable)), Name: CString(Attr(b, objName))}
+		for i := range o.given {
+			if o.given[i] == n {
+				o.r.Helpers[i].Helper = CString(Attr(Attr(b, objData), helperName))
+			}
+		}
+	}
+}
+
+// zoned notes NOTRACK rules behind a rule that sets a zone, at the hooks where packets are not tracked yet.
+func (o *outline) zoned(rs *Ruleset) {
+	for _, hook := range [...]uint32{unix.NF_INET_PRE_ROUTING, unix.NF_INET_LOCAL_OUT} {
+		var chains []*Chain
+		for i := range rs.Chains {
+			if c := &rs.Chains[i]; c.Base && c.Hook == hook && c.Prio < PrioConntrack {
+				chains = append(chains, c)
+			}
+		}
+		slices.SortStableFunc(chains, func(a, b *Chain) int { return cmp.Compare(a.Prio, b.Prio) })
+		zone := ""
+		for _, c := range chains {
+			place := FamilyName(c.Family) + " " + c.Table + "/" + c.Name
+			for i := range c.Rules {
+				r := &c.Rules[i]
+				switch {
+				case r.zones() && zone == "":
+					zone = place
+				case zone != "" && r.Untracks() && !slices.ContainsFunc(o.r.Zoned, func(z finding.Zoned) bool { return z.Notrack == place }):
+					o.r.Zoned = append(o.r.Zoned, finding.Zoned{Notrack: place, Zone: zone})
+				}
+			}
+		}
+	}
+}
+
+// PrioConntrack is NF_IP_PRI_CONNTRACK: what has a lower priority meets packets before they are tracked.
+const PrioConntrack = -200
+
+// zones reports whether the rule sets a packet's zone: nft's ct zone set, or the CT target with one (struct
+// xt_ct_target_info: flags, zone).
+func (r *Rule) zones() bool {
+	return slices.ContainsFunc(r.Exprs, func(x Expr) bool {
+		if x.Name == "target" && XTName(x) == "CT" {
+			info := x.Attr(unix.NFTA_TARGET_INFO)
+			return len(info) >= 4 && info[2]|info[3] != 0
+		}
+		return x.Name == "ct" && x.U32(unix.NFTA_CT_KEY) == unix.NFT_CT_ZONE && x.Attr(unix.NFTA_CT_SREG) != nil
+	})
 }
 
 // xtTables are the tables of iptables that filter.
@@ -94,6 +203,13 @@ func xtTool(nft bool) string {
 }
 
 func (o *outline) legacy(rules []XTRule, chains []XTChain) {
+	at := map[string]int{} // rules of a chain so far
+	for i := range rules {
+		r := &rules[i]
+		key := fmt.Sprint(r.IPv6, r.Table, " ", r.Chain)
+		at[key]++
+		o.legacyRule(r, at[key])
+	}
 	for _, c := range chains {
 		hook := strings.ToLower(c.Name)
 		if c.Table != "filter" || c.Policy == "-" || c.Name != "INPUT" && c.Name != "FORWARD" && c.Name != "OUTPUT" {
@@ -109,6 +225,53 @@ func (o *outline) legacy(rules []XTRule, chains []XTChain) {
 				n++
 			}
 		}
+		o.r.Drops = o.r.Drops || hook == "forward" && c.Policy == "DROP"
 		o.chains = append(o.chains, chainOf{f, n})
 	}
+}
+
+// legacyRule notes the nth rule of a chain if it translates sources or gives a helper.
+func (o *outline) legacyRule(r *XTRule, n int) {
+	place := "iptables " + r.Table + familySuffix(r.IPv6) + "/" + r.Chain
+	switch target := r.Option("-j"); target {
+	case "CT":
+		if h := r.Option("--helper"); h != "" {
+			o.r.Helpers, o.given = append(o.r.Helpers, finding.HelperRule{Helper: h, Place: place}), append(o.given, SetName{})
+		}
+	case "SNAT", "MASQUERADE":
+		x := finding.NATRule{Place: place}
+		x.Lo, x.Hi, x.Ports = r.NATRange()
+		if x = whole(x); x.Ports != (model.PortRange{}) {
+			tool := xtTool(false)
+			if r.IPv6 {
+				tool = strings.Replace(tool, "iptables", "ip6tables", 1)
+			}
+			x.Widen = fmt.Sprintf("%s -t %s -R %s %d", tool, finding.Word(r.Table), finding.Word(r.Chain), n)
+			ports := fmt.Sprintf("%d-%d", x.Ports.Lo, x.Ports.Hi)
+			if x.Ports.Lo == x.Ports.Hi {
+				ports = fmt.Sprint(x.Ports.Lo)
+			}
+			for _, a := range r.Args {
+				x.Widen += " " + finding.Word(strings.TrimSuffix(a, ports)+strings.Repeat("1024-65535", strings.Count(a, ports)))
+			}
+		}
+		o.r.NAT = append(o.r.NAT, x)
+	}
+}
+
+// helperNames are the connection tracking helpers of the kernel, by the names of their modules after nf_conntrack_.
+var helperNames = []string{"amanda", "ftp", "h323", "irc", "netbios_ns", "pptp", "sane", "sip", "snmp", "tftp"}
+
+// HelperModules returns the helpers that are loaded or built into the kernel, by the names of their modules after nf_conntrack_.
+func HelperModules() (names []string) {
+	var u unix.Utsname
+	_ = unix.Uname(&u) // no release: no list of what is built in
+	builtin, _ := os.ReadFile(filepath.Join("/lib/modules", unix.ByteSliceToString(u.Release[:]), "modules.builtin"))
+	for _, n := range helperNames {
+		_, err := os.Stat("/sys/module/nf_conntrack_" + n)
+		if err == nil || strings.Contains(string(builtin), "/nf_conntrack_"+n+".ko\n") {
+			names = append(names, n)
+		}
+	}
+	return slices.Clip(names)
 }
