@@ -90,14 +90,14 @@ func (s *events) openDetail(a *App) tea.Cmd {
 
 func (s *events) openValues(a *App) tea.Cmd {
 	if c := s.current(); c != nil && c.Kind != 0 {
-		return a.pushValues(&model.Row{Flow: c.Flow})
+		return a.pushValues(a.eventRow(c))
 	}
 	return nil
 }
 
 func (s *events) copyMenu(a *App) {
 	if c := s.current(); c != nil && c.Kind != 0 {
-		a.pushCopy(&model.Row{Flow: c.Flow})
+		a.pushCopy(a.eventRow(c))
 	}
 }
 
@@ -108,6 +108,15 @@ func (s *events) back(a *App) tea.Cmd {
 		return a.ask(false)
 	}
 	return a.backOrClear()
+}
+
+// eventRow is the flow of an event, with what few flows have if it is still there.
+func (a *App) eventRow(c *table.Change) *model.Row {
+	r := &model.Row{Flow: c.Flow}
+	if now, ok := a.opt.Store.Get(c.Flow.Key); ok && now.Flow.ID == c.Flow.ID {
+		r.Extra = now.Extra
+	}
+	return r
 }
 
 // first is the place of the first row that is here, counted from the oldest change of the list.

@@ -164,26 +164,44 @@ func (s *events) foot(a *App, f *draw.Frame) {
 	if b, typing := a.bar(); typing {
 		msg = a.barText(b, s.view.Matched, s.view.Kept)
 	}
+	if msg == "" {
+		msg = s.unknown(a)
+	}
 	short := f.W < wideFrom && f.H < shortHeight
-	if !short {
+	lines := wrapKeep(msg, f.W-2)
+	if short || len(lines) < 2 {
+		lines = []string{msg}
+	}
+	if !short && len(lines) < 2 { // a long message takes the line of the rates, too
 		f.Begin(draw.Plain)
 		f.Text(" " + s.lost(a))
 		if s.lost(a) == "" {
 			s.sparks(f)
 		}
 		f.End()
+	}
+	for _, l := range lines[:min(len(lines), 2)] {
 		f.Begin(draw.Plain)
 		f.Text(" ")
-		f.Styled(a.noteLog, msg)
-		f.End()
-		f.Line(draw.Plain, noteOf(s.current()))
-	} else {
-		f.Begin(draw.Plain)
-		f.Text(" ")
-		f.Styled(a.noteLog, msg)
+		f.Styled(a.noteLog, l)
 		f.End()
 	}
+	if !short {
+		f.Line(draw.Plain, noteOf(s.current()))
+	}
 	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+}
+
+// unknown says how many events do not tell what the filter compares, and what would make the kernel tell it.
+func (s *events) unknown(a *App) string {
+	if s.view.Unknown == 0 || a.filter == nil {
+		return ""
+	}
+	t := model.Plural(s.view.Unknown, "event") + " without " + a.filter.UnknownNoun() + ": not taken for matching"
+	for _, cure := range a.filter.UnknownCures() {
+		t += "; " + cure
+	}
+	return t
 }
 
 // noteOf says what the current change was about, for screens without the column.

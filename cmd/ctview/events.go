@@ -212,7 +212,7 @@ func (s *eventSink) match(ev *model.Event, now int64) bool {
 		s.told[ev.Kind] = true
 		fmt.Fprintf(s.g.err, "ctview: events: there are %s events that do not tell the %s: they count as not matching\n",
 			ev.Kind, s.filter.UnknownNoun())
-		s.g.hintUnknown(s.filter.UnknownNoun())
+		s.g.hintUnknown(s.filter)
 	}
 	return match
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"ctview/model"
@@ -60,19 +59,12 @@ func (g *globals) noteUnknown(f *filter.Filter, n int) {
 		noun = "value that the filter compares"
 	}
 	fmt.Fprintf(g.err, "ctview: %s without %s: they count as not matching\n", model.Plural(n, "flow"), noun)
-	g.hintUnknown(noun)
+	g.hintUnknown(f)
 }
 
-// hintUnknown tells what makes the kernel tell more of what noun names.
-func (g *globals) hintUnknown(noun string) {
-	for _, h := range []struct{ of, cure string }{
-		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
-		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
-		{"master", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
-		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
-	} {
-		if strings.Contains(noun, h.of) {
-			fmt.Fprintln(g.err, "hint: "+h.cure)
-		}
+// hintUnknown tells what makes the kernel tell more of what f compares.
+func (g *globals) hintUnknown(f *filter.Filter) {
+	for _, cure := range f.UnknownCures() {
+		fmt.Fprintln(g.err, "hint: "+cure)
 	}
 }

@@ -186,6 +186,7 @@ func (c *completer) primaries() {
 	} {
 		c.add(w.insert, w.show, w.hint)
 	}
+	c.add("ended", "", "of events: the flow ended with it")
 	for i, n := range flagNames {
 		c.add(n, "", flagHints[i])
 	}

@@ -14,6 +14,7 @@ type Filter struct {
 	ops   []op
 	entry int32
 	extra bool
+	ended bool // asks whether a flow has ended
 }
 
 // Options are the names that a filter may use besides the language's own. The zero value knows none.
@@ -44,6 +45,7 @@ func Parse(text string, opt Options) (*Filter, error) {
 	f.entry = c.gen(root, false, opAccept, opReject)
 	f.ops = c.ops
 	f.extra = c.extra
+	f.ended = slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opStatus && o.hi&uint64(model.StatusDying) != 0 })
 	return f, nil
 }
 
@@ -75,12 +77,19 @@ func (f *Filter) MatchKnown(fl *model.Flow, x *model.Extra, now int64) (match, u
 }
 
 // MatchEvent is MatchKnown for what an event of a kind told of a flow at the time at, Unix nanoseconds. The age is the
-// flow's at the event: none at its NEW, also where the kernel keeps no timestamps.
+// flow's at the event: none at its NEW, also where the kernel keeps no timestamps. A flow has ended with its DESTROY.
 func (f *Filter) MatchEvent(kind model.Kind, fl *model.Flow, x *model.Extra, at int64) (match, unknown bool) {
-	if kind == model.New && fl.Known&model.KnownStart == 0 && f.Timed() {
+	switch {
+	case f == nil:
+		return true, false
+	case kind == model.New && fl.Known&model.KnownStart == 0 && f.Timed():
 		begun := *fl
 		begun.First, begun.Known = at, fl.Known|model.KnownStart
 		fl = &begun
+	case kind == model.Destroy && f.ended && fl.Status&model.StatusDying == 0:
+		last := *fl
+		last.Status |= model.StatusDying
+		fl = &last
 	}
 	return f.MatchKnown(fl, x, at)
 }
@@ -146,6 +155,23 @@ func (f *Filter) UnknownNoun() string {
 		}
 	})
 	return strings.Join(nouns, " or ")
+}
+
+// UnknownCures tell what makes the kernel tell what UnknownNoun names.
+func (f *Filter) UnknownCures() []string {
+	var out []string
+	noun := f.UnknownNoun()
+	for _, h := range []struct{ of, cure string }{
+		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
+		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
+		{"master", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
+		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
+	} {
+		if strings.Contains(noun, h.of) {
+			out = append(out, h.cure)
+		}
+	}
+	return out
 }
 
 // Timed reports whether the answer changes with nothing but the time: an age or a timeout is compared.

@@ -79,6 +79,10 @@ func TestAnEventHasTheAgeOfItsTime(t *testing.T) {
 		{"an UPDATE without timestamps does not tell", model.Update, bare, "age < 30s", false, true},
 		{"a DESTROY tells the whole life", model.Destroy, known, "age = 50s", true, false},
 		{"a NEW with a start has it from there", model.New, known, "age = 50s", true, false},
+		{"a flow has ended with its DESTROY", model.Destroy, bare, "ended", true, false},
+		{"and not before", model.Update, bare, "ended", false, false},
+		{"what has not ended", model.Update, bare, "not ended", true, false},
+		{"what has", model.Destroy, bare, "not ended", false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := Parse(tt.text, Options{})

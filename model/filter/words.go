@@ -163,6 +163,7 @@ var flagWords = func() map[string]flag {
 	for i, n := range flagNames {
 		m[n] = flag(i)
 	}
+	m["ended"] = flagDying // as one says it of events
 	return m
 }()
 

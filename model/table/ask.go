@@ -79,7 +79,7 @@ func (t *Table) Gone(now int64, keys []model.Key) {
 		if t.dump.running {
 			t.bury(now, h, f.ID, f.Book.Gen)
 		}
-		t.noteGone(now, f)
+		t.noteGone(now, slot, f)
 		t.remove(h, slot)
 	}
 	t.version++

@@ -34,7 +34,7 @@ func (k Kinds) has(c *Change) bool {
 
 // A ChangeQuery asks for a window of the log.
 type ChangeQuery struct {
-	Filter *filter.Filter // of flows; nil: every change. Labels and security contexts are not kept with a change.
+	Filter *filter.Filter // of flows; nil: every change
 	Kinds  Kinds
 	Until  uint64 // the newest change looked at, for a paused screen; 0: the newest there is
 	Offset int    // matching changes to leave out, counted from the newest
@@ -69,7 +69,7 @@ func (t *Table) Changes(q *ChangeQuery, v *ChangeView) {
 	recent := 0
 	for seq := v.Last; seq >= v.First && seq > 0; seq-- {
 		c := l.get(seq)
-		if !q.matches(c, v) {
+		if !t.matchesChange(q, c, v) {
 			continue
 		}
 		if c.Kind != 0 && c.Time > q.Now-10*second {
@@ -97,7 +97,7 @@ func (t *Table) oldest(q *ChangeQuery, v *ChangeView, until uint64) {
 	skip := v.Offset
 	for seq := until; seq >= v.First && seq > 0; seq-- {
 		c := t.log.get(seq)
-		if !q.matches(c, nil) {
+		if !t.matchesChange(q, c, nil) {
 			continue
 		}
 		if skip--; skip < 0 {
@@ -106,15 +106,21 @@ func (t *Table) oldest(q *ChangeQuery, v *ChangeView, until uint64) {
 	}
 }
 
-// matches reports whether the query asks for c; it counts into v, if given, what the filter could not judge.
-func (q *ChangeQuery) matches(c *Change, v *ChangeView) bool {
+// matchesChange reports whether the query asks for c; it counts into v, if given, what the filter could not judge.
+func (t *Table) matchesChange(q *ChangeQuery, c *Change, v *ChangeView) bool {
 	if !q.Kinds.has(c) {
 		return false
 	}
 	if q.Filter == nil || c.Note == NoteLost || c.Note == NoteResync {
 		return true
 	}
-	ok, unknown := q.Filter.MatchEvent(c.Kind, &c.Flow, nil, c.Time)
+	var x *model.Extra
+	if c.Flow.Known&model.KnownExtra != 0 && q.Filter.NeedsExtra() {
+		x = &model.Extra{}
+		t.extra.fill(x, t.log.extra[c.Seq])
+		t.seeMaster(&c.Flow, x)
+	}
+	ok, unknown := q.Filter.MatchEvent(c.Kind, &c.Flow, x, c.Time)
 	if unknown && v != nil {
 		v.Unknown++
 	}

@@ -16,7 +16,7 @@ type Note uint8
 // The notes.
 const (
 	NoteEvent  Note = iota // an event of a flow
-	NoteExpect             // an event of an expectation: Flow holds its tuple, zone, helper and ID
+	NoteExpect             // an event of an expectation: Flow holds its tuple, zone, helper and ID; its master is kept as a flow's
 	NoteGone               // a flow ended silently: the kernel, asked for it, had none (Kind Destroy)
 	NoteLost               // events were lost: Lost
 	NoteResync             // a dump changed the table: Added, Removed, Took
@@ -69,7 +69,8 @@ func (c *Change) OldStateText() string {
 // changeLog is a ring that gets its memory as it fills.
 type changeLog struct {
 	chunks []*[logChunk]Change
-	next   uint64 // sequence number of the next change, less one
+	next   uint64              // sequence number of the next change, less one
+	extra  map[uint64]extraRow // of the changes whose flow has KnownExtra, by sequence number
 
 	silent   [256]uint64 // the last NoteGone, as a ring of sequence numbers; 0 none
 	silences int
@@ -82,7 +83,24 @@ func (l *changeLog) add() *Change {
 		l.chunks = append(l.chunks, new([logChunk]Change))
 	}
 	l.next++
-	return &l.chunks[at/logChunk][at%logChunk]
+	c := &l.chunks[at/logChunk][at%logChunk]
+	if len(l.extra) > 0 && c.Flow.Known&model.KnownExtra != 0 {
+		delete(l.extra, c.Seq)
+	}
+	return c
+}
+
+// keep keeps what few flows have with a change.
+func (l *changeLog) keep(c *Change, r extraRow) {
+	c.Flow.Known &^= model.KnownExtra
+	if r == (extraRow{}) {
+		return
+	}
+	if l.extra == nil {
+		l.extra = map[uint64]extraRow{}
+	}
+	l.extra[c.Seq] = r
+	c.Flow.Known |= model.KnownExtra
 }
 
 // get returns a change that is kept.
@@ -99,12 +117,16 @@ func (l *changeLog) first() uint64 {
 	return 1
 }
 
-// note logs an event that made a flow f of what it was; was is zero where the flow is new to the table.
-func (t *Table) note(now int64, e *model.Event, was, f *model.Flow) {
+// note logs an event that made a flow f of what it was; was is zero where the flow is new to the table, slot is 0 where it is not
+// in it.
+func (t *Table) note(now int64, e *model.Event, slot uint32, was, f *model.Flow) {
 	c := t.log.add()
 	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, PortID: e.PortID, Flow: *f}
 	if e.Time != 0 {
 		c.Time = e.Time
+	}
+	if slot == 0 || f.Known&model.KnownExtra != 0 {
+		t.noteExtra(c, slot, e)
 	}
 	switch e.Kind {
 	case model.Update:
@@ -113,6 +135,17 @@ func (t *Table) note(now int64, e *model.Event, was, f *model.Flow) {
 		c.Life = life(e, c)
 	}
 	t.watches.note(c)
+}
+
+// noteExtra keeps what few flows have with a change: what the table knows, or, of a flow that is not in it, what the message says.
+func (t *Table) noteExtra(c *Change, slot uint32, e *model.Event) {
+	var r extraRow
+	if slot != 0 {
+		r = t.extra.rows[slot]
+	} else {
+		t.mergeExtra(&r, e)
+	}
+	t.log.keep(c, r)
 }
 
 // compare works out what an UPDATE changed.
@@ -152,9 +185,12 @@ func life(e *model.Event, c *Change) int64 {
 	return end - c.Flow.First
 }
 
-func (t *Table) noteGone(now int64, f *model.Flow) {
+func (t *Table) noteGone(now int64, slot uint32, f *model.Flow) {
 	c := t.log.add()
 	*c = Change{Seq: t.log.next, Time: now, Kind: model.Destroy, Note: NoteGone, Flow: *f, Life: max(now-f.First, 0)}
+	if f.Known&model.KnownExtra != 0 {
+		t.log.keep(c, t.extra.rows[slot])
+	}
 	t.log.silent[t.log.silences%len(t.log.silent)] = c.Seq
 	t.log.silences++
 	t.watches.note(c)
@@ -207,5 +243,6 @@ func (t *Table) ApplyExpect(now int64, e *model.Expect) {
 	f.Key = model.Key{Src: x.Src, Dst: x.Dst, Sport: x.Sport, Dport: x.Dport, Zone: e.Zone, Proto: x.Proto, Family: x.Family}
 	f.ID = e.ID
 	f.Helper = model.HelperFor([]byte(e.Helper))
+	t.log.keep(c, extraRow{master: e.Master, masterZone: e.Zone})
 	t.version++
 }

@@ -134,6 +134,44 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestChangesKnowExtras: filters of the log see what few flows have, as it was when it happened, as long as the change is kept.
+func TestChangesKnowExtras(t *testing.T) {
+	tab := New()
+	at := func(ms int64, e model.Event) { tab.Apply(at0+ms*1e6, []model.Event{e}) }
+	child := func(e *model.Event) {
+		e.Extra.Master = model.Tuple{Dport: 21, Proto: model.ProtoTCP, Family: model.IPv4}
+		e.Extra.Secctx, e.Has = "system_u", e.Has|model.HasMaster|model.HasSecctx
+	}
+	at(1, ev(model.New, child))
+	at(2, ev(model.Update, label(1)))
+	at(3, ev(model.Destroy))
+	at(4, ev(model.New)) // the same key again, with none of that
+	at(5, ev(model.Destroy, child))
+	at(6, ev(model.Destroy, child, func(e *model.Event) { e.Flow.Key = fakeKey(7) })) // never heard of
+	tab.ApplyExpect(at0+7e6, &model.Expect{Kind: model.New, Master: model.Tuple{Dport: 21, Proto: model.ProtoTCP, Family: model.IPv4}})
+	matched := func(text string) int {
+		f, err := filter.Parse(text, filter.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v ChangeView
+		tab.Changes(&ChangeQuery{Filter: f, Limit: 9, Now: at0 + 1e9}, &v)
+		return v.Matched
+	}
+	for text, want := range map[string]int{"master dport 21": 5, "label 1": 2, "label none": 5, `secctx system_u`: 4, "ended": 3, "not ended": 4,
+		"ended and label 1": 1} {
+		if got := matched(text); got != want {
+			t.Errorf("%s: %d changes match, want %d", text, got, want)
+		}
+	}
+	for range keepChanges {
+		at(9, ev(model.New, func(e *model.Event) { e.Flow.Key = fakeKey(9) }))
+	}
+	if got := matched("master dport 21"); got != 0 || len(tab.log.extra) != 0 {
+		t.Errorf("%d match, %d extras are kept of changes that are not", got, len(tab.log.extra))
+	}
+}
+
 func TestHistory(t *testing.T) {
 	tab := story()
 	want := "1 new SYN_SENT\n"

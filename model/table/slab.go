@@ -86,8 +86,10 @@ func (x *extras) secctxID(s string) uint16 {
 }
 
 // get fills e with the extra of a flow that has one.
-func (x *extras) get(slot uint32, e *model.Extra) {
-	r := x.rows[slot]
+func (x *extras) get(slot uint32, e *model.Extra) { x.fill(e, x.rows[slot]) }
+
+// fill makes an Extra of r.
+func (x *extras) fill(e *model.Extra, r extraRow) {
 	*e = model.Extra{Labels: r.labels, Master: r.master, MasterZone: r.masterZone}
 	if r.secctx != 0 {
 		e.Secctx = x.ctxNames[r.secctx]

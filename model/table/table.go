@@ -104,7 +104,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 	f.Known |= model.KnownWhole | model.KnownEvents
 	f.Book.Heard = uint8(now / second)
 	t.dump.touch(f, e)
-	t.note(now, e, &was, f)
+	t.note(now, e, slot, &was, f)
 }
 
 // applyUpdate merges a delta. Messages of one flow can swap places on their way: an UPDATE just behind the DESTROY is
@@ -138,7 +138,7 @@ func (t *Table) applyUpdate(now int64, e *model.Event, h uint64, slot uint32) {
 	if echo {
 		f.Book.Epoch |= suspect
 	}
-	t.note(now, e, &was, f)
+	t.note(now, e, slot, &was, f)
 }
 
 // applyDestroy ends a life. A DESTROY with another ID than the flow's is late news of a former life, unless events
@@ -154,7 +154,7 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	if slot == 0 {
 		t.bury(now, h, e.Flow.ID, 0)
 		if !t.noteLate(e) {
-			t.note(now, e, &model.Flow{}, &e.Flow)
+			t.note(now, e, 0, &model.Flow{}, &e.Flow)
 		}
 		return
 	}
@@ -167,7 +167,7 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 		last.State, last.Known = e.Flow.State, last.Known|model.KnownState
 	}
 	mergeStart(&last, e)
-	t.note(now, e, f, &last)
+	t.note(now, e, slot, f, &last)
 	t.remove(h, slot)
 }
 
@@ -291,6 +291,15 @@ func (t *Table) setExtra(slot uint32, e *model.Event, keep bool) {
 	if keep {
 		r = t.extra.rows[slot]
 	}
+	t.mergeExtra(&r, e)
+	f.Known &^= model.KnownExtra
+	if t.extra.put(slot, r) {
+		f.Known |= model.KnownExtra
+	}
+}
+
+// mergeExtra puts into r what a message has of it.
+func (t *Table) mergeExtra(r *extraRow, e *model.Event) {
 	if e.Has&model.HasLabels != 0 {
 		r.labels = e.Extra.Labels
 	}
@@ -299,10 +308,6 @@ func (t *Table) setExtra(slot uint32, e *model.Event, keep bool) {
 	}
 	if e.Has&model.HasMaster != 0 {
 		r.master, r.masterZone = e.Extra.Master, e.Extra.MasterZone
-	}
-	f.Known &^= model.KnownExtra
-	if t.extra.put(slot, r) {
-		f.Known |= model.KnownExtra
 	}
 }
 
@@ -340,16 +345,21 @@ func (t *Table) row(slot uint32, r *model.Row) {
 	}
 }
 
-// extraOf fills x with the extra of a flow that has one, and with what is known of its master. The kernel names no zone
-// of a master that is in the flow's own (ctnetlink_dump_master): an expectation is found in the zone of its packet.
+// extraOf fills x with the extra of a flow that has one, and with what is known of its master.
 func (t *Table) extraOf(slot uint32, x *model.Extra) {
 	t.extra.get(slot, x)
+	t.seeMaster(t.flows.at(slot), x)
+}
+
+// seeMaster puts into the extra of a flow what is known of its master. The kernel names no zone of a master that is in the
+// flow's own (ctnetlink_dump_master): an expectation is found in the zone of its packet.
+func (t *Table) seeMaster(f *model.Flow, x *model.Extra) {
 	if x.Master.Family == 0 {
 		return
 	}
 	m := &x.Master
 	k := model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport, Zone: x.MasterZone, Proto: m.Proto, Family: m.Family}
-	if f := t.flows.at(slot); k.Zone == 0 {
+	if k.Zone == 0 {
 		k.Zone, k.ZoneDir = f.Zone, f.ZoneDir
 	}
 	if master := t.index.find(&k, t.index.hash(&k)); master != 0 {
