@@ -70,7 +70,7 @@ func manual() map[string]string {
 	pages["ctview.1"] = commandPage(root, all)
 	p := newPage("ctview-filter", "7", "the filter language and the columns of ctview")
 	p.section("DESCRIPTION")
-	p.text(filterTopic)
+	p.filter()
 	p.section("COLUMNS")
 	p.text(columnsTopic())
 	p.see("ctview 1", "ctview.toml 5")
@@ -84,6 +84,47 @@ func manual() map[string]string {
 	p.see("ctview 1", "ctview-config 1", "ctview-filter 7")
 	pages["ctview.toml.5"] = p.String()
 	return pages
+}
+
+// filter writes what the filter language is.
+func (p *page) filter() {
+	for i, s := range filterIntro {
+		if i > 0 {
+			p.WriteString(".Pp\n")
+		}
+		p.fill(plainText(s))
+	}
+	p.section("WORDS")
+	var words, examples [][2]string
+	for _, w := range filterWords {
+		words = append(words, [2]string{strings.ReplaceAll(w[0], "`", ""), plainText(w[1])})
+	}
+	p.terms(words)
+	p.points(filterNotes)
+	p.section("RULES")
+	p.points(filterRules)
+	p.section("EXAMPLES")
+	for _, e := range filterExamples {
+		examples = append(examples, [2]string{e.text, plainText(e.finds)})
+	}
+	p.terms(examples)
+}
+
+// terms writes a list of literal terms and what they mean.
+func (p *page) terms(rows [][2]string) {
+	for i := range rows {
+		rows[i][0] = `Li "` + strings.ReplaceAll(escape(rows[i][0]), `"`, `""`) + `"`
+	}
+	p.list(rows...)
+}
+
+func (p *page) points(points []string) {
+	p.WriteString(".Bl -bullet\n")
+	for _, s := range points {
+		p.WriteString(".It\n")
+		p.fill(plainText(s))
+	}
+	p.WriteString(".El\n")
 }
 
 // A page is mdoc being written.

@@ -28,10 +28,3 @@ func TestTopIsTheScreen(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 }
-
-// TestMissingValuesAreToldAlike holds help filter to what docs/filter.md and the language do.
-func TestMissingValuesAreToldAlike(t *testing.T) {
-	if !strings.Contains(filterTopic, "neither true nor false") || strings.Contains(filterTopic, "comparison false") {
-		t.Error("help filter tells of missing values otherwise than docs/filter.md")
-	}
-}

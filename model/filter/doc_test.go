@@ -1,13 +1,14 @@
 package filter
 
 import (
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 )
 
-// Every filter in the first column of the example tables of docs/filter.md parses, and the first 22 are those of the
-// test table.
+// Every filter in the first column of the example tables of docs/filter.md parses, and means what the slow
+// evaluation says. cmd/ctview holds them to flows of the kernel.
 func TestFilterDocument(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/filter.md")
 	if err != nil {
@@ -29,10 +30,8 @@ func TestFilterDocument(t *testing.T) {
 	if len(examples) < 28 {
 		t.Fatalf("found %d examples only", len(examples))
 	}
-	for i, text := range examples {
-		mustParse(t, text)
-		if i < 22 && text != accepted[i].text {
-			t.Errorf("example %d is %q, in the test table %q", i+1, text, accepted[i].text)
-		}
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, text := range examples {
+		checkAgainstReference(t, checkFixedPoint(t, mustParse(t, text)), r, 100)
 	}
 }

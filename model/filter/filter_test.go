@@ -8,7 +8,7 @@ import (
 	"ctview/model"
 )
 
-// accepted are filters with their canonical text; the first 22 are the examples of docs/filter.md.
+// accepted are filters with their canonical text.
 var accepted = []struct{ text, want string }{
 	{"state established and zone 5 and helper ftp", "(state established and zone 5 and helper ftp)"},
 	{"src 10.0.0.0/8", "src 10.0.0.0/8"},
