@@ -62,10 +62,10 @@ func Sayable(s *Spec) bool {
 	return ok
 }
 
-// FreeMemory is freeMemory, RcvBufFor rcvBufFor.
+// FreeMemoryBelow is freeMemory, RcvBufFor rcvBufFor.
 var (
-	FreeMemory = freeMemory
-	RcvBufFor  = rcvBufFor
+	FreeMemoryBelow = freeMemory
+	RcvBufFor       = rcvBufFor
 )
 
 // Queued is how many bytes the kernel holds for the Watcher.

@@ -21,19 +21,22 @@ const (
 // memory that is free now allows it, less on small machines. What is queued for a reader that stands still is taken from
 // everybody else: better that it costs events, which are counted and repaired.
 func AdvisedRcvBuf() int {
-	free, ok := freeMemory(os.DirFS("/"))
+	free, ok := FreeMemory()
 	if !ok {
 		return DefaultRcvBuf
 	}
 	return rcvBufFor(free)
 }
 
+// FreeMemory returns how many bytes this process could still take: what the machine has available (MemAvailable), or less
+// where its cgroup or one above allows less (version 1 and 2). ok is false where nothing can be read.
+func FreeMemory() (free uint64, ok bool) { return freeMemory(os.DirFS("/")) }
+
 func rcvBufFor(free uint64) int {
 	return int(max(minRcvBuf, min(DefaultRcvBuf, free/rcvBufShare)))
 }
 
-// freeMemory returns how many bytes this process could still take: MemAvailable of /proc/meminfo, or less where its
-// cgroup or one above allows less. ok is false where nothing can be read.
+// freeMemory is FreeMemory below root.
 func freeMemory(root fs.FS) (free uint64, ok bool) {
 	free = math.MaxUint64
 	if kb, found := field(root, "proc/meminfo", "MemAvailable:"); found {

@@ -46,7 +46,7 @@ func TestFreeMemory(t *testing.T) {
 			"sys/fs/cgroup/memory.max", "5\n", "sys/fs/cgroup/memory.current", "6\n"), 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			free, ok := ctnl.FreeMemory(tt.root)
+			free, ok := ctnl.FreeMemoryBelow(tt.root)
 			if ok != tt.ok || ok && free != tt.free {
 				t.Errorf("free %d, %v; want %d, %v", free, ok, tt.free, tt.ok)
 			}
@@ -98,7 +98,7 @@ func TestStalledReader(t *testing.T) {
 // RUN=TestSmallMachine PKG=./ctnl MEM=256.
 func TestSmallMachine(t *testing.T) {
 	_, ns, k := newKernel(t)
-	free, ok := ctnl.FreeMemory(os.DirFS("/"))
+	free, ok := ctnl.FreeMemoryBelow(os.DirFS("/"))
 	if !ok {
 		t.Fatal("no MemAvailable")
 	}

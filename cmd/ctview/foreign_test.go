@@ -25,13 +25,24 @@ import (
 	"ctview/model/table"
 )
 
+// listOf is what pages makes of one page.
+func listOf(v table.GroupView) groupList {
+	return groupList{v.Matched, func(yield func(*table.GroupRow) bool) {
+		for i := range v.Rows {
+			if !yield(&v.Rows[i]) {
+				return
+			}
+		}
+	}}
+}
+
 // TestGroupsAreNoFormulas prints groups whose values came from the network as CSV: no field begins as a formula.
 func TestGroupsAreNoFormulas(t *testing.T) {
 	var out bytes.Buffer
-	v := table.GroupView{Rows: []table.GroupRow{
+	v := listOf(table.GroupView{Rows: []table.GroupRow{
 		{Values: []string{"=1+1"}, GroupSum: table.GroupSum{Flows: 2}}, {Values: []string{"@sum(a1),b"}, GroupSum: table.GroupSum{Flows: 1}}, {Values: []string{"a\x1b[31m\u200b"}, GroupSum: table.GroupSum{Flows: 1}},
-	}}
-	if err := groupCSV(&globals{out: &out}, listOptions{}, []string{"helper"}, &v); err != nil {
+	}})
+	if err := groupCSV(&globals{out: &out}, listOptions{}, []string{"helper"}, v); err != nil {
 		t.Fatal(err)
 	}
 	want := "helper,flows,unreplied,bytes,uncounted\n'=1+1,2,0,,2\n\"'@sum(a1),b\",1,0,,1\na\\x1b[31m\\u{200b},1,0,,1\n"
@@ -98,7 +109,7 @@ func TestForeignTextOfCommands(t *testing.T) {
 		do(&globals{out: &b, err: &b, in: strings.NewReader("")})
 		return b.String()
 	}
-	groups := &table.GroupView{Matched: 1, Rows: []table.GroupRow{{Values: []string{evil}, Filter: "helper " + evil, GroupSum: table.GroupSum{Flows: 1}}}}
+	groups := listOf(table.GroupView{Matched: 1, Rows: []table.GroupRow{{Values: []string{evil}, Filter: "helper " + evil, GroupSum: table.GroupSum{Flows: 1}}}})
 	grouped := func(output string) string {
 		return said(func(g *globals) {
 			keys, err := table.ParseGroupKeys("helper")

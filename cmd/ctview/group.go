@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
+	"math"
 	"strconv"
 	"strings"
 
@@ -41,19 +43,52 @@ func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions)
 		return err
 	}
 	q.Now = g.now()
-	if q.Limit == 0 {
-		q.Limit = tab.Stats().Flows // there are no more groups than flows
-	}
 	var v table.GroupView
-	tab.Group(&q, &v)
+	all := pages(tab, q, &v)
 	g.noteUnknown(f, v.Unknown)
-	if err := write(&v); err != nil {
+	if err := write(all); err != nil {
 		return err
 	}
-	if v.Matched == 0 && o.exitCode {
+	if all.matched == 0 && o.exitCode {
 		return errNoMatch
 	}
 	return nil
+}
+
+// A groupList is what groups are printed from: as often as it is walked, row by row.
+type groupList struct {
+	matched int // flows in all of them
+	rows    iter.Seq[*table.GroupRow]
+}
+
+// groupPage is how many groups are asked for at once: a row is some 400 bytes with its texts, and there may be as many groups as
+// flows.
+const groupPage = 1 << 15
+
+// pages walks the groups that q asks for, all of them if its limit is 0. v has the first page.
+func pages(tab *table.Table, q table.GroupQuery, v *table.GroupView) groupList {
+	end := q.Limit
+	if end == 0 {
+		end = math.MaxInt
+	}
+	page := func(from int) {
+		q.Offset, q.Limit = from, min(groupPage, end-from) // a window that reaches beyond the end is moved
+		tab.Group(&q, v)
+	}
+	page(0)
+	end = min(end, v.Groups)
+	return groupList{v.Matched, func(yield func(*table.GroupRow) bool) {
+		for from := 0; from < end; from += groupPage {
+			if v.Offset != from || len(v.Rows) == 0 {
+				page(from)
+			}
+			for i := range v.Rows {
+				if !yield(&v.Rows[i]) {
+					return
+				}
+			}
+		}
+	}}
 }
 
 // parseGroupSort reads --sort of groups: the most flows first where nothing is said.
@@ -75,29 +110,31 @@ func parseGroupSort(s string) (c table.GroupColumn, desc bool, err error) {
 }
 
 // groupWriter returns what prints groups in the form that o names.
-func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(*table.GroupView) error, error) {
+func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(groupList) error, error) {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.String())
 	}
 	switch o.output {
 	case "table", "wide":
-		return func(v *table.GroupView) error { return groupTable(g, o, names, v) }, nil
+		return func(all groupList) error { return groupTable(g, o, names, all) }, nil
 	case "json":
-		return func(v *table.GroupView) error { return groupJSON(g, names, v) }, nil
+		return func(all groupList) error { return groupJSON(g, names, all) }, nil
 	case "csv":
-		return func(v *table.GroupView) error { return groupCSV(g, o, names, v) }, nil
+		return func(all groupList) error { return groupCSV(g, o, names, all) }, nil
 	}
 	return nil, usageError{fmt.Sprintf("--group-by: -o %s has no form for groups", o.output), "table, json and csv have"}
 }
 
 // groupTable prints groups in columns. All rows are there, so widths fit.
-func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) error {
+func groupTable(g *globals, o listOptions, names []string, all groupList) error {
 	widths := make([]int, len(names))
 	for i, n := range names {
 		widths[i] = len(n)
-		for r := range v.Rows {
-			widths[i] = max(widths[i], model.Width(string(format.AppendWord(nil, v.Rows[r].Values[i]))))
+	}
+	for row := range all.rows {
+		for i := range names {
+			widths[i] = max(widths[i], model.Width(string(format.AppendWord(nil, row.Values[i]))))
 		}
 	}
 	out := newFlusher(g.out)
@@ -111,14 +148,13 @@ func groupTable(g *globals, o listOptions, names []string, v *table.GroupView) e
 		}
 		out.buf = append(out.buf, '\n')
 	}
-	for r := range v.Rows {
-		row := &v.Rows[r]
+	for row := range all.rows {
 		for i := range names {
 			word := format.AppendWord(nil, row.Values[i])
 			out.buf = fmt.Appendf(out.buf, "%s%*s  ", word, widths[i]-model.Width(string(word)), "")
 		}
 		bytes := atLeast(row.Flows, row.KnownBytes, model.AppendBytes(nil, row.Bytes))
-		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(v.Matched), row.Unreplied, bytes)
+		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(all.matched), row.Unreplied, bytes)
 		if g.over > 0 {
 			out.buf = fmt.Appendf(out.buf, " %11s", atLeast(row.Flows, row.KnownRate, model.AppendRate(nil, row.Rate)))
 		}
@@ -142,10 +178,9 @@ func atLeast(flows, known int, sum []byte) string {
 }
 
 // groupJSON prints an object a group; bytes only where the kernel counts them, and how many flows it does not count.
-func groupJSON(g *globals, names []string, v *table.GroupView) error {
+func groupJSON(g *globals, names []string, all groupList) error {
 	out := newFlusher(g.out)
-	for r := range v.Rows {
-		row := &v.Rows[r]
+	for row := range all.rows {
 		keys := map[string]string{}
 		for i, n := range names {
 			keys[n] = row.Values[i]
@@ -176,13 +211,12 @@ func groupJSON(g *globals, names []string, v *table.GroupView) error {
 	return out.flush()
 }
 
-func groupCSV(g *globals, o listOptions, names []string, v *table.GroupView) error {
+func groupCSV(g *globals, o listOptions, names []string, all groupList) error {
 	out := newFlusher(g.out)
 	if !o.noHeader {
 		out.buf = append(append(out.buf, strings.Join(names, ",")...), ",flows,unreplied,bytes,uncounted\n"...)
 	}
-	for r := range v.Rows {
-		row := &v.Rows[r]
+	for row := range all.rows {
 		for _, value := range row.Values {
 			out.buf = append(format.AppendCSVField(out.buf, value), ',')
 		}

@@ -123,6 +123,8 @@ func diagnose(err error) (code int, hint string) {
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):
 		return exitUsage, `"ip netns list" names the namespaces; a PID or a path such as /proc/PID/ns/net works too`
+	case errors.As(err, new(tooMuch)):
+		return exitFailed, "a filter takes less, and --limit N keeps the first N only; --max-memory SIZE allows more"
 	case errors.As(err, &fail):
 		return exitFailed, ""
 	case errors.Is(err, context.Canceled):

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -210,23 +208,12 @@ func parseSort(s string) (*sortOrder, error) {
 	return nil, usageError{"--sort: unknown direction " + dir, "write " + name + ":asc or " + name + ":desc"}
 }
 
-// A sortedLine is a flow's finished line behind what it is sorted by. Only where names are asked for, the lines wait for
-// the names of those flows that are left in the end.
-type sortedLine struct {
-	text []byte
-	key  int          // where the line begins in text
-	ev   *model.Event // nil once there is a line
-	seq  int          // place in the dump: ties keep its order
-}
-
-// sorted prints the flows in order. With a limit it never keeps more than twice that many.
+// sorted prints the flows in order. With a limit it never keeps more than twice that many, and else no more than there is
+// memory for.
 func (l *lister) sorted(ctx context.Context, order sortOrder) error {
-	var rows []*sortedLine // pointers: a slice of the rows themselves is there twice whenever it grows
-	var scratch []byte
+	var kept packed
+	var key []byte
 	now := l.g.now()
-	less := func(a, b *sortedLine) int {
-		return cmp.Or(bytes.Compare(a.text[:a.key], b.text[:b.key]), cmp.Compare(a.seq, b.seq))
-	}
 	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now = l.g.now()
 		for i := range evs {
@@ -234,57 +221,57 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 			if !l.match(ev, now) {
 				continue
 			}
-			scratch = table.AppendSortKey(scratch[:0], order.column, order.desc, &ev.Flow, &ev.Extra)
-			row := &sortedLine{key: len(scratch), seq: l.matched}
-			if l.resolve != nil {
-				kept := *ev
-				row.ev = &kept
-			} else {
-				scratch = l.rows.format.line(scratch, ev, now)
-			}
-			row.text = bytes.Clone(scratch)
-			rows = append(rows, row)
-			if l.limit > 0 && len(rows) >= 2*l.limit+1024 {
-				slices.SortFunc(rows, less)
-				clear(rows[l.limit:])
-				rows = rows[:l.limit]
+			key = table.AppendSortKey(key[:0], order.column, order.desc, &ev.Flow, &ev.Extra)
+			kept.add(key, ev)
+			if l.limit > 0 && kept.n >= 2*l.limit+1024 {
+				kept = kept.first(l.limit)
 			}
 		}
-		return nil
+		return l.g.enough(kept.memory(), "sorting", l.matched)
 	})
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(rows, less)
+	rows := kept.sorted()
 	if l.limit > 0 && len(rows) > l.limit {
 		rows = rows[:l.limit]
 	}
-	l.finish(rows, now)
-	if t := l.rows.format.table; t != nil {
-		for _, row := range rows {
-			t.Widen(row.text[row.key:])
-		}
-	}
-	for i := range rows {
-		if err := l.rows.print(rows[i].text[rows[i].key:]); err != nil {
+	l.measure(&kept, rows, now)
+	var ev model.Event
+	var line []byte
+	for _, row := range rows {
+		kept.event(row, &ev)
+		line = l.rows.format.line(line[:0], &ev, now)
+		if err := l.rows.print(line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// finish makes the lines that waited for names.
-func (l *lister) finish(rows []*sortedLine, now int64) {
-	if l.resolve == nil {
+// measure asks for the names in rows, if they are wanted, and makes the columns as wide as the lines.
+func (l *lister) measure(kept *packed, rows []packedRow, now int64) {
+	t := l.rows.format.table
+	if l.resolve == nil && t == nil {
 		return
 	}
-	evs := make([]*model.Event, len(rows))
-	for i := range rows {
-		evs[i] = rows[i].ev
-	}
-	l.resolve(evs)
-	for i := range rows {
-		rows[i].text, rows[i].ev = l.rows.format.line(rows[i].text, rows[i].ev, now), nil
+	evs := make([]model.Event, min(len(rows), 1024))
+	asked := make([]*model.Event, len(evs))
+	var line []byte
+	for some := range slices.Chunk(rows, max(len(evs), 1)) {
+		for i, row := range some {
+			kept.event(row, &evs[i])
+			asked[i] = &evs[i]
+		}
+		if l.resolve != nil {
+			l.resolve(asked[:len(some)])
+		}
+		for i := range some {
+			if t != nil {
+				line = l.rows.format.line(line[:0], &evs[i], now)
+				t.Widen(line)
+			}
+		}
 	}
 }
 

@@ -70,7 +70,8 @@ func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelF
 		tab.BeginDump(g.now())
 		err := src(ctx, k, func(evs []model.Event) error {
 			tab.Apply(g.now(), evs)
-			return nil
+			flows := tab.Stats().Flows
+			return g.enough(flows*tableBytes, "reading the table", flows)
 		})
 		tab.EndDump(g.now(), err == nil)
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,17 +27,20 @@ type globals struct {
 	config   string
 	loaded   *config // once read
 	resolver *names.Resolver
-	damage   damage        // of the recording that is shown
-	keeps    confine.Caps  // once everything is opened; see begin
-	effect   confine.Caps  // of these, what is in effect all the time
-	confined bool          // privileges can be given up
-	sealed   bool          // opened was called
-	draws    bool          // the command is the screen
-	writable []string      // the only directories that the screen may write below; nil: all
-	screen   atomic.Bool   // the screen stands: signals are its business
-	tidies   atomic.Bool   // the command has something of the kernel's to put back
-	over     time.Duration // between two readings of the table; 0: it is read once
-	at       int64         // the time, where a recording is shown: Unix nanoseconds
+	damage   damage       // of the recording that is shown
+	keeps    confine.Caps // once everything is opened; see begin
+	effect   confine.Caps // of these, what is in effect all the time
+	confined bool         // privileges can be given up
+	sealed   bool         // opened was called
+	draws    bool         // the command is the screen
+	writable []string     // the only directories that the screen may write below; nil: all
+	screen   atomic.Bool  // the screen stands: signals are its business
+	tidies   atomic.Bool  // the command has something of the kernel's to put back
+	// maxMemory is what flows may take, in bytes; 0: not worked out yet. See memory.
+	maxMemory  int64
+	memoryOnce sync.Once
+	over       time.Duration // between two readings of the table; 0: it is read once
+	at         int64         // the time, where a recording is shown: Unix nanoseconds
 }
 
 // newRoot builds the command tree.
@@ -87,6 +91,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	f.BoolVar(&g.ascii, "ascii", false, "draw with ASCII only")
 	f.StringVar(&g.config, "config", "", "configuration `FILE`")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "no summaries and notes on stderr")
+	addMemoryFlag(root, g)
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "more on stderr")
 
 	root.AddCommand(

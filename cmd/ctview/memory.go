@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+
+	"ctview/ctnl"
+	"ctview/model"
+	"ctview/model/filter"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	// tableBytes is what a flow takes in a table that is sorted and grouped, at most.
+	tableBytes = 220
+	// memoryShare is what part of the memory that is free at the start flows may take by themselves: what is read beside them,
+	// and garbage, takes some more, and others have to live too.
+	memoryShare = 2
+	// minMemory is always allowed: less than the program itself takes.
+	minMemory = 4 << 20
+)
+
+// addMemoryFlag adds --max-memory.
+func addMemoryFlag(cmd *cobra.Command, g *globals) {
+	parse := func(s string) (int64, error) {
+		n, err := filter.ParseBytes(s)
+		if err == nil && (n < minMemory || n > math.MaxInt64/2) {
+			err = fmt.Errorf("is not between %s and all that there is", model.AppendBytes(nil, minMemory))
+		}
+		return int64(n), err
+	}
+	cmd.PersistentFlags().Var(&option[int64]{&g.maxMemory, parse, func(n int64) string { return "" }, "size"}, "max-memory",
+		"memory that flows may take, e.g. `64M` (default: half of what is free)")
+}
+
+// memory is how many bytes flows may take: --max-memory, else a share of what is free now, in this process's cgroup too. Near
+// the end of it garbage is collected more often.
+func (g *globals) memory() int64 {
+	g.memoryOnce.Do(func() {
+		if g.maxMemory == 0 {
+			free, ok := ctnl.FreeMemory()
+			if !ok {
+				g.maxMemory = math.MaxInt64
+				return
+			}
+			g.maxMemory = max(minMemory, int64(min(free, math.MaxInt64)/memoryShare))
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		debug.SetMemoryLimit(int64(m.Sys) + min(g.maxMemory, 1<<50)*3/2)
+	})
+	return g.maxMemory
+}
+
+// enough is the error for what takes more memory than flows may: bytes, after a number of flows.
+func (g *globals) enough(bytes int, what string, flows int) error {
+	if limit := g.memory(); int64(bytes) > limit {
+		return tooMuch{what, flows, limit}
+	}
+	return nil
+}
+
+// A tooMuch is the error of a command for which there is not enough memory. Nothing was printed.
+type tooMuch struct {
+	what  string
+	flows int
+	limit int64
+}
+
+func (e tooMuch) Error() string {
+	return fmt.Sprintf("%s: the memory that flows may take here, %s, is used up after %s", e.what,
+		model.AppendBytes(nil, uint64(e.limit)), model.Plural(e.flows, "flow"))
+}
