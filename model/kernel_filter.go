@@ -1,9 +1,7 @@
 package model
 
 // A KernelFilter is the part of a filter that the kernel itself may apply to a dump. It only narrows: who uses it
-// checks every row again, because old kernels ignore what they do not know. Addresses and ports are left out on
-// purpose: the kernel's match of IPv6 addresses is inverted and that of some ports is missing (CTA_FILTER). The zero
-// value lets everything pass.
+// checks every row again, because old kernels ignore what they do not know. The zero value lets everything pass.
 type KernelFilter struct {
 	Family Family // 0: both
 
@@ -17,6 +15,105 @@ type KernelFilter struct {
 
 	Zone    uint16 // whatever direction the zone is tied to
 	HasZone bool
+
+	Orig, Reply KernelTuple
+}
+
+// A KernelTuple is what one direction of a flow has to be: CTA_FILTER, Linux 5.8. It has no IPv6 addresses: the kernel's
+// match of those is inverted (ctnetlink_filter_match_tuple).
+type KernelTuple struct {
+	Has          TupleParts
+	Src, Dst     [4]byte // IPv4
+	Sport, Dport uint16  // the kernel compares those of TCP and UDP only
+	Proto        Proto
+}
+
+// TupleParts are the parts of a tuple that are compared.
+type TupleParts uint8
+
+// The parts.
+const (
+	TupleSrc TupleParts = 1 << iota
+	TupleDst
+	TupleSport
+	TupleDport
+	TupleProto
+)
+
+// match reports whether a tuple passes; family is that of its addresses.
+func (k *KernelTuple) match(family Family, src, dst *[16]byte, sport, dport uint16, proto Proto) bool {
+	switch {
+	case k.Has&(TupleSrc|TupleDst) != 0 && family != IPv4,
+		k.Has&TupleSrc != 0 && k.Src != [4]byte(src[12:]),
+		k.Has&TupleDst != 0 && k.Dst != [4]byte(dst[12:]),
+		k.Has&TupleSport != 0 && k.Sport != sport,
+		k.Has&TupleDport != 0 && k.Dport != dport,
+		k.Has&TupleProto != 0 && k.Proto != proto:
+		return false
+	}
+	return true
+}
+
+// Sayable takes out what the kernel compares only beside something that is not there: a tuple needs a family, ports need TCP
+// or UDP. It also takes out the values of parts that k does not have, so that equal filters compare equal.
+func (k KernelFilter) Sayable() KernelFilter {
+	const ports = TupleSport | TupleDport
+	k.Orig, k.Reply = k.Orig.only(k.Orig.Has), k.Reply.only(k.Reply.Has)
+	if proto := k.Orig.Proto; proto != ProtoTCP && proto != ProtoUDP {
+		k.Orig, k.Reply = k.Orig.only(^ports), k.Reply.only(^ports)
+	} else if k.Reply.Has&ports != 0 {
+		k.Reply.Has |= TupleProto
+		k.Reply.Proto = proto
+	}
+	if k.Family == 0 {
+		k.Orig, k.Reply = KernelTuple{}, KernelTuple{}
+	}
+	return k
+}
+
+// only returns k with no other parts than has.
+func (k KernelTuple) only(has TupleParts) KernelTuple {
+	out := KernelTuple{Has: k.Has & has}
+	if out.Has&TupleSrc != 0 {
+		out.Src = k.Src
+	}
+	if out.Has&TupleDst != 0 {
+		out.Dst = k.Dst
+	}
+	if out.Has&TupleSport != 0 {
+		out.Sport = k.Sport
+	}
+	if out.Has&TupleDport != 0 {
+		out.Dport = k.Dport
+	}
+	if out.Has&TupleProto != 0 {
+		out.Proto = k.Proto
+	}
+	return out
+}
+
+// and adds the parts of o that k does not have.
+func (k KernelTuple) and(o KernelTuple) KernelTuple {
+	o = o.only(^k.Has)
+	k.Has |= o.Has
+	if o.Has&TupleSrc != 0 {
+		k.Src = o.Src
+	}
+	if o.Has&TupleDst != 0 {
+		k.Dst = o.Dst
+	}
+	k.Sport, k.Dport, k.Proto = k.Sport|o.Sport, k.Dport|o.Dport, k.Proto|o.Proto // one of both is 0
+	return k
+}
+
+// or leaves the parts that k and o have alike.
+func (k KernelTuple) or(o KernelTuple) KernelTuple {
+	for part := TupleSrc; part <= TupleProto; part <<= 1 {
+		if k.only(part) != o.only(part) {
+			k.Has &^= part
+		}
+	}
+	return k.only(k.Has)
 }
 
 // IsZero reports whether k lets everything pass.
@@ -28,7 +125,9 @@ func (k *KernelFilter) Match(f *Flow) bool {
 	case k.Family != 0 && k.Family != f.Family,
 		k.HasMark && (k.Mark^f.Mark)&k.MarkMask != 0,
 		k.HasStatus && (k.Status^f.Status)&k.StatusMask != 0,
-		k.HasZone && k.Zone != f.Zone:
+		k.HasZone && k.Zone != f.Zone,
+		k.Orig.Has != 0 && !k.Orig.match(f.Family, &f.Src, &f.Dst, f.Sport, f.Dport, f.Proto),
+		k.Reply.Has != 0 && !k.Reply.match(f.Family, &f.ReplySrc, &f.ReplyDst, f.ReplySport, f.ReplyDport, f.Proto):
 		return false
 	}
 	return true
@@ -49,6 +148,7 @@ func (k KernelFilter) And(o KernelFilter) KernelFilter {
 	if !k.HasZone {
 		k.Zone, k.HasZone = o.Zone, o.HasZone
 	}
+	k.Orig, k.Reply = k.Orig.and(o.Orig), k.Reply.and(o.Reply)
 	return k
 }
 
@@ -64,6 +164,7 @@ func (k KernelFilter) Or(o KernelFilter) KernelFilter {
 	if k.Zone != o.Zone || k.HasZone != o.HasZone {
 		k.Zone, k.HasZone = 0, false
 	}
+	k.Orig, k.Reply = k.Orig.or(o.Orig), k.Reply.or(o.Reply)
 	return k
 }
 

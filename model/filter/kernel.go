@@ -2,14 +2,15 @@ package filter
 
 import (
 	"math/bits"
+	"net/netip"
 	"strconv"
 	"strings"
 
 	"ctview/model"
 )
 
-// What goes into a KernelFilter: family, mark, status and zone, the only things that ctnetlink compares rightly
-// (ctnetlink_filter_match). Everything here may pass too much and never too little.
+// What goes into a KernelFilter: what ctnetlink compares rightly (ctnetlink_filter_match). Everything here may pass too much
+// and never too little.
 
 // kernelText names the parts of k: "ipv4, zone 5, mark 0x10/0xf0, assured, not seen_reply"; "" when it passes everything.
 func kernelText(k model.KernelFilter) string {
@@ -23,6 +24,24 @@ func kernelText(k model.KernelFilter) string {
 	if k.HasMark {
 		v := val{lo: uint64(k.Mark), hi: uint64(k.Mark), mask: uint64(k.MarkMask), masked: k.MarkMask != 1<<32-1}
 		parts = append(parts, "mark "+string(appendNumVal(nil, &v, 16)))
+	}
+	for i, t := range [...]model.KernelTuple{k.Orig, k.Reply} {
+		side := [...]string{"", "reply "}[i]
+		if t.Has&model.TupleProto != 0 {
+			parts = append(parts, t.Proto.String())
+		}
+		if t.Has&model.TupleSrc != 0 {
+			parts = append(parts, side+"src "+netip.AddrFrom4(t.Src).String())
+		}
+		if t.Has&model.TupleSport != 0 {
+			parts = append(parts, side+"sport "+strconv.Itoa(int(t.Sport)))
+		}
+		if t.Has&model.TupleDst != 0 {
+			parts = append(parts, side+"dst "+netip.AddrFrom4(t.Dst).String())
+		}
+		if t.Has&model.TupleDport != 0 {
+			parts = append(parts, side+"dport "+strconv.Itoa(int(t.Dport)))
+		}
 	}
 	for i, w := range statusWords {
 		if k.HasStatus && k.StatusMask>>i&1 != 0 {
@@ -41,7 +60,7 @@ func (f *Filter) Kernel() model.KernelFilter {
 	if f == nil || f.NeedsMaster() { // the master itself need not match
 		return model.KernelFilter{}
 	}
-	return implied(f.root, false)
+	return implied(f.root, false).Sayable()
 }
 
 // implied returns what every flow has that n, or its negation, is true for.
@@ -97,6 +116,31 @@ func (p *pred) implied(neg bool) model.KernelFilter {
 				return model.KernelFilter{}
 			}
 		}
+		if a := p.vals[0].addr; len(p.vals) == 1 && k.Family == model.IPv4 && a.IsSingleIP() {
+			t, src := tupleOf(&k, p.ends)
+			switch {
+			case t == nil:
+			case src:
+				t.Has, t.Src = model.TupleSrc, a.Addr().As4()
+			default:
+				t.Has, t.Dst = model.TupleDst, a.Addr().As4()
+			}
+		}
+	case fieldPort:
+		if v := p.vals[0]; !neg && p.rel <= relNe && len(p.vals) == 1 && !v.masked && v.lo == v.hi {
+			t, src := tupleOf(&k, p.ends)
+			switch {
+			case t == nil:
+			case src:
+				t.Has, t.Sport = model.TupleSport, uint16(v.lo)
+			default:
+				t.Has, t.Dport = model.TupleDport, uint16(v.lo)
+			}
+		}
+	case fieldProto:
+		if !neg && len(p.vals) == 1 {
+			k.Orig = model.KernelTuple{Has: model.TupleProto, Proto: model.Proto(p.vals[0].lo)}
+		}
 	case fieldFamily:
 		if !neg && len(p.vals) == 1 {
 			k.Family = model.Family(p.vals[0].lo)
@@ -113,6 +157,17 @@ func (p *pred) implied(neg bool) model.KernelFilter {
 		}
 	}
 	return k
+}
+
+// tupleOf returns the tuple of k that has the one end that is meant, nil where several are, and whether it is the source.
+func tupleOf(k *model.KernelFilter, e ends) (t *model.KernelTuple, src bool) {
+	switch e {
+	case origSrc, origDst:
+		return &k.Orig, e == origSrc
+	case replySrc, replyDst:
+		return &k.Reply, e == replySrc
+	}
+	return nil, false
 }
 
 func addrFamily(v *val) model.Family {

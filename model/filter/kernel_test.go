@@ -56,7 +56,22 @@ func TestKernel(t *testing.T) {
 		{"state replied", "seen_reply"},
 		{"state unreplied", "not seen_reply"},
 		{"state established", ""},
-		{"src 10.0.0.1 and zone 5 and mark 1 and assured", "ipv4, zone 5, mark 1, assured"},
+		{"src 10.0.0.1 and zone 5 and mark 1 and assured", "ipv4, zone 5, mark 1, src 10.0.0.1, assured"},
+		{"src 10.0.0.1 and dst 192.0.2.7 and tcp and dport 443", "ipv4, tcp, src 10.0.0.1, dst 192.0.2.7, dport 443"},
+		{"reply src 192.0.2.7 and udp and reply sport 53", "ipv4, udp, udp, reply src 192.0.2.7, reply sport 53"},
+		{"sctp and dst 192.0.2.7 and dport 443", "ipv4, sctp, dst 192.0.2.7"}, // the kernel compares no ports of SCTP
+		{"dst 192.0.2.7 and dport 443", "ipv4, dst 192.0.2.7"},                // and none where no protocol is said
+		{"tcp and dport 443", ""}, // and nothing where no family is
+		{"ip and tcp and dport 443", "ipv4, tcp, dport 443"},
+		{"ip6 and tcp and dport 443", "ipv6, tcp, dport 443"},
+		{"src 2001:db8::1", "ipv6"}, // its match of IPv6 addresses is inverted
+		{"src 10.0.0.1 and (dport 80 or dport 443)", "ipv4, src 10.0.0.1"},
+		{"tcp and (src 10.0.0.1 or src 10.0.0.2)", "ipv4, tcp"},
+		{"src 10.0.0.1 and src 10.0.0.2", "ipv4, src 10.0.0.1"}, // nothing matches; either is right
+		{"not src 10.0.0.1", ""},
+		{"src {10.0.0.1, 10.0.0.2}", "ipv4"},
+		{"host 10.0.0.1", "ipv4"},
+		{"ip and icmp and src 10.0.0.1", "ipv4, icmp, src 10.0.0.1"},
 		{"bytes > 1M and zone 5", "zone 5"},
 		{"not (bytes > 1M or zone 5)", ""},
 		{"not (bytes > 1M or not zone 5)", "zone 5"},

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"ctview/ctnl/lab/fill"
 )
 
-// measureList is P1.
+// measureList is P1 and P1a.
 func measureList(ctx context.Context, p *plan, r *report) error {
 	s, err := newStage(ctx, p.flows)
 	if err != nil {
@@ -31,6 +33,17 @@ func measureList(ctx context.Context, p *plan, r *report) error {
 	if installed("conntrack") {
 		fns = append(fns, measure(&peer, func() (usage, error) { return run(s.ns, theirs, "conntrack", "-L") }))
 	}
+	k := fill.Key(p.flows / 2)
+	src, dst := k.Family.Addr(k.Src).String(), k.Family.Addr(k.Dst).String()
+	few := [...]struct {
+		filter string
+		took   []usage
+	}{{filter: "src " + src}, {filter: fmt.Sprintf("dport %d and dst %s", k.Dport, dst)}, {filter: fmt.Sprintf("%s and src %s", k.Proto, src)}}
+	for i := range few {
+		fns = append(fns, measure(&few[i].took, func() (usage, error) {
+			return run(s.ns, filepath.Join(p.dir, "few.txt"), p.ctview, "list", "-o", "conntrack", few[i].filter)
+		}))
+	}
 	if err := alternate(ctx, p.runs, fns...); err != nil {
 		return err
 	}
@@ -49,6 +62,9 @@ func measureList(ctx context.Context, p *plan, r *report) error {
 	}
 	r.goal("P1", "  wall, of the bare loop", "", ratios(list, bare), 1.15, 2)
 	r.goal("P1", "  peak memory", " MB", float64(middle(list).rss)/1e6, 32, 1)
+	for _, f := range few {
+		r.goal("P1a", "ctview list "+f.filter+", of the whole list", "", ratios(f.took, list), 0.20, 2)
+	}
 	return nil
 }
 

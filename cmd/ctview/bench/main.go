@@ -37,7 +37,7 @@ var parts = []struct {
 	{[]string{"P5"}, measureEvents},
 	{[]string{"P9"}, measureDelete},
 	{[]string{"P7"}, measureRepair},
-	{[]string{"P1"}, measureList},
+	{[]string{"P1", "P1a"}, measureList},
 	{[]string{"P2", "P3", "P6"}, measureScreen},
 	{[]string{"P4"}, measureKeys},
 	{[]string{"P11"}, measureGrowth},

@@ -179,5 +179,27 @@ func (c *command) kernelFilter() model.KernelFilter {
 		k.Status, k.StatusMask = c.t.status, c.t.status|c.t.statusClear
 		k.HasStatus = k.StatusMask != 0
 	}
-	return k
+	if c.opts.has(optZero) {
+		return k // counters of more flows are set to 0 than are listed
+	}
+	t := &c.t
+	if k.Family == 0 && t.has.has(hasOrigFamily) {
+		k.Family = t.orig.Family
+	}
+	part := func(to *model.KernelTuple, p model.TupleParts, is bool) {
+		if is {
+			to.Has |= p
+		}
+	}
+	v4 := k.Family == model.IPv4
+	k.Orig = model.KernelTuple{Src: [4]byte(t.orig.Src[12:]), Dst: [4]byte(t.orig.Dst[12:]), Sport: t.orig.Sport, Dport: t.orig.Dport, Proto: t.orig.Proto}
+	part(&k.Orig, model.TupleSrc, v4 && t.has.has(hasOrigSrc) && !c.opts.has(optMaskSrc))
+	part(&k.Orig, model.TupleDst, v4 && t.has.has(hasOrigDst) && !c.opts.has(optMaskDst))
+	part(&k.Orig, model.TupleProto, t.has.has(hasOrigProto))
+	part(&k.Orig, model.TupleSport, t.has.has(hasOrigSport))
+	part(&k.Orig, model.TupleDport, t.has.has(hasOrigDport))
+	k.Reply = model.KernelTuple{Src: [4]byte(t.reply.Src[12:]), Dst: [4]byte(t.reply.Dst[12:])}
+	part(&k.Reply, model.TupleSrc, v4 && t.has.has(hasReplySrc))
+	part(&k.Reply, model.TupleDst, v4 && t.has.has(hasReplyDst))
+	return k.Sayable()
 }
