@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -22,6 +23,7 @@ type bar struct {
 	offers  []filter.Completion
 	chosen  int
 	err     *filter.Error
+	found   []int             // how many flows match with each suggestion of err, -1 where it is no filter; nil: not known yet
 	pressed bool              // Enter was pressed on a text that does not parse
 	recent  bool              // offers are recent filters
 	past    int               // which of the filters of before the line holds, from 1; 0: none, or it was changed since
@@ -258,7 +260,7 @@ func (b *bar) apply(a *App) tea.Cmd {
 	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		b.pressed = true
-		return nil
+		return b.try(a)
 	}
 	a.pop()
 	return a.setFilter(f, text)
@@ -295,14 +297,22 @@ func (b *bar) offer() {
 
 // think parses the text and has the rows follow it as far as it goes.
 func (b *bar) think(a *App) tea.Cmd {
-	b.pressed, b.err, b.recent = false, nil, false
+	b.pressed, b.err, b.found, b.recent = false, nil, nil, false
 	text := strings.TrimSpace(b.line.String())
 	b.offer()
 	f, err := filter.Parse(text, a.opt.Parse)
 	if err != nil {
 		_ = errors.As(err, &b.err)
 		text, f = b.prefix(a, text)
+		if b.errorShown() {
+			return tea.Batch(b.try(a), b.follow(a, text, f))
+		}
 	}
+	return b.follow(a, text, f)
+}
+
+// follow has the rows follow what there is of a filter.
+func (b *bar) follow(a *App, text string, f *filter.Filter) tea.Cmd {
 	if text == "" { // nothing to try yet
 		if a.trying {
 			a.trying = false
@@ -315,6 +325,48 @@ func (b *bar) think(a *App) tea.Cmd {
 	}
 	a.trying, a.try, a.tryText = text != a.text, f, text
 	return a.refilter()
+}
+
+// errorShown reports whether the error stands where completions would.
+func (b *bar) errorShown() bool {
+	return b.err != nil && (len(b.offers) == 0 || b.pressed || !b.atEnd())
+}
+
+// try looks what each suggestion of the error would find: those that find nothing here go behind the others.
+func (b *bar) try(a *App) tea.Cmd {
+	err, store, opt, now := b.err, a.opt.Store, a.opt.Parse, a.opt.Now
+	if err == nil || len(err.Suggestions) == 0 || b.found != nil {
+		return nil
+	}
+	return func() tea.Msg {
+		type tried struct {
+			text  string
+			flows int
+		}
+		all := make([]tried, len(err.Suggestions))
+		for i, s := range err.Suggestions {
+			all[i] = tried{s, -1}
+			text, _ := err.Fixed(i)
+			f, bad := filter.Parse(text, opt)
+			if bad != nil {
+				continue
+			}
+			var v table.View
+			store.View(&table.Query{Filter: f, Now: now().UnixNano()}, &v)
+			all[i].flows = v.Matched
+		}
+		slices.SortStableFunc(all, func(x, y tried) int { return cmp.Compare(min(y.flows, 1), min(x.flows, 1)) })
+		return doneMsg{func(*App) tea.Cmd {
+			if b.err != err {
+				return nil // another text by now
+			}
+			b.found = make([]int, len(all))
+			for i := range all {
+				err.Suggestions[i], b.found[i] = all[i].text, all[i].flows
+			}
+			return nil
+		}}
+	}
 }
 
 // prefix returns the longest beginning of text, cut at a blank, that is a filter.

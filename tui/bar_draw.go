@@ -32,7 +32,7 @@ func (b *bar) write(a *App, f *draw.Frame) int {
 	}
 	limit := min(8, max(f.H/4-1, 1))
 	switch {
-	case b.err != nil && (len(b.offers) == 0 || b.pressed || !b.atEnd()):
+	case b.errorShown():
 		b.writeError(f, len(" / ")-from, limit)
 	case len(b.offers) > 0 && f.W >= wideFrom:
 		b.writeBox(f, len(" / ")-from, limit)
@@ -73,6 +73,9 @@ func (b *bar) atEnd() bool {
 func (b *bar) writeError(f *draw.Frame, x, limit int) {
 	at := max(x+draw.Width(b.err.Text[:min(b.err.Pos, len(b.err.Text))]), 0)
 	msg := model.Escape(b.err.Error())
+	if len(b.found) > 1 && !b.err.Mixed { // the lines below say it better
+		msg = model.Escape(b.err.Msg) + ": perhaps"
+	}
 	f.Begin(draw.Plain)
 	f.Pad(at)
 	f.Styled(draw.Alarm, "^")
@@ -103,6 +106,9 @@ func (b *bar) writeError(f *draw.Frame, x, limit int) {
 			f.Text("       ")
 		}
 		f.Text(model.Escape(s))
+		if i < len(b.found) && b.found[i] >= 0 {
+			f.Styled(draw.Faint, "   "+model.Plural(b.found[i], "flow")+" here")
+		}
 		f.End()
 	}
 }

@@ -162,7 +162,7 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 			if r.KnownRate == 0 {
 				return "-", draw.Plain
 			}
-			return string(a.flows.c.appendRate(nil, r.Rate)), draw.Plain
+			return string(a.flows.c.appendRate(atLeast(r.KnownRate, r.Flows), r.Rate)), draw.Plain
 		case "bytes":
 			if r.KnownBytes == 0 {
 				return "-", draw.Plain
@@ -178,11 +178,15 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 
 // counted writes a total, as the least that it can be where not all flows of the group are counted.
 func counted(r *table.GroupRow, total uint64) string {
-	b := []byte(nil)
-	if r.KnownBytes < r.Flows {
-		b = append(b, '>')
+	return string(model.AppendBytes(atLeast(r.KnownBytes, r.Flows), total))
+}
+
+// atLeast begins the sum of what is known of so many of all flows.
+func atLeast(known, all int) []byte {
+	if known < all {
+		return []byte{'>'}
 	}
-	return string(model.AppendBytes(b, total))
+	return nil
 }
 
 // foot writes the striking sentence, the message line and the keys.
@@ -238,7 +242,11 @@ func (s *groups) striking(a *App, w int) string {
 		parts = append(parts, fmt.Sprintf("%d of %d to port %d", r.TopFlows, r.Flows, r.TopDport))
 	}
 	if v.Sum.Rate > 0 && r.Rate*2 > v.Sum.Rate && r.KnownRate > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f%% of the bytes per second", 100*r.Rate/v.Sum.Rate))
+		t := fmt.Sprintf("%.0f%% of the bytes per second", 100*r.Rate/v.Sum.Rate)
+		if v.Sum.KnownRate < v.Matched {
+			t += " that are known"
+		}
+		parts = append(parts, t)
 	}
 	if v.Sum.NewPerSec > 1 && r.NewPerSec*2 > v.Sum.NewPerSec {
 		parts = append(parts, fmt.Sprintf("%.0f%% of the new flows", 100*r.NewPerSec/v.Sum.NewPerSec))
