@@ -368,9 +368,9 @@ func runSet(a *App, arg string) (tea.Cmd, error) {
 	value = strings.TrimSpace(value)
 	switch key {
 	case "refresh":
-		d, err := time.ParseDuration(value)
+		d, err := filter.ParseDuration(value) // as everywhere: 5 is 5s
 		if err != nil || d < 100*time.Millisecond || d > time.Hour {
-			return nil, fmt.Errorf("%q is no interval between 100ms and 1h", value)
+			return nil, fmt.Errorf("%q is no interval between 100ms and 1h, such as 1s, 5 or 2m", value)
 		}
 		a.refresh = d
 		if a.armed {

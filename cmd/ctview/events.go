@@ -123,6 +123,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 	}
 	s.g.askNothing()
 	err = w.Run(ctx, s)
+	s.lost.end(s.g)
 	if s.err != nil {
 		return s.err
 	}
@@ -166,6 +167,7 @@ type eventSink struct {
 	max     int
 	printed int
 	told    [5]bool // kinds of which it was said that the filter cannot be answered
+	lost    lossSum
 	done    context.CancelFunc
 	err     error
 }
@@ -230,9 +232,34 @@ func (s *eventSink) Lost(now int64, n uint64) {
 		s.out.buf = s.format.lost(s.out.buf, now, n)
 		s.write(s.out.flush())
 	}
-	if !s.g.quiet {
-		fmt.Fprintf(s.g.err, "ctview: events: %d lost: the socket buffer was full\n", n)
+	s.lost.add(s.g, now, n)
+}
+
+// lossPace is how often losses are told at most: a socket that overflows does so hundreds of times.
+const lossPace = 10 * int64(time.Second)
+
+// A lossSum tells of losses in one running sum: the first at once, then the sum so far, and the sum at the end.
+type lossSum struct {
+	lost, gaps uint64
+	told       uint64 // gaps that have been told
+	at         int64  // when, Unix nanoseconds
+}
+
+func (l *lossSum) add(g *globals, now int64, n uint64) {
+	l.lost += n
+	if l.gaps++; l.told == 0 || now-l.at >= lossPace {
+		l.at = now
+		l.end(g)
 	}
+}
+
+// end tells what has not been told yet.
+func (l *lossSum) end(g *globals) {
+	if l.told == l.gaps || g.quiet {
+		return
+	}
+	l.told = l.gaps
+	fmt.Fprintf(g.err, "ctview: events: %d lost in %s: the socket buffer was full\n", l.lost, model.Plural(l.gaps, "gap"))
 }
 
 // Refuse implements ctnl.Sink.

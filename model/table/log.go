@@ -222,7 +222,14 @@ func (t *Table) noteLate(e *model.Event) bool {
 	return false
 }
 
+// noteLost logs a loss; one right behind another is the same.
 func (t *Table) noteLost(now int64, n uint64) {
+	if t.log.next > 0 {
+		if c := t.log.get(t.log.next); c.Note == NoteLost && (c.Lost == 0) == (n == 0) {
+			c.Lost += n
+			return
+		}
+	}
 	c := t.log.add()
 	*c = Change{Seq: t.log.next, Time: now, Note: NoteLost, Lost: n}
 }

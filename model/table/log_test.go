@@ -332,3 +332,17 @@ func TestLateDestroy(t *testing.T) {
 	tab.Apply(at0+7e9, []model.Event{late})
 	check(born + "5000 destroy SYN_SENT 150 bytes in 5000\n6000 destroy unreplied 0 bytes in 0\n")
 }
+
+// TestLossesBehindEachOther: what is lost with nothing in between is one entry of the log.
+func TestLossesBehindEachOther(t *testing.T) {
+	tab := New()
+	tab.Lost(at0, 7)
+	tab.Lost(at0+1e6, 3)
+	tab.Apply(at0+2e6, []model.Event{ev(model.New)})
+	tab.Lost(at0+3e6, 1)
+	var v ChangeView
+	tab.Changes(&ChangeQuery{Limit: 9, Now: at0 + 1e9}, &v)
+	if got, want := lines(v.Rows), "0 lost 10\n2 new SYN_SENT\n3 lost 1\n"; !strings.HasPrefix(got, "0 lost 10\n") || !strings.HasSuffix(got, "\n3 lost 1\n") || v.Matched != 3 {
+		t.Errorf("%d entries:\n%swant like\n%s", v.Matched, got, want)
+	}
+}
