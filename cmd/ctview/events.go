@@ -195,6 +195,7 @@ func (s *eventSink) Apply(now int64, evs []model.Event) {
 		s.write(s.out.spill())
 	}
 	s.write(s.out.flush())
+	s.lost.due(s.g, now)
 	if s.max > 0 && s.printed >= s.max {
 		s.done()
 	}
@@ -247,7 +248,13 @@ type lossSum struct {
 
 func (l *lossSum) add(g *globals, now int64, n uint64) {
 	l.lost += n
-	if l.gaps++; l.told == 0 || now-l.at >= lossPace {
+	l.gaps++
+	l.due(g, now)
+}
+
+// due tells the sum if it is time.
+func (l *lossSum) due(g *globals, now int64) {
+	if l.told != l.gaps && (l.told == 0 || now-l.at >= lossPace) {
 		l.at = now
 		l.end(g)
 	}

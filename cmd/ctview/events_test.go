@@ -141,7 +141,7 @@ func TestEventsSlowReader(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
 		t.Errorf("exit code %d after SIGINT", code)
 	}
-	if !strings.Contains(errOut.String(), "lost: the socket buffer was full") {
+	if !strings.Contains(errOut.String(), ": the socket buffer was full") {
 		t.Errorf("stderr does not tell of the loss:\n%s", &errOut)
 	}
 	t.Logf("%d told, %d lost", told, lost)
