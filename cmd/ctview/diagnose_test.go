@@ -376,3 +376,34 @@ func TestDiagnoseUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnoseQuiet: nothing is said of the demo's lab with its traffic of every kind, ten times as fast as it is shown to people,
+// nor of a router where little goes on.
+func TestDiagnoseQuiet(t *testing.T) {
+	t.Parallel()
+	silent := func(t *testing.T, ns *lab.NS) {
+		out, err := ctview(t, "diagnose", "--netns", ns.Path(), "--watch", "--for", "8s", "-o", "json").CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if !strings.Contains(line, `"other-namespace"`) { // of tests beside this one
+				t.Errorf("%v: said %s", err, line)
+			}
+		}
+	}
+	t.Run("demo", func(t *testing.T) {
+		t.Parallel()
+		l := must(lab.New(context.Background(), lab.Options{Rate: 10}))(t)
+		defer l.Close()
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		silent(t, l.Router())
+		stop()
+		<-done
+	})
+	t.Run("quiet", func(t *testing.T) {
+		t.Parallel()
+		tb := newTable(t)
+		tb.many(40, "10.0.0.1", 431000)
+		silent(t, tb.ns)
+	})
+}

@@ -259,21 +259,27 @@ func TestFindings(t *testing.T) {
 		{name: "flows without counters", make: func(n *flowNet) {
 			n.ordinary(900)
 			for i := range n.evs[:20] {
-				n.evs[i].Flow.Known &^= model.KnownCounters
+				uncount(&n.evs[i].Flow)
 			}
 		}, want: []string{"uncounted: 20 of 900 flows have no counters: they began before nf_conntrack_acct was on, and no sum of bytes has them in"}},
 		{name: "flows without counters, near: few", make: func(n *flowNet) {
 			n.ordinary(900)
 			for i := range n.evs[:8] {
-				n.evs[i].Flow.Known &^= model.KnownCounters
+				uncount(&n.evs[i].Flow)
 			}
 		}},
 		{name: "flows without counters, near: nothing is counted", make: func(n *flowNet) {
 			n.ordinary(900)
 			for i := range n.evs {
-				n.evs[i].Flow.Known &^= model.KnownCounters
+				uncount(&n.evs[i].Flow)
 			}
 		}, edit: func(in *Input) { in.System.Acct.OK = false }},
+		{name: "flows without counters, near: their NEW told none, and nothing has read them since", make: func(n *flowNet) {
+			n.ordinary(900)
+			for i := range n.evs {
+				n.evs[i].Flow.Known &^= model.KnownCounters
+			}
+		}},
 		{name: "idle", make: func(n *flowNet) {
 			n.ordinary(900)
 			for i := range n.evs[:300] {
@@ -408,6 +414,11 @@ func dnat(to string, port int) func(*model.Flow) {
 		f.Status |= model.StatusDstNAT
 		f.ReplySrc, f.ReplySport = netip.MustParseAddr(to).As16(), uint16(port)
 	}
+}
+
+// uncount makes a flow that is older than the first dump, and was not counted then.
+func uncount(f *model.Flow) {
+	f.First, f.Known = start-second, f.Known&^model.KnownCounters|model.KnownStart
 }
 
 func silent(f *model.Flow) { f.Status &^= model.StatusSeenReply | model.StatusAssured }

@@ -247,7 +247,8 @@ func (s *surveyor) sample(f *model.Flow) {
 	if f.Offloaded() {
 		s.Offloaded++
 	}
-	if f.Known&model.KnownCounters == 0 && f.Known&model.KnownWhole != 0 {
+	// A NEW tells no counters: only of a flow that the first dump named, or that no event ever came of, is it known that it has none.
+	if f.Known&model.KnownCounters == 0 && f.Known&model.KnownWhole != 0 && (f.Known&model.KnownEvents == 0 || f.First < s.stats.LoadedFrom) {
 		s.Uncounted++
 	}
 	if f.Proto == model.ProtoTCP && f.State == model.TCPEstablished && f.Known&model.KnownState != 0 && unanswered(f) && !f.Offloaded() {

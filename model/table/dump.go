@@ -132,7 +132,7 @@ func (t *Table) EndDump(now int64, complete bool) DumpResult {
 		t.noteResync(now, d.result, repaired)
 	}
 	if !t.stats.Loaded {
-		t.stats.Loaded, t.stats.LoadedAt = true, now
+		t.stats.Loaded, t.stats.LoadedAt, t.stats.LoadedFrom = true, now, d.result.Began
 	}
 	t.stats.LastResync = d.result
 	return d.result

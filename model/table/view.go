@@ -56,6 +56,7 @@ type Stats struct {
 	DumpRows            int   // rows of the running dump so far
 	Loaded              bool  // at least one dump is complete: the table is whole
 	LoadedAt            int64 // when the first one was complete, Unix nanoseconds; 0 not yet
+	LoadedFrom          int64 // when that dump began
 	CountersAt          int64
 	LastEvent           int64 // Unix nanoseconds of the last event applied; 0 none
 	LastEnded           int64 // when the last flow ended; 0 none
