@@ -53,6 +53,7 @@ type App struct {
 	refresh                       time.Duration
 	lastKey, lastFull             time.Time
 	held                          []tea.KeyPressMsg                    // keys for a row that the open question will bring, and those after them
+	heldSeq                       int                                  // of the first of them
 	after                         func(time.Duration, tea.Msg) tea.Cmd // tea.Tick; tests put in their own
 
 	stats  table.Stats
@@ -168,6 +169,8 @@ func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.ColorProfileMsg:
 		a.profile = msg.Profile
 		_ = a.dress()
+	case heldMsg:
+		return a, a.waitedEnough(msg.seq)
 	case tickMsg:
 		return a, a.ticked(msg)
 	case answerMsg:
@@ -215,8 +218,7 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		return a.quitting()
 	}
 	if a.busy && len(a.held) > 0 {
-		a.held = append(a.held, k)
-		return nil
+		return a.hold(m, k)
 	}
 	if t, ok := m.(typist); ok {
 		if cmd, took := t.typed(a, k); took {
@@ -224,9 +226,8 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	if b := find(rebind(m.bindings(), a.opt.Keys), k.String()); b != nil {
-		if w, ok := m.(waiter); ok && b.row && a.busy && w.waits() {
-			a.held = append(a.held, k)
-			return nil
+		if a.busy && b.mustWait(m) {
+			return a.hold(m, k)
 		}
 		return a.run(m, b)
 	}

@@ -30,6 +30,7 @@ func newEvents() *events {
 	return s
 }
 
+func (s *events) unread() bool            { return !s.got }
 func (s *events) name() string            { return "Events" }
 func (s *events) bindings() []binding     { return eventsBindings }
 func (s *events) alsoBindings() []binding { return viewBindings }
@@ -59,14 +60,14 @@ var eventsBindings = slices.Concat([]binding{
 		run: does((*events).typesMenu)},
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook,
 		run: inApp((*App).openBar)},
-	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook,
+	{id: "detail", keys: []string{"enter"}, help: "flow of the event", hint: "flow", group: groupLook, row: true,
 		run: on((*events).openDetail)},
-	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook,
+	{id: "value", keys: []string{"f"}, help: "filter by a value of row", hint: "by value", narrow: "value", group: groupLook, row: true,
 		run: on((*events).openValues)},
 }, moves, []binding{
 	{id: "resync", keys: []string{"R"}, help: "resync now", group: groupTime,
 		run: inApp((*App).resync)},
-	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway,
+	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true,
 		run: does((*events).copyMenu)},
 	{id: "back", keys: []string{"esc"}, help: "back to the newest, then clear filter", group: groupLook,
 		run: on((*events).back)},

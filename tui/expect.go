@@ -38,15 +38,16 @@ type missingHelper struct {
 
 func newExpects() *expects { return &expects{} }
 
+func (s *expects) unread() bool            { return !s.got }
 func (s *expects) name() string            { return "Expect" }
 func (s *expects) bindings() []binding     { return expectBindings }
 func (s *expects) alsoBindings() []binding { return viewBindings }
 
 var expectBindings = slices.Concat([]binding{
-	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook,
+	{id: "master", keys: []string{"enter"}, help: "master flow, or the flows of the row", hint: "master flow", narrow: "master", group: groupLook, row: true,
 		run: on((*expects).open)},
 }, moves, []binding{
-	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, writes: true,
+	{id: "delete", keys: []string{"D", "f9"}, help: "delete the expectation", hint: "delete expectation", narrow: "delete", group: groupAct, row: true, writes: true,
 		run: on((*expects).askDelete)},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
 		run: inApp((*App).pause)},

@@ -63,7 +63,7 @@ func newFlows(a *App) (*flows, error) {
 	return s, nil
 }
 
-func (s *flows) waits() bool  { return !s.got || s.loose }
+func (s *flows) unread() bool { return !s.got }
 func (s *flows) name() string { return "Flows" }
 
 // rowsOn is the number of rows that fit on the screen.

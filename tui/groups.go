@@ -39,7 +39,7 @@ func newGroups() *groups {
 	return &groups{keys: groupChoices[:1:1], desc: true, view: &table.GroupView{}, spare: &table.GroupView{}}
 }
 
-func (s *groups) waits() bool             { return !s.got || s.loose }
+func (s *groups) unread() bool            { return !s.got }
 func (s *groups) name() string            { return "Groups" }
 func (s *groups) bindings() []binding     { return groupsBindings }
 func (s *groups) alsoBindings() []binding { return viewBindings }

@@ -29,8 +29,12 @@ type asker interface {
 	take(a *App, answer any) tea.Cmd
 }
 
-// A waiter is a mode with a cursor; waits reports whether the row under it was asked for and is not here yet.
-type waiter interface{ waits() bool }
+// A waiter is a mode with a cursor. unread reports whether no answer came yet, waits whether the row under the cursor was asked for
+// and is not here yet.
+type waiter interface {
+	unread() bool
+	waits() bool
+}
 
 // A cover is a mode that hides what is below it.
 type cover interface{ covers() bool }

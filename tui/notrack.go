@@ -26,6 +26,7 @@ type notrack struct {
 
 func newNotrack() *notrack { return &notrack{} }
 
+func (s *notrack) unread() bool            { return !s.got }
 func (s *notrack) name() string            { return "Notrack" }
 func (s *notrack) bindings() []binding     { return notrackBindings }
 func (s *notrack) alsoBindings() []binding { return viewBindings }
@@ -33,15 +34,15 @@ func (s *notrack) alsoBindings() []binding { return viewBindings }
 var notrackBindings = slices.Concat([]binding{
 	{id: "add", keys: []string{"a", "N"}, help: "rule from a filter", hint: "add from filter", narrow: "add", group: groupAct, writes: true,
 		run: does(func(_ *notrack, a *App) { a.askRuleText(a.text) })},
-	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook,
+	{id: "flows", keys: []string{"enter"}, help: "the flows that it covers", hint: "show flows", narrow: "flows", group: groupLook, row: true,
 		run: on((*notrack).showFlows)},
-	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, writes: true,
+	{id: "keep", keys: []string{"c"}, help: "confirm a rule on trial", hint: "confirm", group: groupAct, row: true, writes: true,
 		run: onRule((*App).keepRule)},
-	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, writes: true,
+	{id: "remove", keys: []string{"D", "f9"}, help: "remove rule", hint: "remove rule", narrow: "remove", group: groupAct, row: true, writes: true,
 		run: onRule((*App).askRemove)},
 	{id: "undo", keys: []string{"u"}, help: "undo the last rule", hint: "undo last", narrow: "undo", group: groupAct, writes: true,
 		run: inApp((*App).undoRule)},
-	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway,
+	{id: "copy", keys: []string{"y"}, help: "copy the rule's text (OSC 52)", hint: "copy", group: groupAway, row: true,
 		run: on((*notrack).copy)},
 }, moves, []binding{
 	{id: "pause", keys: []string{"p"}, help: "pause screen", group: groupTime,

@@ -113,11 +113,8 @@ func (a *App) answered(m answerMsg) tea.Cmd {
 	if m.full && !a.armed {
 		cmds = append(cmds, a.arm(max(a.pace(), costFactor*m.cost)))
 	}
-	if held := a.held; !a.busy {
-		a.held = nil
-		for _, k := range held {
-			cmds = append(cmds, a.key(k))
-		}
+	if !a.busy {
+		cmds = append(cmds, a.release())
 	}
 	return tea.Batch(cmds...)
 }

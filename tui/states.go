@@ -47,6 +47,7 @@ type sampleID struct {
 	seq uint32
 }
 
+func (s *packetStates) unread() bool { return !s.got }
 func (s *packetStates) name() string { return "States" }
 func (s *packetStates) covers() bool { return true }
 
@@ -57,9 +58,9 @@ var stateBindings = slices.Concat([]binding{
 		run: on((*packetStates).askWatch)},
 	{id: "reasons", keys: []string{"e"}, help: "the kernel's reasons for INVALID (asks)", hint: "reasons", group: groupAct, writes: true,
 		run: on((*packetStates).askReasons)},
-	{id: "flow", keys: []string{"enter"}, help: "UNTRACKED: its rule; INVALID: the flow it nearly belongs to", hint: "rule or flow", narrow: "open", group: groupLook,
+	{id: "flow", keys: []string{"enter"}, help: "UNTRACKED: its rule; INVALID: the flow it nearly belongs to", hint: "rule or flow", narrow: "open", group: groupLook, row: true,
 		run: on((*packetStates).openFlow)},
-	{id: "rule", keys: []string{"N"}, help: "which rule an UNTRACKED packet is due to", hint: "rule", group: groupLook,
+	{id: "rule", keys: []string{"N"}, help: "which rule an UNTRACKED packet is due to", hint: "rule", group: groupLook, row: true,
 		run: on((*packetStates).openRule)},
 	{id: "filter", keys: []string{"/"}, help: "filter the samples", hint: "filter", group: groupLook,
 		run: does((*packetStates).askFilter)},

@@ -37,11 +37,12 @@ type stats struct {
 
 func newStats() *stats { return &stats{expects: -1} }
 
+func (s *stats) unread() bool            { return !s.got }
 func (s *stats) name() string            { return "Stats" }
 func (s *stats) alsoBindings() []binding { return viewBindings }
 
 var statsBindings = slices.Concat([]binding{
-	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook,
+	{id: "flows", keys: []string{"enter"}, help: "the flows of the row, or switch the setting", hint: "show flows", narrow: "flows", group: groupLook, row: true,
 		run: on((*stats).open)},
 }, moves, []binding{
 	{id: "resync", keys: []string{"R", "r"}, help: "read the whole table again", hint: "resync now", narrow: "resync", group: groupTime,
