@@ -79,3 +79,10 @@ var ProbeError = probeError
 
 // DumpAgain is dumpAgain.
 var DumpAgain = dumpAgain
+
+// SplitDumps has dumps read by two readers, or by one, until the function that it returns is called.
+func SplitDumps(yes bool) (restore func()) {
+	was := worthSplitting
+	worthSplitting = func(*Netns) bool { return yes }
+	return func() { worthSplitting = was }
+}

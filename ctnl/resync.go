@@ -176,7 +176,7 @@ func (s *Syncer) dump(ctx context.Context, began *uint64) (r DumpReport) {
 	if r.Err != nil {
 		return r
 	}
-	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{}, func(batch []model.Event) error {
+	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{OneReader: s.report.Load() != nil}, func(batch []model.Event) error {
 		s.store.Apply(nowNano(), batch)
 		return nil
 	})

@@ -142,6 +142,7 @@ func (c *command) nothingAsked() bool {
 
 // dump calls fn for each row. That a hash was resized meanwhile is no error: conntrack does not notice.
 func (r *run) dump(opt ctnl.DumpOptions, fn func(e *model.Event) error) error {
+	opt.OneReader = true // the order is conntrack's
 	_, err := ctnl.Dump(r.ctx, r.ns, opt, func(batch []model.Event) error {
 		for i := range batch {
 			if err := fn(&batch[i]); err != nil {

@@ -2,6 +2,7 @@ package fill
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"ctview/model"
 )
@@ -23,8 +24,8 @@ func mix(i uint64) uint64 {
 	return i ^ i>>31
 }
 
-// Key returns the key of flow i: one of 4096 clients to one of 1000 servers, an eighth over IPv6, a quarter UDP and the
-// rest TCP, a tenth in zone 5.
+// Key returns the key of flow i, as a dual-stack NAT router has them: one of 4096 clients to one of 1000 servers, 45 % over
+// IPv6, a quarter UDP and the rest TCP, a tenth in zone 5.
 func Key(i int) model.Key {
 	r := mix(uint64(i))
 	client, server := uint16(i%clients), uint16(r%servers)
@@ -38,7 +39,7 @@ func Key(i int) model.Key {
 	if r>>40%10 == 0 {
 		k.Zone = 5
 	}
-	if r>>48%8 == 0 {
+	if r>>48%20 < 9 {
 		k.Family = model.IPv6
 		k.Src = [16]byte{0x20, 1, 0x0d, 0xb8, 0, 10}
 		k.Dst = [16]byte{0x20, 1, 0x0d, 0xb8, 0, 20}
@@ -52,6 +53,16 @@ func Key(i int) model.Key {
 }
 
 var dports = [...]uint16{443, 80, 53, 22, 8080, 5432, 6379, 993}
+
+// SrcNAT returns the address that the source of flow i is translated to, the port staying as it is; ok is false for flows that
+// are not translated: all over IPv6 and two of eleven others.
+func SrcNAT(i int) (to netip.Addr, ok bool) {
+	k := Key(i)
+	if k.Family == model.IPv6 || mix(uint64(i)+1<<41)%11 < 2 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte{100, 64, k.Src[14], k.Src[15]}), true
+}
 
 // Attrs are what a flow is made with beside its key.
 type Attrs struct {

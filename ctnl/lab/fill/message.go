@@ -16,6 +16,9 @@ func create(b []byte, i int) []byte {
 	if a.Mark != 0 {
 		s.Flow.Mark, s.Has = a.Mark, s.Has|model.HasMark
 	}
+	if to, ok := SrcNAT(i); ok {
+		s.SrcNAT = &ctnl.NATRange{Min: to, PortMin: s.Flow.Sport, PortMax: s.Flow.Sport}
+	}
 	if s.Flow.Proto == model.ProtoTCP {
 		s.Flow.State, s.Has = a.State, s.Has|model.HasProtoinfo|model.HasTCPInfo
 		s.TCP.Flags, s.TCP.Masks = [2]uint8{liberal, liberal}, [2]uint8{liberal, liberal}
