@@ -304,7 +304,15 @@ func (s *stats) ctviewLines(a *App) []statLine {
 		}
 		t += fmt.Sprintf(kernel, a.sys.Entries, diff)
 	}
-	ls = append(ls, statLine{text: t}, statLine{text: fmt.Sprintf("events in      %s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)})
+	ls = append(ls, statLine{text: t})
+	if st.Left > 0 {
+		more := " for want of memory; --max-memory allows more"
+		if a.w < wideFrom {
+			more = ": --max-memory"
+		}
+		ls = append(ls, statLine{text: "left out       " + thousands(a.flowsInAll()-st.Flows) + more, look: draw.Alarm})
+	}
+	ls = append(ls, statLine{text: fmt.Sprintf("events in      %s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)})
 	buf := "-"
 	if a.sys.RcvBuf > 0 {
 		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"

@@ -102,6 +102,9 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 		}
 		left = []part{{name, draw.Plain, 0}, {"ns " + ns, draw.Plain, 3}, {live, look, 0}, {rate + " ev/s", draw.Plain, 4}, {"lost " + lost, lostLook, 0}}
 		right = []part{{"flows " + fill, fillLook, 1}}
+		if text := a.leftOut(); text != "" {
+			right[0] = part{text, draw.Alarm, 0}
+		}
 		if a.hasSys {
 			right = append(right, part{"acct " + onOff(a.sys.Acct), draw.Plain, 6}, part{"tstamp " + onOff(a.sys.Timestamp), draw.Plain, 7})
 		}
@@ -121,7 +124,11 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 	if !a.hasTabs() || a.bottom() >= 0 {
 		where = strconv.Itoa(a.current+1) + a.top0().name()
 	}
-	right = []part{{fill, fillLook, 2}, {where, draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
+	fillDrop := 2
+	if left := a.leftOut(); left != "" {
+		fill, fillLook, fillDrop = left, draw.Alarm, 0
+	}
+	right = []part{{fill, fillLook, fillDrop}, {where, draw.Plain, 4}, {now.Format("15:04"), draw.Plain, 3}}
 	return left, right
 }
 
@@ -191,6 +198,40 @@ func (a *App) fill() (string, draw.Role) {
 		gap = "   "
 	}
 	return fmt.Sprintf("%s/%d%s%d%%", t, a.sys.Max.Value, gap, pct), look
+}
+
+// leftOut says that there is no memory for all flows, "" where there is. Every screen counts and sorts those that are shown.
+func (a *App) leftOut() string {
+	s := &a.stats
+	if s.Left == 0 {
+		return ""
+	}
+	t := thousands(s.Flows) + " of " + thousands(a.flowsInAll()) + ": memory"
+	if a.w >= shortWidth {
+		t = "showing " + t
+	}
+	return t
+}
+
+// flowsInAll is how many flows there are, those among them that were left out.
+func (a *App) flowsInAll() int {
+	n := a.stats.Flows + a.stats.Left
+	if a.hasSys && a.sys.EntriesOK {
+		n = max(n, int(a.sys.Entries))
+	}
+	return n
+}
+
+// shortWidth is from how many columns on there is room for whole sentences in the title.
+const shortWidth = 80
+
+// thousands writes n with commas.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 func onOff(s model.Setting) string {

@@ -224,3 +224,26 @@ func TestSwitchAsksForRules(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftOutIsTold: where there was no memory for all flows the title says so at any width, before anything else of its right
+// half, and Stats names the cure.
+func TestLeftOutIsTold(t *testing.T) {
+	for _, w := range []int{60, 80, 120, 200} {
+		g := newRig(t, w, 30, manyFlows(2400), nil)
+		g.kernel.sys.Entries = 1000000
+		g.store.stats.Left = 5
+		g.tick(time.Minute)
+		title := strings.SplitN(g.screen(), "\n", 2)[0]
+		want := "showing 2,400 of 1,000,000: memory"
+		if w < 80 {
+			want = "2,400 of 1,000,000: memory"
+		}
+		if !strings.Contains(title, want) {
+			t.Errorf("%d columns: %q, want %q in it", w, title, want)
+		}
+		g.keys("4")
+		if w >= 80 && g.line("--max-memory") == "" {
+			t.Errorf("%d columns: Stats tells no cure:\n%s", w, g.screen())
+		}
+	}
+}

@@ -66,12 +66,13 @@ is over. With --for 15s and more it knows how fast the table grows.`,
 }
 
 func runDiagnose(ctx context.Context, g *globals, o *diagnoseOptions) error {
-	ns, err := ctnl.OpenNetns(g.netns)
+	ns, err := g.openNetns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	d := &diagnosis{g: g, o: o, ns: ns, table: table.New()}
+	g.opened()
+	d := &diagnosis{g: g, o: o, ns: ns, table: g.newTable()}
 	if d.sync, err = ctnl.NewSyncer(ns, d.table, ctnl.SyncOptions{}); err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (d *diagnosis) whole(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
-	return nil
+	return d.g.whole(d.table, "reading the table")
 }
 
 // outlineOf reads the rules and addresses that cures name. What is not permitted leaves them unknown.

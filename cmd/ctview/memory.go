@@ -9,13 +9,12 @@ import (
 	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/table"
 
 	"github.com/spf13/cobra"
 )
 
 const (
-	// tableBytes is what a flow takes in a table that is sorted and grouped, at most.
-	tableBytes = 220
 	// memoryShare is what part of the memory that is free at the start flows may take by themselves: what is read beside them,
 	// and garbage, takes some more, and others have to live too.
 	memoryShare = 2
@@ -53,6 +52,21 @@ func (g *globals) memory() int64 {
 		debug.SetMemoryLimit(int64(m.Sys) + min(g.maxMemory, 1<<50)*3/2)
 	})
 	return g.maxMemory
+}
+
+// newTable returns a table that keeps to the memory that flows may take.
+func (g *globals) newTable() *table.Table {
+	t := table.New()
+	t.LimitTo(g.memory())
+	return t
+}
+
+// whole is the error for a table that had no room for all flows.
+func (g *globals) whole(t *table.Table, what string) error {
+	if s := t.Stats(); s.Left > 0 {
+		return tooMuch{what, s.Flows, g.memory()}
+	}
+	return nil
 }
 
 // enough is the error for what takes more memory than flows may: bytes, after a number of flows.

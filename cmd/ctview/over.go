@@ -65,13 +65,12 @@ func (g *globals) reading(src flowSource, f *filter.Filter) flowSource {
 
 // readTable reads a table of src, with --over twice.
 func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelFilter) (*table.Table, error) {
-	tab := table.New()
+	tab := g.newTable()
 	read := func() error {
 		tab.BeginDump(g.now())
 		err := src(ctx, k, func(evs []model.Event) error {
 			tab.Apply(g.now(), evs)
-			flows := tab.Stats().Flows
-			return g.enough(flows*tableBytes, "reading the table", flows)
+			return g.whole(tab, "reading the table")
 		})
 		tab.EndDump(g.now(), err == nil)
 		return err

@@ -31,6 +31,9 @@ func addReadFlag(cmd *cobra.Command, file *string) {
 func (g *globals) flows(file string) (src flowSource, closer func(), err error) {
 	if file != "" {
 		table, err := g.replay(file)
+		if err == nil {
+			err = g.whole(table, "reading the recording")
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -71,11 +74,11 @@ func (g *globals) replay(file string) (*table.Table, error) {
 		return nil, err
 	}
 	defer r.Close()
-	tab, last, err := g.replayInto(table.New(), file, r)
+	tab, last, err := g.replayInto(g.newTable(), file, r)
 	again, ok := r.(io.Seeker)
 	if err == nil && !tab.Stats().Loaded && ok {
 		// Events alone: a table that nothing else will come for begins empty and whole.
-		tab = table.New()
+		tab = g.newTable()
 		tab.BeginDump(last)
 		tab.EndDump(last, true)
 		if _, err := again.Seek(0, io.SeekStart); err != nil {

@@ -75,7 +75,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	}
 	g.draws = true
 	g.screenKeeps(opt.ReadOnly)
-	plan := watchPlan{budget: budget, readOnly: opt.ReadOnly, stay: g.confined && g.keeps&confine.SysAdmin == 0}
+	plan := watchPlan{budget: budget, memory: g.memory(), readOnly: opt.ReadOnly, stay: g.confined && g.keeps&confine.SysAdmin == 0}
 	w, err := plan.open(g.netns, o.netnsName)
 	if err != nil {
 		return err

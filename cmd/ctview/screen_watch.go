@@ -32,7 +32,8 @@ type watching struct {
 type watchPlan struct {
 	budget   float64
 	readOnly bool
-	stay     bool // the right to enter another namespace will be given up
+	memory   int64 // that flows may take, in bytes
+	stay     bool  // the right to enter another namespace will be given up
 }
 
 // open subscribes to the events of the namespace that spec means. name is what the title shows, "" for the namespace's own. Nothing runs until
@@ -52,6 +53,7 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 		}
 	}
 	w := &watching{ns: ns, table: table.New()}
+	w.table.LimitTo(p.memory)
 	expect := func(now int64, xs []model.Expect) {
 		for i := range xs {
 			w.table.ApplyExpect(now, &xs[i])

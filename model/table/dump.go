@@ -23,6 +23,7 @@ type dump struct {
 	number  uint32 // of this dump, from 1
 	epoch   uint8  // its high bits, in every flow that a row named or an event touched
 	result  DumpResult
+	left    int // rows for which there was no room
 }
 
 // What events told of a flow since the dump began, in the low bits of its epoch.
@@ -86,7 +87,7 @@ func (t *Table) BeginDump(now int64) {
 		d.epoch = epochStep
 	}
 	d.running, d.lossy, d.number = true, false, d.number+1
-	d.result = DumpResult{Began: now}
+	d.result, d.left = DumpResult{Began: now}, 0
 	t.stats.Dumping, t.stats.DumpRows = true, 0
 	t.version++
 }
@@ -123,6 +124,7 @@ func (t *Table) EndDump(now int64, complete bool) DumpResult {
 	if !complete {
 		return d.result
 	}
+	t.stats.Left = d.left
 	repaired := t.stats.Stale && !d.lossy
 	if repaired {
 		t.stats.Stale = false
@@ -174,6 +176,11 @@ func (t *Table) applyRow(now int64, e *model.Event, h uint64, slot uint32) {
 	}
 	if e.Flow.Known&model.KnownCounters != 0 {
 		t.stats.CountersAt = now
+	}
+	if slot == 0 && t.full() {
+		d.left++
+		t.stats.Left = max(t.stats.Left, d.left)
+		return
 	}
 	if slot == 0 {
 		slot = t.insert(now, e, h)

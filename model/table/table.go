@@ -30,6 +30,28 @@ type Table struct {
 	version uint64 // grows with every change that a View could show
 	overdue int    // chunk that Overdue looks at next
 	births  uint8  // generation of the next flow that is new to the table
+	limit   int64  // bytes; 0 none. See LimitTo
+}
+
+// FlowBytes is what a flow costs at most, in bytes, with what queries keep of it between them; ExtraBytes comes to it for a
+// flow that has labels, a security context or a master.
+const (
+	FlowBytes  = 220
+	ExtraBytes = 110
+)
+
+// LimitTo has the table take no more flows than fit in so many bytes (0: as many as there are), as FlowBytes reckons. Flows
+// that find no room are left out and counted in Stats.Left; their events are logged all the same. Where a flow ends, another
+// gets its place: with its NEW, or in the next dump.
+func (t *Table) LimitTo(bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.limit = bytes
+}
+
+// full reports whether there is no room for another flow.
+func (t *Table) full() bool {
+	return t.limit > 0 && int64(t.stats.Flows)*FlowBytes+int64(len(t.extra.rows))*ExtraBytes >= t.limit
 }
 
 const (
@@ -92,6 +114,11 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 		was = *t.flows.at(slot)
 	}
 	switch {
+	case slot == 0 && t.full():
+		t.stats.Left++
+		t.graves.open(h)
+		t.note(now, e, 0, &was, &e.Flow)
+		return
 	case slot == 0:
 		slot = t.insert(now, e, h)
 	case t.dump.running && was.Book.Epoch == t.dump.epoch && sameID(&was, e):
@@ -117,6 +144,9 @@ func (t *Table) applyUpdate(now int64, e *model.Event, h uint64, slot uint32) {
 	echo := slot == 0 && t.graves.fresh(h, now, e)
 	switch {
 	case echo && !t.dump.doubts(&t.stats):
+		return
+	case slot == 0 && t.full(): // a flow that was left out, mostly
+		t.note(now, e, 0, &was, &e.Flow)
 		return
 	case slot == 0:
 		slot = t.insert(now, e, h)

@@ -41,6 +41,7 @@ type View struct {
 // Stats are the totals that a Table keeps. Counters only grow.
 type Stats struct {
 	Flows               int
+	Left                int    // flows for which there was no room (LimitTo): those of the last dump, and what began since
 	Peak                int    // the most flows there ever were at a time
 	PeakAt              int64  // when, Unix nanoseconds
 	New, Updates, Ended uint64 // events applied
