@@ -48,7 +48,7 @@ func (a *App) diagnose() tea.Cmd {
 	if outline {
 		il.readAt = now
 	}
-	store, insp, pass, parent, clock := a.opt.Store, a.opt.Inspector, il.passes, a.ctx, a.opt.Now
+	store, insp, states, pass, parent, clock := a.opt.Store, a.opt.Inspector, a.opt.States, il.passes, a.ctx, a.opt.Now
 	il.passes++
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, patience)
@@ -61,7 +61,11 @@ func (a *App) diagnose() tea.Cmd {
 		}
 		began := time.Now()
 		in.Now = clock().UnixNano()
-		in.Survey = finding.Look(store, &in.System, in.Now, pass)
+		q := finding.Question{Now: in.Now, System: &in.System, Pass: pass}
+		if states != nil {
+			q.Samples = states.Samples(nil)
+		}
+		in.Survey = finding.Look(store, &q)
 		took := time.Since(began)
 		in.Stats, in.Seconds = store.Stats(), store.Seconds(in.Now, nil)
 		return doneMsg{func(a *App) tea.Cmd {

@@ -220,7 +220,7 @@ func (d *diagnosis) judge(ctx context.Context) ([]finding.Finding, error) {
 	}
 	now := time.Now().UnixNano()
 	in := finding.Input{Now: now, Stats: d.table.Stats(), Seconds: d.table.Seconds(now, nil), System: sys, HasSystem: true, CPUs: cpus,
-		Rules: d.rules, Survey: finding.Look(d.table, &sys, now, d.passes)}
+		Rules: d.rules, Survey: finding.Look(d.table, &finding.Question{Now: now, System: &sys, Pass: d.passes})}
 	d.passes++
 	all := d.engine.Judge(&in)
 	for i := range all {

@@ -251,3 +251,51 @@ func TestElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestScreenAsymmetric: while the screen samples INVALID packets, connections whose answers are looked up in another zone, and
+// connections of which the answers take another way, are named.
+func TestScreenAsymmetric(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, rule string
+		send       func(s *stage, i int)
+		want       string
+	}{
+		{"other zone", "ip6 saddr 2001:db8:1:ff::/64 ct zone set 9", func(s *stage, i int) {
+			s.send(lab.Packet{Src: at(ghost6, 7, 5000+i), Dst: at(dead6, 0, 443), Proto: model.ProtoTCP})
+			s.flows(1 + i)
+			s.send(lab.Packet{Src: at(dead6, 0, 443), Dst: at(ghost6, 7, 5000+i), Proto: model.ProtoTCP, Ack: true, FromServer: true})
+		}, "the answers to 3 half-open flows in zone 9 are INVALID, such as those to 2001:db8:1:ff::8: they are looked up in another zone"},
+		{"answers elsewhere", "counter", func(s *stage, i int) {
+			s.send(lab.Packet{Src: at(ghost6, 7, 5000+i), Dst: at(dead6, 0, 443), Proto: model.ProtoTCP})
+			s.flows(1 + i)
+			s.send(lab.Packet{Src: at(ghost6, 7, 5000+i), Dst: at(dead6, 0, 443), Proto: model.ProtoTCP, Midway: true})
+		}, "3 half-open flows go on INVALID, as if they had been answered, such as of 2001:db8:1:ff::8: the answers do not pass this machine"},
+		{"only answers", "counter", func(s *stage, i int) {
+			s.send(lab.Packet{Src: at(dead6, 0, 443), Dst: at(ghost6, 7, 5000+i), Proto: model.ProtoTCP, Ack: true, FromServer: true})
+		}, "3 answers of TCP for connections that did not begin here, such as to 2001:db8:1:ff::8: only the way back passes this machine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.longer()
+			s.run("nft 'add rule inet lab raw " + tt.rule + "'")
+			tm := newTerminal(t, ctview(t, "--netns", s.Router().Path(), "--ascii"), 200, 40, "NO_COLOR=1")
+			tm.shows("LIVE")
+			tm.send("e")
+			tm.shows("INVALID")
+			tm.send("w")
+			tm.shows("y ")
+			tm.send("y")
+			tm.until("counts of packets", func(string) bool {
+				out, err := s.Router().Command("nft", "list", "tables").Output()
+				return err == nil && strings.Contains(string(out), "ctview_watch_")
+			})
+			for i := range 3 {
+				tt.send(s, i)
+			}
+			tm.shows(tt.want)
+			tm.send("q")
+		})
+	}
+}

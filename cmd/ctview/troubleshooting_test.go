@@ -180,7 +180,8 @@ What is shown below was read off a real screen on a real kernel, where a test ma
 
 ` + "`drops`, `early-drops`, `chain-too-long`, `insert-failed`, `clashes`" + `: counters of the kernel that grow; what has grown stays told after it has stopped,
 milder, until it is acknowledged. ` + "`lost-events`" + `: ctview itself was too slow, and has read the table again. ` + "`uncounted`" + `: flows from
-before accounting. ` + "`offloaded`" + `: flows in a flowtable. ` + "`other-namespace`" + `: the table of another namespace of this machine is nearly full.
+before accounting. ` + "`asymmetric`" + `, while the States screen samples INVALID packets (` + "`e`, `w`" + `): which half of connections passes here, or in which zone
+answers are looked up. ` + "`offloaded`" + `: flows in a flowtable. ` + "`other-namespace`" + `: the table of another namespace of this machine is nearly full.
 `)
 	const file = "../../docs/troubleshooting.md"
 	if *updateTroubleshooting {

@@ -38,7 +38,7 @@ func (in *Input) limit() int {
 
 // checks are all that is looked for, in the order in which findings of one severity are shown.
 var checks = []func(*Engine, *Input) []Finding{
-	filling, counters, natPorts, sources, targets, oneWay, pinned, helpers, zoned, elsewhere, lost, switches, timeouts, idle, uncounted,
+	filling, counters, natPorts, sources, targets, oneWay, asymmetric, pinned, helpers, zoned, elsewhere, lost, switches, timeouts, idle, uncounted,
 	offloaded,
 }
 

@@ -18,6 +18,8 @@ type flowNet struct {
 	tab *table.Table
 	evs []model.Event
 	now int64
+
+	samples []model.Sample
 }
 
 func newNet() *flowNet {
@@ -116,7 +118,7 @@ func steady(n, growth int) []table.Second {
 
 // judge looks at the net's flows, and has e judge.
 func (n *flowNet) judge(e *Engine, in *Input) []Finding {
-	in.Survey = Look(n.tab, &in.System, in.Now, 0)
+	in.Survey = Look(n.tab, &Question{Now: in.Now, System: &in.System, Samples: n.samples})
 	return e.Judge(in)
 }
 
@@ -348,6 +350,26 @@ func TestFindings(t *testing.T) {
 			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1002, 21, silent)
 			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 21, 1003, open)
 		}},
+		{name: "answers are looked up in another zone", make: func(n *flowNet) { n.stray(3, 5, "SYN,ACK", false) },
+			want: []string{"asymmetric: the answers to 3 half-open flows in zone 5 are INVALID, such as those to 10.1.0.9: they are looked up in another zone"}},
+		{name: "answers are looked up in another zone, near: two", make: func(n *flowNet) { n.stray(2, 5, "SYN,ACK", false) }},
+		{name: "answers pass elsewhere", make: func(n *flowNet) { n.stray(4, 0, "ACK", true) },
+			want: []string{"asymmetric: 4 half-open flows go on INVALID, as if they had been answered, such as of 10.1.0.9: the answers do not pass this machine"}},
+		{name: "answers pass elsewhere, near: the packets are old", make: func(n *flowNet) {
+			n.stray(4, 0, "ACK", true)
+			for i := range n.samples {
+				n.samples[i].At -= 66 * second
+			}
+		}},
+		{name: "answers pass elsewhere, near: the flows are open, and a packet fell out of a window", make: func(n *flowNet) {
+			n.stray(4, 0, "ACK", false)
+			for i := range n.evs {
+				open(&n.evs[i].Flow)
+			}
+		}},
+		{name: "only answers pass", make: func(n *flowNet) { n.stray(5, 0, "SYN,ACK", false); n.evs = nil; n.ordinary(30) },
+			want: []string{"asymmetric: 5 answers of TCP for connections that did not begin here, such as to 10.1.0.9: only the way back passes this machine"}},
+		{name: "only answers pass, near: they are of nothing that begins", make: func(n *flowNet) { n.stray(5, 0, "ACK", false); n.evs = nil; n.ordinary(30) }},
 		{name: "offloaded", make: func(n *flowNet) {
 			n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000, 443, open, func(f *model.Flow) { f.Status |= model.StatusOffload })
 		}, want: []string{"offloaded: 1 flow in a flowtable: what they move is not counted here unless the flowtable has \"counter\", and their timeouts stand"}},
@@ -413,6 +435,19 @@ func dnat(to string, port int) func(*model.Flow) {
 	return func(f *model.Flow) {
 		f.Status |= model.StatusDstNAT
 		f.ReplySrc, f.ReplySport = netip.MustParseAddr(to).As16(), uint16(port)
+	}
+}
+
+// stray adds n half-open flows of a zone, and for each an INVALID packet of its direction or the other.
+func (n *flowNet) stray(count int, zone uint16, flags string, same bool) {
+	for i := range count {
+		n.flow(model.ProtoTCP, "10.1.0.9", "203.0.113.9", 1000+i, 443, func(f *model.Flow) { f.Zone = zone })
+		f := &n.evs[len(n.evs)-1].Flow
+		x := model.Sample{At: n.now + second, State: model.CtInvalid, Tuple: f.Reply(), HasPort: true, TCP: flags}
+		if same {
+			x.Tuple = f.Orig()
+		}
+		n.samples = append(n.samples, x)
 	}
 }
 
@@ -607,7 +642,7 @@ func TestLookSamples(t *testing.T) {
 	in := n.input(0)
 	in.System.Entries = 0
 	for pass := range 4 {
-		in.Survey = Look(n.tab, &in.System, in.Now, pass)
+		in.Survey = Look(n.tab, &Question{Now: in.Now, System: &in.System, Pass: pass})
 		if s := in.Survey; s.Exact || s.Flows != len(n.evs) || s.New != len(n.evs) || s.NewUnanswered != 60000 {
 			t.Fatalf("pass %d: exact %v, %d flows, %d new, %d of them unanswered; want false, %d, %d, 60000", pass, s.Exact, s.Flows, s.New,
 				s.NewUnanswered, len(n.evs), len(n.evs))
@@ -651,7 +686,7 @@ func BenchmarkLook(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				Look(n.tab, &in.System, in.Now, i)
+				Look(n.tab, &Question{Now: in.Now, System: &in.System, Pass: i})
 			}
 		})
 	}

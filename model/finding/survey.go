@@ -52,6 +52,8 @@ type Survey struct {
 	Stale   []Pinned // UDP that NAT sends where nobody answers, the most flows first
 	NATs    []NATUse // translated sources that take many ports towards one destination
 
+	Astray Astray
+
 	Sources []Source // those that are worth a look, the most flows first
 	Targets []Target
 }
@@ -145,10 +147,19 @@ func (h *heavy[K]) top(n, least int) []K {
 	return keys[:min(n, len(keys))]
 }
 
+// A Question says what to look for.
+type Question struct {
+	Now     int64 // Unix nanoseconds
+	System  *model.System
+	Pass    int            // how often was looked before: of a large table every look samples other flows
+	Samples []model.Sample // INVALID packets that were seen of late; nil: none, or nobody looks at packets
+}
+
 // Look surveys the table. It locks it for half a millisecond at a time, and costs some 10 ms, and where somebody is worth a
-// look 50 ns a flow. pass is how often it was called before: of a large table every look samples other flows.
-func Look(t Flows, sys *model.System, now int64, pass int) *Survey {
-	s := &surveyor{Survey: Survey{At: now}, stats: t.Stats(), established: sys.TCPTimeouts[model.TCPEstablished],
+// look 50 ns a flow.
+func Look(t Flows, q *Question) *Survey {
+	sys, now, pass := q.System, q.Now, q.Pass
+	s := &surveyor{Survey: Survey{At: now}, stats: t.Stats(), strays: strays(q), established: sys.TCPTimeouts[model.TCPEstablished],
 		pinnedAge: pinnedAge(sys) * second, timestamps: sys.Timestamp.OK && sys.Timestamp.Value != 0}
 	stride := uint32(1)
 	if n := s.stats.Flows; n > sampled {
@@ -157,7 +168,7 @@ func Look(t Flows, sys *model.System, now int64, pass int) *Survey {
 	s.begin(int(stride))
 	walk(t, uint32(pass)%stride, stride, s.sample)
 	s.choose(int(stride))
-	if len(s.bySource)+len(s.byTarget)+len(s.byNAT) > 0 {
+	if len(s.bySource)+len(s.byTarget)+len(s.byNAT)+len(s.strays) > 0 {
 		walk(t, 0, 1, s.prove)
 	} else if stride > 1 {
 		s.Flows, s.HasNew = s.stats.Flows, false
@@ -186,6 +197,7 @@ type surveyor struct {
 	nat         heavy[natKey]
 	byNAT       map[natKey]*NATUse
 	pinned      map[pinKey]*Pinned
+	strays      map[model.Tuple]*stray
 	open, amp   heavy[targetKey]
 	bySource    map[sourceKey]*Source
 	byTarget    map[targetKey]*Target
@@ -328,6 +340,9 @@ func (s *surveyor) prove(f *model.Flow) {
 	if p := s.byTarget[target(f)]; p != nil {
 		p.add(f, isNew)
 	}
+	if len(s.strays) > 0 && f.Proto == model.ProtoTCP {
+		s.belongs(f)
+	}
 	if len(s.byNAT) > 0 && f.SNAT() {
 		if p := s.byNAT[natOf(f)]; p != nil {
 			p.add(f)
@@ -405,6 +420,7 @@ func (s *surveyor) end() *Survey {
 		p.from, p.bytes = nil, nil
 		s.Targets = append(s.Targets, *p)
 	}
+	s.judgeStrays()
 	for _, p := range s.byNAT {
 		s.NATs = append(s.NATs, *p)
 	}
