@@ -49,6 +49,8 @@ type App struct {
 	dirty   bool
 
 	busy, again, againFull, armed bool
+	asking                        asker              // whose question is open
+	giveUp                        context.CancelFunc // ends it
 	seq                           int
 	refresh                       time.Duration
 	lastKey, lastFull             time.Time

@@ -88,7 +88,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	switch {
 	case a.hasSys && a.sys.Acct.OK && a.sys.Acct.Value == 0:
 		first = len(autoOrders) - 1
-	case !a.stats.Loaded: // a rate takes two readings
+	case a.stats.Dumping && !a.stats.Loaded: // a rate takes two readings
 		first = 1
 	}
 	return func(ctx context.Context) any {

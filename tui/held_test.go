@@ -1,11 +1,14 @@
 package tui
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"ctview/model"
 )
 
 // TestQuitDoesNotWait: while a question is open that does not come back, q quits, and closes what is open; where a text may be what it
@@ -83,5 +86,38 @@ func TestKeysWaitForTheFirstRows(t *testing.T) {
 		if l := g.line(tt.want); l == "" || !strings.Contains(l, ">") {
 			t.Errorf("%s: the cursor is not on %q:\n%s", tt.keys, tt.want, g.screen())
 		}
+	}
+}
+
+// slowKernel answers what the detail asks only when it is given up.
+type slowKernel struct {
+	*fakeKernel
+	asked, ended chan struct{}
+}
+
+func (k *slowKernel) Detail(ctx context.Context, _ model.Key) (model.Event, error) {
+	close(k.asked)
+	<-ctx.Done()
+	close(k.ended)
+	return model.Event{}, ctx.Err()
+}
+
+func (k *slowKernel) System(ctx context.Context) (model.System, error) { return k.sys, ctx.Err() }
+
+// TestLeftQuestionIsGivenUp: a screen does not wait for what the one before it asked, and its end is no error of the kernel's.
+func TestLeftQuestionIsGivenUp(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	k := &slowKernel{g.kernel, make(chan struct{}), make(chan struct{})}
+	g.a.opt.Kernel = k
+	withFlood(g)
+	_, open := g.a.Update(press("enter")[0])
+	answer := make(chan tea.Msg, 1)
+	go func() { answer <- open() }()
+	<-k.asked
+	g.keys("esc", "2", "j")
+	<-k.ended
+	g.send(<-answer)
+	if l := g.line("> "); !strings.Contains(l, "192.168.2.0") || g.line("canceled") != "" {
+		t.Errorf("groups are not there:\n%s", g.screen())
 	}
 }

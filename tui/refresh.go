@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -39,25 +40,28 @@ type answerMsg struct {
 }
 
 // ask returns the Cmd that asks for what the visible mode shows, or nil while a question is open; that one is asked again
-// when it comes back. full is set by the clock.
+// when it comes back; one of a mode that is not on the screen any more is given up. full is set by the clock.
 func (a *App) ask(full bool) tea.Cmd {
+	from := a.asker()
 	if a.busy {
 		a.again = true
 		a.againFull = a.againFull || full
+		if from != a.asking {
+			a.giveUp()
+		}
 		return nil
 	}
-	a.busy = true
-	from := a.asker()
+	ctx, giveUp := context.WithTimeout(a.ctx, patience)
+	a.busy, a.asking, a.giveUp = true, from, giveUp
 	var q func(context.Context) any
 	if from != nil && !(a.paused && full) {
 		q = from.ask(a, full)
 	}
-	store, kernel, now, parent := a.opt.Store, a.opt.Kernel, a.opt.Now, a.ctx
+	store, kernel, now := a.opt.Store, a.opt.Kernel, a.opt.Now
 	insp, first := a.opt.Inspector, !a.hasDrops
 	system := full && kernel != nil && (!a.hasSys || a.opt.Now().Sub(a.sysAt) >= systemPace)
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(parent, patience)
-		defer cancel()
+		defer giveUp()
 		began := time.Now()
 		m := answerMsg{from: from, full: full}
 		if q != nil {
@@ -71,6 +75,9 @@ func (a *App) ask(full bool) tea.Cmd {
 			if insp != nil && (first || full) {
 				m.cpus, _ = insp.CPUStats(ctx)
 			}
+		}
+		if errors.Is(ctx.Err(), context.Canceled) { // what came of it is of no use, and its errors are not the kernel's
+			m.answer, m.system, m.cpus = nil, nil, nil
 		}
 		m.now = now()
 		m.cost = time.Since(began)
