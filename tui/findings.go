@@ -59,14 +59,14 @@ func (a *App) diagnose() tea.Cmd {
 				in.Rules = insp.Outline(ctx)
 			}
 		}
-		began := time.Now()
-		in.Now = clock().UnixNano()
+		began := clock()
+		in.Now = began.UnixNano()
 		q := finding.Question{Now: in.Now, System: &in.System, Pass: pass}
 		if states != nil {
 			q.Samples = states.Samples(nil)
 		}
 		in.Survey = finding.Look(store, &q)
-		took := time.Since(began)
+		took := clock().Sub(began)
 		in.Stats, in.Seconds = store.Stats(), store.Seconds(in.Now, nil)
 		return doneMsg{func(a *App) tea.Cmd {
 			if a.opt.Store != store { // of the namespace before
