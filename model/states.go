@@ -28,7 +28,7 @@ type StateCount struct {
 	HasFlows                bool
 	Packets, Bytes          uint64 // since the watch began
 	HasPackets, HasBytes    bool
-	PacketRate, BytesPerSec float64 // since the reading before
+	PacketRate, BytesPerSec float64 // since a reading that is RateWindow older
 	HasRate                 bool
 }
 

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
-	"ctview/model"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+
+	"ctview/ctnl"
+	"ctview/model"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -31,11 +33,24 @@ func (g *globals) allowed(what string) error {
 	return nil
 }
 
-// confirm asks the user on a terminal: for one thing y, for more their number. Without a terminal it takes --yes only.
+// placeOf says in which namespace something is about to be changed: always, but where there is no other one to mistake it for.
+func placeOf(ns *ctnl.Netns) string {
+	if title := ns.Title(); title != "" {
+		return " in namespace " + title
+	}
+	if others, _ := os.ReadDir(netnsNames); ns.Spec() != "" || len(others) > 0 {
+		return " in the initial namespace"
+	}
+	return ""
+}
+
+// confirm asks the user on a terminal, with the namespace: for one thing y, for more their number. Without a terminal it takes
+// --yes only.
 func (g *globals) confirm(c change, question string, n int) error {
 	if c.yes {
 		return nil
 	}
+	question = strings.TrimSuffix(question, "?") + g.place + "?"
 	in, ok := g.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return usageError{question + " not confirmed: there is no terminal to ask on", "--yes answers beforehand, --dry-run shows what would be done"}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestFlushTakesWhatItShowed(t *testing.T) {
 	add("1000")
 	add("1001")
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "flush"), 100, 24, "SSH_CONNECTION=10.0.0.1 1001 10.0.0.2 22")
-	tm.shows("flush: delete all flows, 2? Type 2:")
+	tm.shows("flush: delete all flows, 2 in namespace " + ns.Path() + "? Type 2:")
 	tm.shows("your own ssh session")
 	add("1002")
 	add("1003")
@@ -83,5 +84,31 @@ func TestFlushTakesWhatItShowed(t *testing.T) {
 	}
 	if got := ctviewIn("count"); !strings.HasPrefix(got, "0 of") {
 		t.Errorf("left are %q, want none", got)
+	}
+}
+
+// TestQuestionsNameTheNamespace: inside a namespace, without --netns, the question says which one: people delete in the wrong one.
+func TestQuestionsNameTheNamespace(t *testing.T) {
+	ns, f := trackedNS(t)
+	if err := f.Create(t.Context(), 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	const name = "ctview-test-question"
+	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := ns.Command("sh", "-c", "ip netns attach "+name+" $$").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer func() { _, _ = ns.Command("ip", "netns", "del", name).CombinedOutput() }()
+	for _, args := range [][]string{{"flush"}, {"delete", "tcp or udp"}, {"update", "--mark", "1", "tcp or udp"},
+		{"notrack", "add", "udp 10.0.0.1:1 10.0.0.2:2"}} {
+		self := ctview(t, args...)
+		cmd := ns.Command(self.Path, args...)
+		cmd.Env = self.Env
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), " in namespace "+name+"? not confirmed") {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
 	}
 }

@@ -148,6 +148,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%s: %q %s", name, value.GetValue(), flagProblem(value)), cure}
 	case errors.As(err, &bare):
 		return usageError{"--" + bare.GetFlag().Name + ": the value is missing", cure}
+	case errors.As(err, &none) && strings.Contains(cmd.Use, "FILTER") && strings.ContainsAny(none.GetSpecifiedName(), "0123456789"):
+		return usageError{"-" + none.GetSpecifiedShortnames() + " is no option, and no number of a filter is below 0",
+			`a mark with all bits set is 0xffffffff; "ctview help filter" tells the language`}
 	case errors.As(err, &none) && none.GetSpecifiedShortnames() != "":
 		return usageError{"unknown flag: -" + none.GetSpecifiedName(), cure}
 	}

@@ -94,7 +94,7 @@ func TestNotrackRefused(t *testing.T) {
 		{"two families", []string{"notrack", "add", "tcp", "[2001:db8::1]:5", ">", "10.0.0.0/8:6"}, 2, []string{"both sides of a rule are of one family"}},
 		{"everything", []string{"notrack", "add", "any", ">", "any"}, 2, []string{"the rule matches every packet"}},
 		{"no terminal", []string{"notrack", "add", "tcp", "any", "to", "any:80"}, 2, []string{
-			"notrack: install this rule (0 flows covered)? not confirmed: there is no terminal to ask on", "--yes answers beforehand"}},
+			"notrack: install this rule (0 flows covered) in namespace " + ns.Path() + "? not confirmed: there is no terminal to ask on", "--yes answers beforehand"}},
 		{"read-only", []string{"--read-only", "notrack", "add", "--yes", "tcp", "any", "to", "any:80"}, 2, []string{"notrack add: --read-only forbids changes"}},
 		{"read-only removal", []string{"--read-only", "notrack", "remove", "--all"}, 2, []string{"notrack remove: --read-only forbids changes"}},
 		{"a short life", []string{"notrack", "add", "--for", "10ms", "tcp", "any", "to", "any:80"}, 2, []string{"--for: too short"}},
@@ -187,8 +187,10 @@ func TestNotrackCommands(t *testing.T) {
 	if out, _ := do(0, "states", "-o", "json"); !strings.Contains(out, `"source":"table and statistics","new":{"flows":0}`) {
 		t.Errorf("states: %s", out)
 	}
-	if out, _ := do(0, "states", "--watch", "--for", "300ms", "--interval", "100ms", "-o", "json"); !strings.Contains(out, `"source":"watch table"`) || !strings.Contains(out, "packets_per_second") {
-		t.Errorf("states --watch: %s", out)
+	out, _ = do(0, "states", "--watch", "--for", "1700ms", "--interval", "100ms", "-o", "json")
+	first, _, _ := strings.Cut(out, "\n")
+	if !strings.Contains(out, `"source":"watch table"`) || strings.Contains(first, "packets_per_second") || !strings.Contains(out, "packets_per_second") {
+		t.Errorf("states --watch: want rates, and none before a second has passed: %s", out)
 	}
 }
 
@@ -366,7 +368,7 @@ func TestNotrackAsksAgain(t *testing.T) {
 		}
 	}
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "udp", "127.0.0.1:4000", "to", "127.0.0.1:5000"), 160, 60)
-	tm.shows("install this rule (0 flows covered)?")
+	tm.shows("install this rule (0 flows covered) in namespace " + ns.Path() + "?")
 	nft("table inet fw { chain c { type filter hook input priority 0; ct state untracked drop; }; }")
 	tm.send("y\r")
 	tm.shows("while you answered, this has changed:")
@@ -386,7 +388,7 @@ func TestNotrackAsksAgain(t *testing.T) {
 func TestNotrackTypedAhead(t *testing.T) {
 	ns := trackingNS(t)
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--keep", "session", "udp", "127.0.0.1:4000", "to", "127.0.0.1:5000"), 160, 60)
-	tm.shows("install this rule (0 flows covered)?")
+	tm.shows("install this rule (0 flows covered) in namespace " + ns.Path() + "?")
 	tm.send("y\r\r\r")
 	tm.shows("Enter confirms it")
 	for range 10 {

@@ -169,6 +169,9 @@ func (g *globals) openNetns() (*ctnl.Netns, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g.asks {
+		g.place = placeOf(ns)
+	}
 	return ns, nil
 }
 

@@ -36,6 +36,8 @@ type globals struct {
 	writable []string     // the only directories that the screen may write below; nil: all
 	screen   atomic.Bool  // the screen stands: signals are its business
 	tidies   atomic.Bool  // the command has something of the kernel's to put back
+	asks     bool         // the command asks before it changes something
+	place    string       // where, for the question
 	// maxMemory is what flows may take, in bytes; 0: not worked out yet. See memory.
 	maxMemory  int64
 	memoryOnce sync.Once
@@ -76,6 +78,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		g.begin(cmd)
+		g.asks = cmd.Flags().Lookup("yes") != nil
 		err := refuseEmptyWord(cmd, args)
 		if err == nil {
 			g.putBack()

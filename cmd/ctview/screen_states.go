@@ -28,7 +28,7 @@ type screenStates struct {
 	w       *states.Watch
 	why     *states.Reasons
 	stop    func() // ends the goroutine that reads samples
-	last    model.StateCounts
+	past    model.RateBase[model.StateCounts]
 	ringing sync.Mutex     // guards what the goroutine writes: what follows
 	ring    []model.Sample // the oldest first
 	failed  error          // why it ended by itself
@@ -52,9 +52,7 @@ func (s *screenStates) Counts(ctx context.Context) (model.StateCounts, error) {
 		return nil
 	}
 	if s.w == nil {
-		c, err := states.Basic(ctx, s.kern, each, &s.last)
-		s.last = c
-		return c, err
+		return states.Basic(ctx, s.kern, each, &s.past)
 	}
 	c, err := s.w.Counts(ctx)
 	if err == nil {
@@ -134,7 +132,7 @@ func (s *screenStates) end(table bool) error {
 	if table && s.w != nil {
 		errs = append(errs, s.w.Close())
 		s.w = nil
-		s.last = model.StateCounts{}
+		s.past = model.RateBase[model.StateCounts]{}
 	}
 	return errors.Join(errs...)
 }

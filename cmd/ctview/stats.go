@@ -83,19 +83,19 @@ func runStats(ctx context.Context, g *globals, json, watch bool, every time.Dura
 		if json {
 			show = appendStatsJSON
 		}
-		var last *statsReading
+		var past model.RateBase[statsReading]
 		for {
 			r, err := readStats(ctx, ns, k)
 			if err != nil {
 				return err
 			}
+			last, _ := past.Add(r.at.UnixNano(), r)
 			if _, err := g.out.Write(show(nil, &r, last)); err != nil {
 				return failure{err}
 			}
 			if !watch {
 				return nil
 			}
-			last = &r
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

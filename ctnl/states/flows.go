@@ -12,8 +12,9 @@ import (
 const statInvalid = 4
 
 // Basic fills what can be told without changing anything: flows by the state of their next packet, from each, and the
-// kernel's own count of INVALID packets. A nil each leaves the flows out. last may be nil; with it INVALID has a rate.
-func Basic(ctx context.Context, k *ctnl.Kernel, each func(func(*model.Flow) bool) error, last *model.StateCounts) (model.StateCounts, error) {
+// kernel's own count of INVALID packets. A nil each leaves the flows out. past may be nil; with
+// it, and a reading in it that is old enough, INVALID has a rate.
+func Basic(ctx context.Context, k *ctnl.Kernel, each func(func(*model.Flow) bool) error, past *model.RateBase[model.StateCounts]) (model.StateCounts, error) {
 	c := model.StateCounts{At: time.Now().UnixNano(), Source: "table and statistics"}
 	if each != nil {
 		if err := Flows(&c, each); err != nil {
@@ -25,8 +26,8 @@ func Basic(ctx context.Context, k *ctnl.Kernel, each func(func(*model.Flow) bool
 	}
 	i := &c.Of[model.CtInvalid-1]
 	i.Packets, i.HasPackets = c.Invalid, c.HasInvalid
-	if last != nil {
-		rates(&c, last)
+	if past != nil {
+		rates(&c, past)
 	}
 	return c, nil
 }

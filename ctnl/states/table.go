@@ -40,7 +40,7 @@ type Watch struct {
 	log    *nflog // nil without samples
 
 	mu   sync.Mutex
-	last model.StateCounts
+	past model.RateBase[model.StateCounts]
 	gen  uint32 // of the ruleset, when it was last seen that others track
 }
 
@@ -164,7 +164,7 @@ func isState(bit uint32) []expr.Any {
 	}
 }
 
-// Counts reads the counters; rates are since the reading before. Flows are not counted: see Flows.
+// Counts reads the counters; rates are since a reading that is model.RateWindow older. Flows are not counted: see Flows.
 func (w *Watch) Counts(context.Context) (model.StateCounts, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,8 +193,7 @@ func (w *Watch) Counts(context.Context) (model.StateCounts, error) {
 			}
 		}
 	}
-	rates(&now, &w.last)
-	w.last = now
+	rates(&now, &w.past)
 	return now, nil
 }
 
@@ -222,12 +221,13 @@ func (w *Watch) stillTracked() error {
 	return nil
 }
 
-// rates sets the rates between two readings.
-func rates(now, last *model.StateCounts) {
-	dt := float64(now.At-last.At) / 1e9
-	if last.At == 0 || dt <= 0 {
+// rates sets the rates since one of the readings before, if one is old enough.
+func rates(now *model.StateCounts, past *model.RateBase[model.StateCounts]) {
+	last, span := past.Add(now.At, *now)
+	if last == nil {
 		return
 	}
+	dt := span.Seconds()
 	for i := range now.Of {
 		n, l := &now.Of[i], &last.Of[i]
 		if n.HasPackets && l.HasPackets && n.Packets >= l.Packets {

@@ -168,7 +168,7 @@ func (p *parser) portVal(t *token, pr *pred) (val, *Error) {
 	if port, ok := servicePort(t.text, p.opt); ok {
 		return val{lo: uint64(port), hi: uint64(port)}, nil
 	}
-	if t.text != "" && (t.text[0] >= '0' && t.text[0] <= '9') {
+	if t.text != "" && (t.text[0] >= '0' && t.text[0] <= '9') || negative(t.text) {
 		return p.numVal(t, pr)
 	}
 	near := suggest(t.text, model.ServiceNames())

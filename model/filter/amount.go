@@ -43,6 +43,9 @@ func (p *parser) amount(s *subject, pr *pred) *Error {
 		}
 		return p.missing(s, pr.field, t)
 	}
+	if negative(t.text) {
+		return p.less(t, pr.field, t.text)
+	}
 	n, unit, bad := parseAmount(pr.field, t.text)
 	if err := p.amountError(t, s, pr.field, unit, bad); err != nil {
 		return err

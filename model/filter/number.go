@@ -110,8 +110,23 @@ func (p *parser) checkMask(t *token, v *val) *Error {
 	return p.fail(t, quote(t.text)+" has bits outside the mask and so never matches", "did you mean "+fixed+"?", fixed)
 }
 
+// negative reports whether s is a number below 0.
+func negative(s string) bool { return len(s) > 1 && s[0] == '-' && s[1] >= '0' && s[1] <= '9' }
+
+// less is the error for a number below 0. A program in C may have printed a mark as one.
+func (p *parser) less(t *token, f field, s string) *Error {
+	if n, ok, big := parseInt(s[1:]); ok && !big && f == fieldMark && n > 0 && n <= 1<<31 {
+		fixed := "0x" + strconv.FormatUint(1<<32-n, 16)
+		return p.fail(t, quote(s)+" is below 0", "as 32 bits it is "+fixed, fixed)
+	}
+	return p.fail(t, quote(s)+" is below 0", "write for example "+fieldInfos[f].eg)
+}
+
 // numVal reads a number, a range, or a number and its mask.
 func (p *parser) numVal(t *token, pr *pred) (val, *Error) {
+	if negative(t.text) && t.kind == tokAtom {
+		return val{}, p.less(t, pr.field, t.text)
+	}
 	info := &fieldInfos[pr.field]
 	num := func(s string) (uint64, *Error) {
 		n, ok, big := parseInt(s)
