@@ -87,6 +87,7 @@ var (
 // A SignalError is returned by Run after a signal from outside; Ctrl-C on the keyboard is a plain quit.
 type SignalError struct{ Signal syscall.Signal }
 
+// Error names the signal, as strsignal(3) does.
 func (e SignalError) Error() string { return e.Signal.String() }
 
 // Options are what a session starts with. Store and Kernel are needed; everything else has a default.

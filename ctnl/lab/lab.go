@@ -91,9 +91,6 @@ func (l *Lab) Client() *NS { return l.client }
 // Server returns the namespace on the router's outside.
 func (l *Lab) Server() *NS { return l.server }
 
-// Zones returns the two zones besides 0.
-func (l *Lab) Zones() [2]uint16 { return l.zones }
-
 // Close ends Run and the servers, waits for them, and gives the namespaces up; the kernel takes them down with all
 // links, rules and flows.
 func (l *Lab) Close() error {

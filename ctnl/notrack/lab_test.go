@@ -14,42 +14,15 @@ import (
 
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
+	"ctview/ctnl/lab/labtest"
 	"ctview/model"
 	"ctview/model/filter"
 )
 
-// testNS makes a namespace with the loopback interface up.
-func testNS(t testing.TB) *lab.NS {
-	t.Helper()
-	ns, err := lab.NewNS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Close() })
-	must(t, ns.Do(func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetUp(lo)
-	}))
-	return ns
-}
+var testNS, must, command, nftRules = labtest.NS, labtest.Must, labtest.Command, labtest.Rules
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// command is lab's without its death signal, which is bound to the thread that started the program: ctnl.Netns.Do throws
-// threads away, and the program would be killed with one.
-func command(ns *lab.NS, name string, args ...string) *lab.Cmd {
-	c := ns.Command(name, args...)
-	c.SysProcAttr = nil
-	return c
-}
+// ctState makes a namespace track connections.
+const ctState = labtest.Tracking
 
 // tool runs a program in the namespace and returns its output; the test fails where the program does.
 func tool(t *testing.T, ns *lab.NS, args ...string) string {
@@ -60,23 +33,6 @@ func tool(t *testing.T, ns *lab.NS, args ...string) string {
 	}
 	return string(out)
 }
-
-// nftRules loads a ruleset in nft's language.
-func nftRules(t testing.TB, ns *lab.NS, text string) {
-	t.Helper()
-	c := command(ns, "nft", "-f", "-")
-	c.Stdin = strings.NewReader(text)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("nft: %v\n%s", err, out)
-	}
-}
-
-// ctState makes a namespace track connections.
-const ctState = `table inet user {
-	chain c { type filter hook prerouting priority 0; ct state new counter; }
-	chain o { type filter hook output priority 0; ct state new counter; }
-}
-`
 
 func open(t *testing.T, ns *lab.NS, backend string) *Installer {
 	t.Helper()

@@ -17,15 +17,11 @@ import (
 
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
+	"ctview/ctnl/lab/labtest"
 	"ctview/model"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = labtest.Must
 
 func testCtx(t *testing.T) context.Context {
 	t.Helper()

@@ -11,12 +11,14 @@ type Marks struct {
 	Orig, Reply                     string // what a column counts, where it is one direction only
 }
 
+// Unicode are the marks of terminals that can show them. Not to be changed.
 var Unicode = Marks{
 	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "█", empty: "░",
 	spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→", Orig: "→", Reply: "←",
 }
 
+// ASCII are the marks of all others: bytes below 0x7f, a cell each. Not to be changed.
 var ASCII = Marks{
 	Cursor: ">", Marked: "*", Ended: "x", Ellipsis: "~", desc: "v", asc: "^", full: "#", empty: ".",
 	spark: []string{".", ":", "|"},

@@ -42,6 +42,7 @@ const (
 // A Theme holds the SGR sequence of each role; "" draws it as plain text.
 type Theme [roles]string
 
+// ResetSGR ends what a role began (ECMA-48, SGR 0).
 const ResetSGR = "\x1b[m"
 
 // attributes is the theme without colours: bold, faint, reverse and strike-through only.

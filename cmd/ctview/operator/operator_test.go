@@ -19,8 +19,11 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"ctview/ctnl/lab"
+	"ctview/ctnl/lab/labtest"
 	"ctview/model"
 )
+
+var must = labtest.Must
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv("OPERATOR_TEST_ROLE"); role != "" {
@@ -260,11 +263,4 @@ func TestFindInTmux(t *testing.T) {
 	find(a, b)
 	hangUpA()
 	find(b)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
