@@ -47,8 +47,8 @@ type DumpOptions struct {
 	Source DumpSource
 	Filter model.KernelFilter // rows that do not match are not handed on, whether or not the kernel filters
 	Zero   bool               // set the counters to 0 in the same step (IPCTNL_MSG_CT_GET_CTRZERO)
-	// OneReader has one reader at any rate. Else a large table is read by two side by side, a family each, where no other
-	// program runs: 0.55 of the time where each family has half of the flows. The rows then come in no order.
+	// OneReader has one reader at any rate. Else a large table is read by two side by side where no other program runs: one
+	// for each family, or one for what is translated and one for what is not. The rows then come in no order.
 	OneReader bool
 	// Raw, if not nil, gets every datagram before it is decoded, on the caller's goroutine; it must not keep b.
 	Raw func(now int64, b []byte)
@@ -136,7 +136,8 @@ func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model
 	start := time.Now()
 	before := buckets(ns)
 	var socks []*socket
-	for _, share := range shares(ns, &opt) {
+	parts := shares(ctx, ns, &opt)
+	for _, part := range parts {
 		s, err := dial(ns)
 		if err != nil {
 			return info, fmt.Errorf("ctnl: dump: %w", err)
@@ -144,13 +145,13 @@ func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model
 		defer s.close()
 		defer s.cancelOn(ctx)()
 		var r request
-		dumpRequest(&r, &share)
+		dumpRequest(&r, &DumpOptions{Source: opt.Source, Zero: opt.Zero, Filter: part})
 		if err := s.send(r.b); err != nil {
 			return info, fmt.Errorf("ctnl: dump: %w", ctxError(ctx, err))
 		}
 		socks = append(socks, s)
 	}
-	err := dumpRows(ctx, socks, &opt, &info, fn)
+	err := dumpRows(ctx, socks, parts, &opt, &info, fn)
 	info.Wall = time.Since(start)
 	info.Resized = before != buckets(ns)
 	switch {
@@ -169,18 +170,83 @@ func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model
 // splitFrom is how many flows a table has that is read by two: each reader walks all buckets, some 0.36 µs each.
 const splitFrom = 30_000
 
-// shares returns what the readers of a dump ask for, one or two. They are told apart by the family, which every kernel filters
-// by and which never changes: no flow can be missed between two readers.
-func shares(ns *Netns, opt *DumpOptions) []DumpOptions {
-	if opt.OneReader || opt.Source != Tracked || opt.Zero || opt.Raw != nil || opt.Filter.Family != 0 || runtime.GOMAXPROCS(0) < 2 {
-		return []DumpOptions{*opt}
+// halves are what the flows of two readers are told apart by. It never changes while a flow lives, so that none is missed
+// between the two: the family, and statuses that are set before a flow is confirmed (IPS_UNCHANGEABLE_MASK). Every kernel
+// filters by the family; by the status those since 5.15.
+var halves = [...][2]model.KernelFilter{
+	{{Family: model.IPv4}, {Family: model.IPv6}},
+	{model.KernelFilter{}.WithStatus(model.StatusSrcNAT, model.StatusSrcNAT), model.KernelFilter{}.WithStatus(0, model.StatusSrcNAT)},
+	{model.KernelFilter{}.WithStatus(model.StatusDstNAT, model.StatusDstNAT), model.KernelFilter{}.WithStatus(0, model.StatusDstNAT)},
+}
+
+// shares returns what the readers of a dump ask for, one or two. The first rows of the table, which come in the order of their
+// hash, tell which halves are alike: the smaller has to have a fifth, that of a status a tenth more than the families have.
+func shares(ctx context.Context, ns *Netns, opt *DumpOptions) []model.KernelFilter {
+	k := opt.Filter
+	one := []model.KernelFilter{k}
+	if opt.OneReader || opt.Source != Tracked || opt.Zero || opt.Raw != nil || k.Orig.Has|k.Reply.Has != 0 ||
+		runtime.GOMAXPROCS(0) < 2 || !worthSplitting(ns) {
+		return one
 	}
-	if !worthSplitting(ns) {
-		return []DumpOptions{*opt}
+	rows := firstRows(ctx, ns, &model.KernelFilter{})
+	best, most := one, len(rows)/10
+	for _, h := range halves {
+		if k.Family != 0 && h[0].Family != 0 || k.StatusMask&h[0].StatusMask != 0 {
+			continue
+		}
+		first := matching(rows, &h[0])
+		if small := min(first, len(rows)-first); small > most+len(rows)/10 && (h[0].Family != 0 || filtersStatus(ctx, ns, &h)) {
+			best, most = []model.KernelFilter{k.And(h[0]), k.And(h[1])}, small
+		}
 	}
-	v4, v6 := *opt, *opt
-	v4.Filter.Family, v6.Filter.Family = model.IPv4, model.IPv6
-	return []DumpOptions{v4, v6}
+	return best
+}
+
+// filtersStatus reports whether the kernel sends of each half of h, both of which are there, nothing of the other.
+func filtersStatus(ctx context.Context, ns *Netns, h *[2]model.KernelFilter) bool {
+	for i := range h {
+		if rows := firstRows(ctx, ns, &h[i]); len(rows) == 0 || matching(rows, &h[i]) < len(rows) {
+			return false
+		}
+	}
+	return true
+}
+
+// firstRows returns the first rows of a dump, some 200: those of two datagrams, of which the first is small (NLMSG_GOODSIZE).
+func firstRows(ctx context.Context, ns *Netns, k *model.KernelFilter) (rows []model.Event) {
+	s, err := dial(ns)
+	if err != nil {
+		return nil
+	}
+	defer s.close() // which ends the dump
+	defer s.cancelOn(ctx)()
+	var r request
+	dumpRequest(&r, &DumpOptions{Filter: *k})
+	if s.send(r.b) != nil || s.await(ctx, answerTimeout) != nil {
+		return nil
+	}
+	in, d, part := newReceiver(s, dumpBuffer), NewDecoder(), make([]model.Event, 0, batchSize)
+	for range 2 {
+		b, err := in.next()
+		if err != nil {
+			return nil
+		}
+		w := Walk{Rest: b}
+		if rows = append(rows, d.Batch(0, part, &w)...); w.Done {
+			break
+		}
+	}
+	return rows
+}
+
+// matching returns how many of rows k lets pass.
+func matching(rows []model.Event, k *model.KernelFilter) (n int) {
+	for i := range rows {
+		if k.Match(&rows[i].Flow) {
+			n++
+		}
+	}
+	return n
 }
 
 // worthSplitting reports whether the table is large and a CPU idle. Tests put their own in its place.
@@ -299,8 +365,9 @@ type chunk struct {
 	cpu    time.Duration // of the reader so far
 }
 
-// dumpRows starts a reader for each socket and decodes what they read until all dumps are over.
-func dumpRows(ctx context.Context, socks []*socket, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) error {
+// dumpRows starts a reader for each socket and decodes what they read until all dumps are over. Each row is held to the part of
+// its reader: whatever the kernel sends, no two hand it on.
+func dumpRows(ctx context.Context, socks []*socket, parts []model.KernelFilter, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) error {
 	full, quit := make(chan chunk, dumpAhead), make(chan struct{})
 	cpu := make([]time.Duration, len(socks))
 	var readers sync.WaitGroup
@@ -329,7 +396,7 @@ func dumpRows(ctx context.Context, socks []*socket, opt *DumpOptions, info *Dump
 		if c.err != nil {
 			return c.err
 		}
-		over, err := dumpChunk(d, c.b, evs, opt, info, fn)
+		over, err := dumpChunk(d, c.b, evs, opt, &parts[c.reader], info, fn)
 		if err != nil {
 			return err
 		}
@@ -383,8 +450,8 @@ func endsDump(b []byte) bool {
 	return false
 }
 
-// dumpChunk decodes one datagram and hands its rows on. over: it was the last.
-func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, info *DumpInfo, fn func([]model.Event) error) (over bool, err error) {
+// dumpChunk decodes one datagram and hands its rows on that part lets pass. over: it was the last.
+func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, part *model.KernelFilter, info *DumpInfo, fn func([]model.Event) error) (over bool, err error) {
 	w := Walk{Rest: b}
 	now := nowNano()
 	if opt.Raw != nil {
@@ -393,7 +460,7 @@ func dumpChunk(d *Decoder, b []byte, evs []model.Event, opt *DumpOptions, info *
 	for len(w.Rest) > 0 && !w.Done {
 		evs = d.Batch(now, evs[:0], &w)
 		info.Rows += len(evs)
-		if evs = keep(evs, &opt.Filter); len(evs) == 0 {
+		if evs = keep(evs, part); len(evs) == 0 {
 			continue
 		}
 		info.Passed += len(evs)

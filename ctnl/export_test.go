@@ -6,6 +6,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
+
+	"ctview/model"
 )
 
 // WithoutMemInfo makes the Watcher do as on a kernel without SO_MEMINFO.
@@ -85,4 +87,30 @@ func SplitDumps(yes bool) (restore func()) {
 	was := worthSplitting
 	worthSplitting = func(*Netns) bool { return yes }
 	return func() { worthSplitting = was }
+}
+
+// Shares is shares.
+var Shares = shares
+
+// DumpParts dumps by a reader for each of ask, of whose rows those are handed on that its part lets pass.
+func DumpParts(ctx context.Context, ns *Netns, ask, parts []model.KernelFilter, fn func([]model.Event) error) error {
+	var socks []*socket
+	before := buckets(ns)
+	for _, k := range ask {
+		s, err := dial(ns)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		var r request
+		dumpRequest(&r, &DumpOptions{Filter: k})
+		if err := s.send(r.b); err != nil {
+			return err
+		}
+		socks = append(socks, s)
+	}
+	if err := dumpRows(ctx, socks, parts, &DumpOptions{}, &DumpInfo{}, fn); err != nil || before == buckets(ns) {
+		return err
+	}
+	return ErrIncomplete
 }

@@ -176,7 +176,9 @@ func (s *Syncer) dump(ctx context.Context, began *uint64) (r DumpReport) {
 	if r.Err != nil {
 		return r
 	}
-	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{OneReader: s.report.Load() != nil}, func(batch []model.Event) error {
+	// Somebody waits for the first dump; for others, and where the machine is to be spared, another core is not taken.
+	later := s.report.Load() != nil || s.opt.Budget < DefaultBudget
+	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{OneReader: later}, func(batch []model.Event) error {
 		s.store.Apply(nowNano(), batch)
 		return nil
 	})
