@@ -31,8 +31,8 @@ type illness struct {
 // Pace of the findings. To look costs milliseconds, and 50 ns a flow where somebody is worth a look.
 const (
 	judgePace   = 2 * time.Second
-	judgeFactor = 300 // wait this many times what the last look took: a third of a percent of a core
-	outlinePace = 30 * time.Second
+	judgeFactor = 300              // wait this many times what the last look took: a third of a percent of a core
+	outlinePace = 30 * time.Second // while something is wrong, and cures are wanted; a tenth as often else: some rulesets are large
 )
 
 // diagnose returns the Cmd that looks what is wrong, nil where it is not time yet.
@@ -44,7 +44,11 @@ func (a *App) diagnose() tea.Cmd {
 	}
 	il.looking, il.lookedAt = true, now
 	in := finding.Input{System: a.sys, HasSystem: a.hasSys, Rules: il.rules}
-	outline := now.Sub(il.readAt) >= outlinePace
+	pace := outlinePace
+	if len(il.all) == 0 {
+		pace *= 10
+	}
+	outline := now.Sub(il.readAt) >= pace
 	if outline {
 		il.readAt = now
 	}

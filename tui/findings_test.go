@@ -136,3 +136,28 @@ func more(g *rig, n int) {
 	g.tick(3 * time.Second)
 	g.tick(3 * time.Second)
 }
+
+// TestCounterStaysMarked: a counter that has grown stays marked on Stats when it has stopped, until its finding is acknowledged.
+func TestCounterStaysMarked(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), nil)
+	cpus := func(early uint32) {
+		g.kernel.cpus = []model.CPUStats{{Has: 1<<10 | 1<<11}}
+		g.kernel.cpus[0].Values[11] = early
+		g.tick(3 * time.Second)
+		g.tick(3 * time.Second)
+	}
+	cpus(0)
+	g.keys("4")
+	cpus(3)
+	for range 10 {
+		g.tick(3 * time.Second)
+	}
+	if l := g.line("early_drop"); !strings.Contains(l, "3        0 !") {
+		t.Errorf("half a minute later: %q", l)
+	}
+	g.keys("!", "a", "esc")
+	g.tick(3 * time.Second)
+	if l := g.line("early_drop"); strings.Contains(l, "!") || !strings.Contains(l, "3") {
+		t.Errorf("acknowledged: %q", l)
+	}
+}

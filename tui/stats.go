@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/model"
+	"ctview/model/finding"
 	"ctview/model/format"
 	"ctview/model/table"
 )
@@ -198,8 +199,15 @@ var counterWhy = map[int]string{
 	15: "packets dropped because a hash chain was too long: the table needs more buckets, or is under attack",
 }
 
-// counterBad are the counters that should not grow.
-var counterBad = map[int]bool{9: true, 10: true, 11: true, 15: true}
+// counterBad are the counters that should not grow, with the finding that tells when one has.
+var counterBad = map[int]string{9: "insert-failed", 10: "drops", 11: "early-drops", 15: "chain-too-long"}
+
+// marked reports whether a counter that should not grow does, or has, and nobody has acknowledged it.
+func (s *stats) marked(a *App, i int) bool {
+	name := counterBad[i]
+	return name != "" && (s.hasRates && s.perSec[i] >= 1 ||
+		slices.ContainsFunc(a.ill.loud, func(f *finding.Finding) bool { return f.Name == name }))
+}
 
 // counterAbout says what counter i means, with each CPU's share.
 func (s *stats) counterAbout(i int) string {
@@ -258,7 +266,7 @@ func (s *stats) striking(a *App) string {
 		}
 	}
 	for i := range s.perSec {
-		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
+		if counterBad[i] != "" && s.hasRates && s.perSec[i] >= 1 {
 			return fmt.Sprintf("! %s grows by %.0f/s: %s", format.StatName(i, false), s.perSec[i], counterWhy[i])
 		}
 	}

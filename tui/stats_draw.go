@@ -60,9 +60,9 @@ func (s *stats) body(a *App, f *draw.Frame) {
 	left := slices.Concat(s.tableLines(a, cw), gap)
 	right := slices.Concat(s.stateLines(cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a))
 	if two {
-		left = slices.Concat(left, s.counterLines(cw))
+		left = slices.Concat(left, s.counterLines(a, cw))
 	} else {
-		left, right = slices.Concat(left, right, gap, s.counterLines(cw)), nil
+		left, right = slices.Concat(left, right, gap, s.counterLines(a, cw)), nil
 	}
 	found := s.rows[:0]
 	for n, col := range [][]statLine{right, left} {
@@ -262,7 +262,7 @@ func (s *stats) stateLines(cw int) []statLine {
 }
 
 // counterLines are the kernel's counters.
-func (s *stats) counterLines(cw int) []statLine {
+func (s *stats) counterLines(a *App, cw int) []statLine {
 	w := min(cw-24, 24)
 	ls := []statLine{heading(padRight("KERNEL COUNTERS", w) + padLeft("total", 12) + padLeft("/s", 9))}
 	if s.cpuErr != nil {
@@ -280,7 +280,7 @@ func (s *stats) counterLines(cw int) []statLine {
 			rate = strconv.FormatFloat(s.perSec[i], 'f', 0, 64)
 		}
 		t := padRight(format.StatName(i, false), w) + padLeft(strconv.FormatUint(s.sums[i], 10), 12) + padLeft(rate, 9)
-		if counterBad[i] && s.hasRates && s.perSec[i] >= 1 {
+		if s.marked(a, i) {
 			t, look = t+" !", draw.Warn
 		}
 		ls = append(ls, statLine{text: t, look: look, row: &pageRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})

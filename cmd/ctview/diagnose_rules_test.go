@@ -299,3 +299,22 @@ func TestScreenAsymmetric(t *testing.T) {
 		})
 	}
 }
+
+// TestScreenInsertFailed: while NAT has no port left for new flows, the screen says how many found none, and goes on saying it when
+// they have stopped.
+func TestScreenInsertFailed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.longer()
+	s.run(`nft 'insert rule inet lab srcnat oifname "wan" ip saddr 192.168.1.200 meta l4proto tcp snat ip to 192.0.2.1:5000-5063'`)
+	tm := newTerminal(t, ctview(t, "--netns", s.Router().Path(), "--ascii"), 200, 60, "NO_COLOR=1")
+	tm.shows("LIVE")
+	tm.send("!")
+	tm.shows("nothing is found") // the counters were read once
+	s.burst(100, func(i int) lab.Packet {
+		return lab.Packet{Src: at("192.168.1.200", 0, 20000+i), Dst: at("203.0.113.193", 0, 443), Proto: model.ProtoTCP}
+	})
+	tm.shows("!! 64 of 64 ports of 192.0.2.1 to 203.0.113.193:443 in use, and 36 new flows found none")
+	tm.shows("36 entries could not be put in, the last ")
+	tm.send("q")
+}

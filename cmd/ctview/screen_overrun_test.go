@@ -44,6 +44,8 @@ func TestScreenOverrun(t *testing.T) {
 		return lost.MatchString(s) && strings.Contains(s, "LIVE") && strings.Contains(s, "flows 2500/") && strings.Contains(s, "resynced in")
 	})
 
+	tm.shows(" events lost, the last ") // the line of findings, long after the message
+
 	file := filepath.Join(t.TempDir(), "shown.json")
 	tm.send(":write " + file + "\r")
 	tm.shows("2500 lines written")
