@@ -333,7 +333,7 @@ func TestReliabilityTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests []byte
-	for _, dir := range []string{".", "notrack", "states", "../cmd/ctview"} {
+	for _, dir := range []string{".", "notrack", "states", "../cmd/ctview", "../model/table"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no tests, %v", dir, err)
