@@ -113,6 +113,35 @@ func TestImportsFoundations(t *testing.T) {
 	}
 }
 
+// TestImportsExporter: what serves Prometheus is in a program of its own, and no router's ctview carries it.
+func TestImportsExporter(t *testing.T) {
+	forbidden := []string{"net/http", "crypto/tls", "google.golang.org/protobuf", "github.com/prometheus", "github.com/vmware"}
+	for _, tags := range []string{"", "small"} {
+		out, err := exec.Command("go", "list", "-deps", "-tags", tags, "ctview/cmd/ctview").Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, p := range strings.Fields(string(out)) {
+			if slices.ContainsFunc(forbidden, func(f string) bool { return within(p, f) }) {
+				t.Errorf("the program (tags %q) contains %s: it belongs to ctview-exporter", tags, p)
+			}
+		}
+	}
+	out, err := exec.Command("go", "list", "-deps", "ctview/cmd/ctview/exporter").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, "net/http") {
+		t.Error("ctview-exporter does not contain net/http: what is looked for has another name")
+	}
+	for _, p := range deps {
+		if within(p, "ctview/tui") || within(p, "charm.land") || p == "ctview/ctnl/lab" {
+			t.Errorf("ctview-exporter contains %s: it has no screen and no lab", p)
+		}
+	}
+}
+
 // within reports whether import path p is prefix itself or lies below it.
 func within(p, prefix string) bool {
 	return p == prefix || strings.HasPrefix(p, strings.TrimSuffix(prefix, "/")+"/")

@@ -25,17 +25,22 @@ func statsCommand(g *globals) *cobra.Command {
 		Short: "per-CPU statistics, sums, what each counter means; --watch for deltas per second",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of stats are table and json"}
+			show := statsFormats[output]
+			if show == nil {
+				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of stats are table, json and prometheus"}
+			}
+			if output == "prometheus" && watch {
+				return usageError{"--watch: -o prometheus is one reading", "a textfile collector reads a file that is written anew each time: leave --watch out"}
 			}
 			if every < 100*time.Millisecond {
 				return usageError{"--interval: too short", "100ms is the shortest"}
 			}
-			return runStats(cmd.Context(), g, output == "json", watch, every)
+			return runStats(cmd.Context(), g, show, watch, every)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json")
+	f.StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json, prometheus (the textfile collector of node_exporter)")
+	offer(cmd, "output", "table", "json", "prometheus")
 	f.BoolVarP(&watch, "watch", "w", false, "again and again, with what changed per second")
 	addDuration(f, &every, "interval", time.Second, "`TIME` between two readings of --watch")
 	return cmd
@@ -44,6 +49,7 @@ func statsCommand(g *globals) *cobra.Command {
 // A statsReading is one reading of everything that stats shows.
 type statsReading struct {
 	at             time.Time
+	netns          string // as --netns takes it
 	entries, limit uint32
 	cpus           []model.CPUStats
 }
@@ -77,18 +83,20 @@ func procStats(ns *ctnl.Netns) (r statsReading, err error) {
 	return r, err
 }
 
-func runStats(ctx context.Context, g *globals, json, watch bool, every time.Duration) error {
+// statsFormats are what -o takes: each appends a reading, and what changed since the one before if that is not nil.
+var statsFormats = map[string]func(b []byte, r, last *statsReading) []byte{
+	"table": appendStatsTable, "json": appendStatsJSON, "prometheus": appendStatsPrometheus,
+}
+
+func runStats(ctx context.Context, g *globals, show func(b []byte, r, last *statsReading) []byte, watch bool, every time.Duration) error {
 	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
-		show := appendStatsTable
-		if json {
-			show = appendStatsJSON
-		}
 		var past model.RateBase[statsReading]
 		for {
 			r, err := readStats(ctx, ns, k)
 			if err != nil {
 				return err
 			}
+			r.netns = g.netns
 			last, _ := past.Add(r.at.UnixNano(), r)
 			if _, err := g.out.Write(show(nil, &r, last)); err != nil {
 				return failure{err}
@@ -180,6 +188,19 @@ func appendStatsJSON(b []byte, r, last *statsReading) []byte {
 		b = format.AppendStatsJSON(b, &r.cpus[i], false)
 	}
 	return append(b, "]}\n"...)
+}
+
+// appendStatsPrometheus appends r as Prometheus' text format, under the names of ctview-exporter.
+func appendStatsPrometheus(b []byte, r, _ *statsReading) []byte {
+	b = format.AppendMetric(b, format.MetricEntries, uint64(r.entries), "netns", r.netns)
+	b = format.AppendMetric(b, format.MetricLimit, uint64(r.limit), "netns", r.netns)
+	for n := range len(model.CPUStats{}.Values) {
+		m, ok := format.KernelMetric(n)
+		if v, has := model.SumStats(r.cpus, n); ok && has {
+			b = format.AppendMetric(b, m, v, "netns", r.netns)
+		}
+	}
+	return b
 }
 
 // appendFields appends "name":value for every counter that value has.

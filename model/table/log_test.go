@@ -285,8 +285,8 @@ func TestBreakdown(t *testing.T) {
 	}
 	tab.Apply(at0, []model.Event{
 		ev(model.New, state(1)), ev(model.Update, state(3)),
-		ev(model.New, port(2), state(3), helper("ftp")),
-		ev(model.New, port(3), state(3), status(model.StatusSrcNAT)),
+		ev(model.New, port(2), state(3), helper("ftp"), status(model.StatusExpected)),
+		ev(model.New, port(3), state(3), status(model.StatusSrcNAT|model.StatusSeenReply)),
 		ev(model.New, port(4), udp, zone, status(model.StatusSrcNAT|model.StatusDstNAT)),
 		ev(model.New, port(5), udp, zone), ev(model.Destroy, port(5), udp, zone),
 	})
@@ -296,6 +296,9 @@ func TestBreakdown(t *testing.T) {
 		got := fmt.Sprint(b.Flows, b.States, b.Zones, b.SNAT, b.DNAT, b.NoNAT, len(b.Helpers))
 		if want := "4 [{tcp ESTABLISHED 3} {udp unreplied 1}] [{0 3} {5 1}] 2 1 2 2"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if want := [...]int{0, 2, 1, 1}; b.CtStates != want {
+			t.Errorf("flows by ct state %v, want %v", b.CtStates, want)
 		}
 		if b.Helpers[0].Helper != 0 || b.Helpers[0].Flows != 3 || b.Helpers[1].Helper.String() != "ftp" {
 			t.Errorf("helpers %+v", b.Helpers)

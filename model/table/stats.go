@@ -20,9 +20,10 @@ type class struct {
 	state  uint8
 	nat    uint8 // 1 source, 2 destination, 3 both
 	helper model.HelperID
+	ct     model.CtState // of what has a flow: new, established, related
 }
 
-func classOf(f *model.Flow) class { return class{stateClass(f), natClass(f), f.Helper} }
+func classOf(f *model.Flow) class { return class{stateClass(f), natClass(f), f.Helper, f.CtState()} }
 
 func stateClass(f *model.Flow) uint8 {
 	switch {
@@ -55,6 +56,7 @@ type totals struct {
 	states  [256][numStates]int32
 	helpers [256]int32
 	nat     [4]int32
+	ct      [model.CtRelated + 1]int32
 	zones   [1 << 16]int32
 }
 
@@ -62,6 +64,7 @@ func (t *totals) add(p model.Proto, zone uint16, c class, n int32) {
 	t.states[p][c.state] += n
 	t.helpers[c.helper] += n
 	t.nat[c.nat] += n
+	t.ct[c.ct] += n
 	t.zones[zone] += n
 }
 
@@ -82,6 +85,9 @@ type Breakdown struct {
 	SNAT    int           // source translated, perhaps destination too
 	DNAT    int           // destination translated, perhaps source too
 	NoNAT   int
+
+	// CtStates counts by the state of the packets that would come next; what is INVALID or UNTRACKED has no flow.
+	CtStates [model.CtRelated + 1]int // by CtState
 }
 
 // A StateFlows counts the flows of one protocol and state.
@@ -111,6 +117,9 @@ func (t *Table) Breakdown(b *Breakdown) {
 	*b = Breakdown{
 		Flows: t.stats.Flows, States: b.States[:0], Zones: b.Zones[:0], Helpers: b.Helpers[:0],
 		SNAT: int(c.nat[1] + c.nat[3]), DNAT: int(c.nat[2] + c.nat[3]), NoNAT: int(c.nat[0]),
+	}
+	for s, n := range c.ct {
+		b.CtStates[s] = int(n)
 	}
 	for p := range c.states {
 		for s, n := range c.states[p] {

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ctview/ctnl"
+	"ctview/ctnl/notrack"
+	"ctview/model"
+	"ctview/model/crash"
+	"ctview/model/table"
+)
+
+const (
+	// budget is the part of a core that dumps may take in the long run. Nobody looks at the counters of single flows here: a
+	// dump only finds what ended without an event.
+	budget = 0.01
+	// againAfter is how long a namespace that is gone, or whose socket failed, is left alone.
+	againAfter = 5 * time.Second
+	// rulesEvery is how often the NOTRACK rules are read.
+	rulesEvery = 30 * time.Second
+)
+
+// A namespace is one that the exporter was asked for, whether it is there or not.
+type namespace struct {
+	spec string // as --netns takes it, "" for the exporter's own
+	log  *slog.Logger
+
+	mu  sync.Mutex
+	now *watching // nil while it is not there
+}
+
+func newNamespace(spec string, log *slog.Logger) *namespace {
+	if spec != "" {
+		log = log.With("netns", spec)
+	}
+	return &namespace{spec: spec, log: log}
+}
+
+// A watching is one life of a namespace: its table and what keeps it true. Counters begin anew with it.
+type watching struct {
+	ns     *ctnl.Netns
+	table  *table.Table
+	sync   *ctnl.Syncer
+	kernel *ctnl.Kernel // of its own: an answer does not wait for the Syncer's questions
+	rules  *notrack.Installer
+
+	mu    sync.Mutex
+	wide  wideStats
+	found notrackReading
+}
+
+// open subscribes to the namespace's events; nothing runs before run.
+func (n *namespace) open() (w *watching, err error) {
+	ns, err := ctnl.OpenNetns(n.spec)
+	if err != nil {
+		return nil, err
+	}
+	w = &watching{ns: ns, table: table.New(), kernel: ctnl.NewKernel(ns)}
+	if w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: budget}); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	if w.rules, err = notrack.Open(ns, notrack.Options{}); err != nil {
+		n.log.Warn("NOTRACK rules are not told", "err", err)
+		w.rules = nil
+	}
+	return w, nil
+}
+
+func (w *watching) close() error {
+	errs := []error{w.sync.Close(), w.kernel.Close()}
+	if w.rules != nil {
+		errs = append(errs, w.rules.Close())
+	}
+	return errors.Join(append(errs, w.ns.Close())...)
+}
+
+// run watches until ctx ends, w first; a namespace that is gone is looked for again.
+func (n *namespace) run(ctx context.Context, w *watching) {
+	told := ""
+	for {
+		var err error
+		if w == nil {
+			w, err = n.open()
+		}
+		if err == nil {
+			if told != "" {
+				n.log.Info("watched again")
+				told = ""
+			}
+			n.set(w)
+			err = w.run(ctx)
+			n.set(nil)
+			err = errors.Join(err, w.close())
+			w = nil
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if text := err.Error(); text != told { // once, not every few seconds
+			n.log.Error("not watched, tried again every few seconds", "err", err)
+			told = text
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(againAfter):
+		}
+	}
+}
+
+func (n *namespace) set(w *watching) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now = w
+}
+
+// watching returns the present life, nil for none. It may end at any time; its table stays readable, requests fail.
+func (n *namespace) watching() *watching {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.now
+}
+
+// run keeps the table true until ctx ends or the namespace is gone.
+func (w *watching) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer crash.Guard()
+		if err := w.sync.Run(ctx); err != nil {
+			return err
+		}
+		return context.Cause(ctx)
+	})
+	if w.rules != nil {
+		group.Go(func() error {
+			defer crash.Guard()
+			w.readRules(ctx)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// A notrackReading is what the last reading of the rules said.
+type notrackReading struct {
+	ok     bool
+	ours   []model.NotrackRule
+	others int
+	leaks  map[string]uint64 // by rule, as last read
+	leaked uint64            // in all lives of all rules that were seen
+}
+
+// readRules reads the NOTRACK rules now and then. It is not done by a scrape: with the iptables backend it starts a program.
+func (w *watching) readRules(ctx context.Context) {
+	t := time.NewTicker(rulesEvery)
+	defer t.Stop()
+	for {
+		ours, err := w.rules.List(ctx)
+		var others []model.ForeignRule
+		if err == nil {
+			others, err = w.rules.Others(ctx)
+		}
+		w.mu.Lock()
+		w.found.take(ours, len(others), err == nil)
+		w.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// take notes a reading. What leaked is summed up by what was added since, so that it stays a counter when rules go.
+func (r *notrackReading) take(ours []model.NotrackRule, others int, ok bool) {
+	if r.ok = ok; !ok {
+		return
+	}
+	r.ours, r.others = ours, others
+	leaks := make(map[string]uint64, len(ours))
+	for i := range ours {
+		o := &ours[i]
+		if !o.HasLeak {
+			continue
+		}
+		leaks[o.ID] = o.Leaked
+		if before := r.leaks[o.ID]; o.Leaked >= before {
+			r.leaked += o.Leaked - before
+		} else { // another rule of that name
+			r.leaked += o.Leaked
+		}
+	}
+	r.leaks = leaks
+}
+
+// A wideStats adds up the kernel's counters of all CPUs where they are 32 bits wide and begin at 0 again: to Prometheus that
+// would be a restart, and a rate of billions. The zero value is ready.
+type wideStats struct {
+	last map[int]model.CPUStats
+	sum  [len(model.CPUStats{}.Values)]uint64
+	has  uint32
+}
+
+// add takes a reading; they have to come in the order in which they were made.
+func (s *wideStats) add(cpus []model.CPUStats) {
+	if s.last == nil {
+		s.last = make(map[int]model.CPUStats, len(cpus))
+	}
+	for i := range cpus {
+		c := &cpus[i]
+		before := s.last[c.CPU]
+		for n, v := range c.Values {
+			if c.Has&(1<<n) != 0 {
+				s.sum[n] += uint64(v - before.Values[n])
+			}
+		}
+		s.has |= c.Has
+		s.last[c.CPU] = *c
+	}
+}
