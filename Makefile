@@ -46,10 +46,13 @@ bench: build ## the figures of docs/performance.md, beside the peers that are in
 gobench: ## the Go benchmarks: decode, apply, view, filter, group, format
 	$(GO) test -run='^$$' -bench=. -benchmem ./model/... ./ctnl ./tui
 
-lint: ## gofmt, vet, staticcheck (pinned in go.mod)
+lint: ## gofmt, vet, staticcheck (pinned in go.mod), and that the Go which go.mod asks for builds it
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet -tags kernels ./...
 	$(GO) build -tags small -o /dev/null ./cmd/ctview
+	@old=go$$($(GO) list -m -f '{{.GoVersion}}'); echo "build with $$old"; \
+	if GOTOOLCHAIN=$$old $(GO) version >/dev/null 2>&1; then GOTOOLCHAIN=$$old $(GO) build -o /dev/null ./cmd/ctview; \
+	else echo "NOT built with $$old: it could not be had"; fi
 	$(GO) tool staticcheck ./...
 
 cover: deps ## coverage of the tests, in cover.out
