@@ -81,6 +81,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, own *m
 	b.firewall()
 	b.back()
 	b.zones()
+	b.helperRules()
 	b.pmtu()
 	b.wide()
 	if !b.s.Tracking.Any() {
@@ -296,6 +297,33 @@ func (b *previewer) zones() {
 		b.refuse(model.WarnZone, 0, "a rule puts this traffic in a zone (%s): that overrides NOTRACK, whatever the order", list(sure))
 	} else if len(perhaps) > 0 {
 		b.warn(model.WarnZone, 0, "a rule may put some of this traffic in a zone (%s): that overrides NOTRACK", list(perhaps))
+	}
+}
+
+// helperRules looks for rules that give connections a helper which are not there yet.
+func (b *previewer) helperRules() {
+	if b.helper > 0 {
+		return
+	}
+	sure, perhaps := map[string]bool{}, map[string]bool{}
+	for i := range b.probes() {
+		r := &b.p.Rules[i]
+		if r.Exact() && b.plain > 0 { // it is there, and has none
+			continue
+		}
+		for _, m := range b.s.Helper(r) {
+			if m.Sure == dryrun.Yes {
+				sure[m.Where] = true
+			} else {
+				perhaps[m.Where] = true
+			}
+		}
+	}
+	if len(sure) > 0 {
+		b.warn(model.WarnHelper, 0, "a rule gives this traffic a helper (%s): it will not see it, so RELATED connections become NEW and no "+
+			"expectation is made", list(sure))
+	} else if len(perhaps) > 0 {
+		b.warn(model.WarnHelper, 0, "a rule may give some of this traffic a helper (%s), which will not see it", list(perhaps))
 	}
 }
 

@@ -21,6 +21,7 @@ type evaluator struct {
 	drop []string // places and rules that may drop it
 	nat  []Met    // rules that translate
 	zone []Met    // rules that put it in a zone
+	help []Met    // rules that give its connection a helper
 }
 
 // A Met is a rule that the packet meets, and how certainly.
@@ -188,7 +189,15 @@ func (m *machine) needs(t Tri) { m.match = min(m.match, t) }
 // step runs one expression; end is true where it gives a verdict.
 func (m *machine) step(x *ruleset.Expr) (v ruleset.Verdict, end bool) {
 	switch x.Name {
-	case "counter", "log", "objref", "notrack", "dup", "last", "secmark", "dynset":
+	case "counter", "log", "notrack", "dup", "last", "secmark", "dynset":
+	case "objref":
+		if m.e.rs.GivesHelper(m.r, x) {
+			sure := min(m.sure, m.match)
+			if x.Attr(unix.NFTA_OBJREF_SET_NAME) != nil {
+				sure = min(sure, Maybe) // whether the map has an object for the packet
+			}
+			m.e.help = append(m.e.help, Met{Where: m.where(), Sure: sure})
+		}
 	case "meta":
 		m.meta(x)
 	case "payload":
@@ -398,6 +407,9 @@ func (m *machine) target(x *ruleset.Expr) (ruleset.Verdict, bool) {
 	case "CT":
 		if xtZone(x) {
 			m.e.zone = append(m.e.zone, Met{Where: m.where(), Sure: min(m.sure, m.match)})
+		}
+		if m.e.rs.GivesHelper(m.r, x) {
+			m.e.help = append(m.e.help, Met{Where: m.where(), Sure: min(m.sure, m.match)})
 		}
 	case "QUEUE", "NFQUEUE", "SYNPROXY", "TPROXY":
 		return ruleset.Verdict{Code: nfQueue}, true

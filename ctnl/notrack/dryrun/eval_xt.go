@@ -21,6 +21,7 @@ type xtEvaluator struct {
 	drop []string
 	nat  []Met
 	zone []Met
+	help []Met
 }
 
 // hook runs the built-in chain of a hook in the tables named.
@@ -99,6 +100,9 @@ func (e *xtEvaluator) target(r *ruleset.XTRule, target string, jump bool, p *pac
 	case "CT":
 		if strings.Contains(r.Line, "--zone") {
 			e.zone = append(e.zone, Met{Where: where, Sure: sure})
+		}
+		if r.GivesHelper() {
+			e.help = append(e.help, Met{Where: where, Sure: sure})
 		}
 	}
 	for _, c := range e.chains {

@@ -167,12 +167,15 @@ func (s *Survey) answers(r *model.Rule, f model.Family) (out []Met) {
 			sure := s.within(&m.to, addr, dev)
 			switch {
 			case port.Any():
+				if !m.to.ports.Any() { // one port of all
+					sure = min(sure, Maybe)
+				}
 			case source && m.to.ports.Any() && port.Hi < 1024: // ports of clients stay above (nf_nat_l4proto_unique_tuple)
 				sure = No
 			default:
 				sure = min(sure, rangeTri(m.to.ports, port.Lo, port.Hi))
 			}
-			if r.Exact() {
+			if client := r.Dport; r.Exact() || !source && !client.Any() && client.Hi < 1024 { // a client's port is rarely that
 				sure = min(sure, Maybe)
 			}
 			if m.Sure = sure; sure != No {

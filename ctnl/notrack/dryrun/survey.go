@@ -191,6 +191,7 @@ type walk struct {
 	out       outcome
 	drop      []string
 	nat, zone []Met
+	help      []Met
 }
 
 // walk takes a packet through the hooks of a path. kinds are nft chain types, tables the legacy ones.
@@ -224,6 +225,7 @@ func (s *Survey) walk(p *packet, w path, kinds, tables []string) walk {
 	res.drop = append(e.drop, x.drop...)
 	res.nat = append(e.nat, x.nat...)
 	res.zone = append(e.zone, x.zone...)
+	res.help = append(e.help, x.help...)
 	return res
 }
 
@@ -290,6 +292,27 @@ func (s *Survey) Zone(r *model.Rule) []Met {
 			ways := s.paths(&d)
 			for _, w := range ways {
 				for _, m := range s.walk(s.packet(&d, f, w, expr.CtStateBitUNTRACKED), w, filterKinds, []string{"raw"}).zone {
+					if len(ways) > 1 {
+						m.Sure = min(m.Sure, Maybe)
+					}
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Helper returns the rules that give connections of r a helper when they begin, by whichever end. Untracked packets reach
+// no helper.
+func (s *Survey) Helper(r *model.Rule) []Met {
+	var out []Met
+	for _, d := range r.Directions() {
+		for _, f := range d.Families() {
+			ways := s.paths(&d)
+			for _, w := range ways {
+				p := s.packet(&d, f, w, expr.CtStateBitNEW)
+				for _, m := range s.walk(p, w, filterKinds, []string{"raw", "mangle", "filter"}).help {
 					if len(ways) > 1 {
 						m.Sure = min(m.Sure, Maybe)
 					}

@@ -75,19 +75,31 @@ func (fw *Firewall) readNft(rs *Ruleset) {
 			if fw.Tracks == "" && rs.tracks(c, r) {
 				fw.Tracks = at + RuleText(rs, r)
 			}
-			if slices.ContainsFunc(r.Exprs, helperExpr) {
+			if slices.ContainsFunc(r.Exprs, func(x Expr) bool { return rs.GivesHelper(r, &x) }) {
 				fw.Helpers = append(fw.Helpers, at+RuleText(rs, r))
 			}
 		}
 	}
 }
 
-// helperExpr reports whether x gives a flow its helper: an object of that type, or the CT target with --helper.
-func helperExpr(x Expr) bool {
-	if x.Name == "target" && XTName(x) == "CT" {
-		return !xtNotrack(&x) && xtHelper(&x)
+// GivesHelper reports whether x, an expression of rule r, gives a flow its helper: an object of that type or a map of
+// such objects, or the CT target with --helper.
+func (rs *Ruleset) GivesHelper(r *Rule, x *Expr) bool {
+	switch {
+	case x.Name == "target" && XTName(*x) == "CT":
+		return !xtNotrack(x) && xtHelper(x)
+	case x.Name != "objref":
+		return false
+	case x.Attr(unix.NFTA_OBJREF_SET_NAME) == nil:
+		return x.U32(unix.NFTA_OBJREF_IMM_TYPE) == objectHelper
 	}
-	return x.Name == "objref" && x.U32(unix.NFTA_OBJREF_IMM_TYPE) == objectHelper
+	s := rs.Sets[SetName{Family: r.Family, Table: r.Table, Name: x.Text(unix.NFTA_OBJREF_SET_NAME)}]
+	return s != nil && s.objType == objectHelper
+}
+
+// GivesHelper reports whether a line of iptables-save gives a flow its helper.
+func (r *XTRule) GivesHelper() bool {
+	return slices.Contains(r.Args, "--helper") && slices.Contains(r.Args, "CT")
 }
 
 func (fw *Firewall) readLegacy(rules []XTRule) {
@@ -96,7 +108,7 @@ func (fw *Firewall) readLegacy(rules []XTRule) {
 		if fw.Tracks == "" && r.Tracks() {
 			fw.Tracks = at
 		}
-		if slices.Contains(r.Args, "--helper") && slices.Contains(r.Args, "CT") {
+		if r.GivesHelper() {
 			fw.Helpers = append(fw.Helpers, at)
 		}
 	}

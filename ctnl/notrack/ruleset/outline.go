@@ -96,7 +96,7 @@ func (o *outline) rules(rs *Ruleset, c *Chain) {
 		}
 		for j := range r.Exprs {
 			x := &r.Exprs[j]
-			if !helperExpr(*x) {
+			if !rs.GivesHelper(r, x) {
 				continue
 			}
 			h := finding.HelperRule{Place: place}

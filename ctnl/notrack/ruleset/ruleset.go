@@ -69,7 +69,8 @@ type Set struct {
 	KeyLen  uint32
 	Concat  []uint32 // lengths of the fields of a concatenated key
 	Elems   []Elem
-	Read    bool // elems were read
+	Read    bool   // elems were read
+	objType uint32 // NFT_OBJECT_* of a map of objects
 }
 
 // An Elem is an element of a set. Keys are as the kernel keeps them: fields padded to four bytes.
@@ -259,6 +260,8 @@ func ParseSet(b []byte) *Set {
 			s.keyType = U32(v)
 		case unix.NFTA_SET_KEY_LEN:
 			s.KeyLen = U32(v)
+		case unix.NFTA_SET_OBJ_TYPE:
+			s.objType = U32(v)
 		case unix.NFTA_SET_DESC:
 			eachAttr(Attr(v, nftaSetDescConcat), func(_ uint16, f []byte) {
 				s.Concat = append(s.Concat, U32(Attr(f, 1))) // NFTA_SET_FIELD_LEN
