@@ -380,24 +380,24 @@ func (p *Source) add(f *model.Flow, isNew bool) {
 	}
 }
 
-func (p *Target) add(f *model.Flow, isNew bool) {
-	p.Flows++
+func (t *Target) add(f *model.Flow, isNew bool) {
+	t.Flows++
 	if halfOpen(f) {
-		p.HalfOpen++
-		if len(p.from) < keepDistinct {
-			p.from[f.Src] = struct{}{}
+		t.HalfOpen++
+		if len(t.from) < keepDistinct {
+			t.from[f.Src] = struct{}{}
 		}
 	} else if isNew && !unanswered(f) {
-		p.Answered++
+		t.Answered++
 	}
 	if f.Known&model.KnownCounters != 0 {
-		p.Counted++
-		p.Asked += f.Bytes[0]
-		p.Answers += f.Bytes[1]
-		if _, ok := p.bytes[f.Src]; ok || len(p.bytes) < keepDistinct {
-			p.bytes[f.Src] += f.Bytes[1]
-			if b := p.bytes[f.Src]; b > p.MaxBytes {
-				p.MaxAsker, p.MaxBytes = f.Src, b
+		t.Counted++
+		t.Asked += f.Bytes[0]
+		t.Answers += f.Bytes[1]
+		if _, ok := t.bytes[f.Src]; ok || len(t.bytes) < keepDistinct {
+			t.bytes[f.Src] += f.Bytes[1]
+			if b := t.bytes[f.Src]; b > t.MaxBytes {
+				t.MaxAsker, t.MaxBytes = f.Src, b
 			}
 		}
 	}

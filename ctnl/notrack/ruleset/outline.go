@@ -54,10 +54,9 @@ type chainOf struct {
 }
 
 type outline struct {
-	r       finding.Rules
-	chains  []chainOf
-	helpers map[SetName]string // nft's objects: family, table, name → helper
-	given   []SetName          // objects that rules give, in the order of r.Helpers
+	r      finding.Rules
+	chains []chainOf
+	given  []SetName // objects that rules give, in the order of r.Helpers
 }
 
 // filterHooks are the names of the hooks at which a cure filters.
