@@ -114,7 +114,8 @@ func (g *globals) completeFilter(_ *cobra.Command, args []string, word string) (
 			continue
 		}
 		w := strings.TrimSuffix(text[start:c.From]+c.Insert, " ")
-		if !strings.Contains(w, " ") || strings.Contains(word, " ") { // one quoted word may hold blanks
+		// A shell puts a completion in place of what is typed. One quoted word may hold blanks.
+		if strings.HasPrefix(strings.ToLower(w), strings.ToLower(word)) && (!strings.Contains(w, " ") || strings.Contains(word, " ")) {
 			out = append(out, cobra.CompletionWithDesc(w, c.Hint))
 		}
 	}

@@ -58,7 +58,7 @@ func manual() map[string]string {
 	pages := map[string]string{}
 	var all []string
 	for _, c := range root.Commands() {
-		if c.Runnable() && !c.Hidden || c.Name() == "completion" || c.HasSubCommands() {
+		if c.Runnable() && !c.Hidden || c.HasSubCommands() {
 			all = append(all, c.Name())
 		}
 	}

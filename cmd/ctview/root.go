@@ -102,29 +102,15 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
 		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g),
 		notrackCommand(g), doctorCommand(g), diagnoseCommand(g), recordCommand(g), statesCommand(g),
+		completionCommand(g), completeLineCommand(g),
 	)
 	root.AddCommand(extraCommands(g)...)
 	root.AddCommand(helpTopics()...)
 	addCompletions(g, root)
 	root.SetHelpCommand(helpCommand())
-	root.InitDefaultCompletionCmd()
-	describeCompletion(root)
+	root.CompletionOptions.DisableDefaultCmd = true
 	refuseEmpty(root)
 	return root
-}
-
-// describeCompletion gives cobra's command for completions words of ours.
-func describeCompletion(root *cobra.Command) {
-	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
-			c.Short = "what a shell needs to complete ctview's command lines: bash, zsh, fish"
-			for _, shell := range c.Commands() {
-				if shell.Name() == "powershell" { // there is none on Linux routers
-					c.RemoveCommand(shell)
-				}
-			}
-		}
-	}
 }
 
 // filterText joins the words of a filter as the shell left them.

@@ -211,9 +211,6 @@ func lineFilter(line string) string {
 	if err != nil || !strings.Contains(cmd.Use, "FILTER") || cmd.ParseFlags(rest) != nil {
 		return ""
 	}
-	if f := cmd.Flags().Lookup("flows"); f != nil && f.Changed {
-		return f.Value.String()
-	}
 	return filterText(cmd.Flags().Args())
 }
 
