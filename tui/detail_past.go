@@ -29,14 +29,21 @@ func (d *detail) rates(a *App, f *draw.Frame) []piece {
 		g := draw.Graph(draw.Resample(vs, w), 1, top, f.Marks)
 		return []piece{func(f *draw.Frame) {
 			f.Styled(draw.Faint, "rate 60s  ")
-			f.Text(g[0] + "   peak " + peak)
+			f.Styled(draw.Curve, g[0])
+			f.Text("   peak " + peak)
 		}}
 	}
 	g := draw.Graph(vs, 3, top, f.Marks)
 	edge := []string{padLeft(string(model.AppendBytes(nil, uint64(top))), 5), "     ", "    0"}
-	out := []piece{words("rate, last 60 s   peak " + peak)}
+	out := []piece{func(f *draw.Frame) {
+		f.Styled(draw.Strong, "rate, last 60 s")
+		f.Text("   peak " + peak)
+	}}
 	for i := range g {
-		out = append(out, words(edge[i]+" |"+g[i]))
+		out = append(out, func(f *draw.Frame) {
+			f.Styled(draw.Faint, edge[i]+" "+f.Marks.V)
+			f.Styled(draw.Curve, g[i])
+		})
 	}
 	return out
 }

@@ -91,6 +91,10 @@ func (s *events) whyEmpty(a *App) string {
 
 // statusLine writes the filter and what is shown of the stream.
 func (s *events) statusLine(a *App, f *draw.Frame, ps []placed) {
+	if !s.got {
+		a.filterWith(f, "reading "+f.Marks.Ellipsis)
+		return
+	}
 	how := s.followWord() + position(s.top, s.rowsOn(a), s.view.Matched)
 	if s.view.Newer > 0 {
 		how += ", " + draw.Count(s.view.Newer) + " newer"
@@ -253,6 +257,7 @@ func (s *events) sparks(f *draw.Frame) {
 		}
 		last := vs[len(vs)-1]
 		f.Styled(draw.Faint, k.name+" ")
-		f.Text(draw.Graph(vs, 1, draw.Largest(vs), f.Marks)[0] + " " + strconv.Itoa(int(last)) + "/s   ")
+		f.Styled(draw.Curve, draw.Graph(vs, 1, draw.Largest(vs), f.Marks)[0])
+		f.Text(" " + strconv.Itoa(int(last)) + "/s   ")
 	}
 }

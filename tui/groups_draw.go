@@ -85,6 +85,10 @@ func (s *flows) whyNone(a *App, matched, total int) string {
 // statusLine writes the filter, how many flows and groups there are, and the order.
 func (s *groups) statusLine(a *App, f *draw.Frame) {
 	v := s.view
+	if !s.got {
+		a.filterWith(f, "reading "+f.Marks.Ellipsis)
+		return
+	}
 	r := s.followWord() + position(s.top, s.rowsOn(a), v.Groups)
 	hidden := withoutRoom(len(groupColumns), s.placed(f.W))
 	if f.W < wideFrom {
@@ -159,18 +163,12 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 		case "new":
 			return strconv.FormatFloat(r.NewPerSec, 'f', 1, 64), draw.Plain
 		case "rate":
-			if r.KnownRate == 0 {
+			if r.KnownRate == 0 || r.KnownRate < r.Flows && r.Rate == 0 { // at least nothing
 				return "-", draw.Plain
 			}
 			return string(a.flows.c.appendRate(atLeast(r.KnownRate, r.Flows), r.Rate)), draw.Plain
 		case "bytes":
-			if r.KnownBytes == 0 {
-				return "-", draw.Plain
-			}
 			return counted(r, r.Bytes), draw.Plain
-		}
-		if r.KnownBytes == 0 {
-			return "-", draw.Plain
 		}
 		return counted(r, r.Packets), draw.Plain
 	})
@@ -178,6 +176,9 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 
 // counted writes a total, as the least that it can be where not all flows of the group are counted.
 func counted(r *table.GroupRow, total uint64) string {
+	if r.KnownBytes == 0 || r.KnownBytes < r.Flows && total == 0 { // at least nothing
+		return "-"
+	}
 	return string(model.AppendBytes(atLeast(r.KnownBytes, r.Flows), total))
 }
 

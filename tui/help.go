@@ -39,7 +39,7 @@ func newHelp(a *App, m mode) *help {
 	}
 	all = slices.Concat(all, a.always)
 	seen := map[string]bool{} // what a mode does itself goes before what every screen does
-	for _, g := range []string{groupMove, groupLook, groupTime, groupAct, groupAway, groupProgram} {
+	for _, g := range []string{groupMove, groupLook, groupScreens, groupTime, groupAct, groupAway, groupProgram} {
 		b := helpBlock{head: g}
 		for _, k := range all {
 			if k.group != g || k.hide || len(k.keys) == 0 || seen[k.id] {
@@ -117,7 +117,7 @@ func helpNotes(a *App) []string {
 		"FILTER words joined by and, or, not and ( ); mixing and with or needs ( )",
 		"       src 10.0.0.0/8   dport {80, 443}   state syn_sent   zone 5   helper ftp   mark 0x10/0xff",
 		"       bytes > 10M   age > 1h   not assured   host 192.0.2.1   rate > 5Mbit",
-		"pause freezes the screen only: events are still counted, and " + keyOf(flowsBindings, "pause") + " again shows the present.",
+		keyOf(flowsBindings, "pause") + " freezes the screen only: events are still counted, and shown when it goes on.",
 	}
 }
 
@@ -132,15 +132,7 @@ func (h *help) draw(a *App, f *draw.Frame) {
 	for i := h.top; i < min(len(body), h.top+room); i++ {
 		f.Begin(draw.Plain)
 		f.Text(" ")
-		l := body[i]
-		switch {
-		case l.off:
-			f.Styled(draw.Faint, l.keys+l.text)
-		case l.text == "":
-			f.Styled(draw.Strong, l.keys)
-		default:
-			f.Text(l.keys + l.text)
-		}
+		writeSpans(f, body[i], f.Left())
 		f.End()
 	}
 	f.Blanks(f.H - 1)
@@ -161,25 +153,34 @@ func (h *help) draw(a *App, f *draw.Frame) {
 	f.End()
 }
 
+// spans is a line of a block whose keys have kw cells.
+func (l *helpLine) spans(kw int) []span {
+	keys := padRight(l.keys, kw) + " "
+	if l.off {
+		return []span{{keys + l.text, draw.Faint}}
+	}
+	return []span{{keys, draw.Strong}, {l.text, draw.Plain}}
+}
+
 // body lays the blocks out in as many columns as fit, or lists what the search finds.
-func (h *help) body(a *App, f *draw.Frame) []helpLine {
+func (h *help) body(a *App, f *draw.Frame) [][]span {
 	if s := strings.ToLower(h.search.String()); s != "" {
-		var out []helpLine
+		var out [][]span
 		for _, b := range h.blocks {
 			for _, l := range b.lines {
 				if strings.Contains(strings.ToLower(l.keys+" "+l.text), s) {
-					out = append(out, helpLine{padRight(l.keys, 18), l.text, l.off})
+					out = append(out, l.spans(17))
 				}
 			}
 		}
 		if len(out) == 0 {
-			out = append(out, helpLine{"nothing found", "", false})
+			out = append(out, []span{{"nothing found", draw.Strong}})
 		}
 		return out
 	}
 	cols := max(f.W/40, 1)
 	cw := (f.W - 1) / cols
-	stacks := make([][]helpLine, cols)
+	stacks := make([][][]span, cols)
 	for _, b := range h.blocks {
 		at := 0 // the shortest column; the first blocks stand next to each other
 		for i := range stacks {
@@ -187,62 +188,56 @@ func (h *help) body(a *App, f *draw.Frame) []helpLine {
 				at = i
 			}
 		}
-		st := append(stacks[at], helpLine{keys: b.head})
+		st := append(stacks[at], []span{{b.head, draw.Head}})
 		kw := 0
 		for _, l := range b.lines {
 			kw = max(kw, min(draw.Width(l.keys), 13))
 		}
 		for _, l := range b.lines {
-			st = append(st, helpLine{padRight(l.keys, kw) + " ", l.text, l.off})
+			st = append(st, l.spans(kw))
 		}
-		stacks[at] = append(st, helpLine{})
+		stacks[at] = append(st, nil)
 	}
 	return append(joinColumns(f, stacks, cw), h.tail(a, f)...)
 }
 
-// joinColumns puts stacks of lines next to each other. A line of one column keeps its style.
-func joinColumns(f *draw.Frame, stacks [][]helpLine, cw int) []helpLine {
-	if len(stacks) == 1 {
-		return stacks[0]
-	}
+// joinColumns puts stacks of lines next to each other, in cw cells each.
+func joinColumns(f *draw.Frame, stacks [][][]span, cw int) [][]span {
 	n := 0
 	for _, s := range stacks {
-		n = max(n, len(s))
+		n = max(n, len(s)-1) // without the blank line behind the last block
 	}
-	out := make([]helpLine, 0, n)
+	out := make([][]span, n)
 	for i := range n {
-		var b strings.Builder
 		for c, s := range stacks {
-			t, look := "", ""
+			room := cw - 1
 			if i < len(s) {
-				t = s[i].keys + s[i].text
-				switch {
-				case s[i].off:
-					look = f.Theme[draw.Faint]
-				case s[i].text == "":
-					look = f.Theme[draw.Strong]
+				for _, p := range s[i] {
+					t := draw.Clip(p.text, room, f.Marks.Ellipsis)
+					room -= draw.Width(t)
+					out[i] = append(out[i], span{t, p.look})
 				}
 			}
-			t = draw.Clip(t, cw-1, f.Marks.Ellipsis)
-			if look != "" {
-				b.WriteString(look + t + draw.ResetSGR)
-			} else {
-				b.WriteString(t)
-			}
 			if c+1 < len(stacks) {
-				b.WriteString(strings.Repeat(" ", max(cw-draw.Width(t), 0)))
+				out[i] = append(out[i], span{strings.Repeat(" ", room+1), draw.Plain})
 			}
 		}
-		out = append(out, helpLine{keys: "", text: b.String() + " "})
 	}
 	return out
 }
 
-func (h *help) tail(a *App, f *draw.Frame) []helpLine {
-	out := []helpLine{{}}
+// tail is what the help says beside the keys; a heading in capitals stands out.
+func (h *help) tail(a *App, f *draw.Frame) [][]span {
+	out := [][]span{nil}
 	for _, n := range helpNotes(a) {
 		for _, l := range wrapKeep(n, f.W-2) {
-			out = append(out, helpLine{text: l})
+			head, rest, _ := strings.Cut(l, " ")
+			if head == "" || head != strings.ToUpper(head) {
+				head, rest = "", l
+			} else {
+				rest = " " + rest
+			}
+			out = append(out, []span{{head, draw.Head}, {rest, draw.Plain}})
 		}
 	}
 	return out

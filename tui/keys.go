@@ -26,6 +26,7 @@ type binding struct {
 const (
 	groupMove    = "MOVE"
 	groupLook    = "LOOK"
+	groupScreens = "SCREENS"
 	groupTime    = "TIME"
 	groupAct     = "ACT (asks; off with --read-only)"
 	groupAway    = "TAKE AWAY"
@@ -208,19 +209,34 @@ func (a *App) hints(f *draw.Frame, bs []binding) {
 				word = b.narrow
 			}
 		}
-		t := keyName(b.keys[0], narrow)
-		if word != " " {
-			t += " " + word
+		key := keyName(b.keys[0], narrow)
+		if word = " " + word; b.narrow == " " && narrow {
+			word = ""
 		}
-		if f.X > 1 {
-			t = gap + t
+		if f.X == 1 {
+			gap = ""
 		}
-		if f.X+draw.Width(t) > room {
+		if f.X+draw.Width(gap+key+word) > room {
 			break
 		}
-		f.Text(t)
+		f.Text(gap)
+		f.Styled(draw.Strong, key)
+		f.Text(word)
 	}
-	f.Right(draw.Hint, tail)
+	f.Pad(f.W - 1 - draw.Width(tail))
+	for i, t := range strings.Fields(tail) {
+		if i > 0 {
+			f.Text(" ")
+			if i%2 == 0 && !narrow {
+				f.Text(" ")
+			}
+		}
+		if i%2 == 0 || narrow {
+			f.Styled(draw.Strong, t)
+		} else {
+			f.Text(t)
+		}
+	}
 	f.End()
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -93,6 +94,7 @@ func (m *menu) pasted(*App, string) tea.Cmd { return nil }
 func (m *menu) draw(a *App, f *draw.Frame) {
 	mk := f.Marks
 	lines := make([]string, 0, len(m.choices))
+	letters := slices.ContainsFunc(m.choices, func(c choice) bool { return c.key != "" })
 	for i, c := range m.choices {
 		t := "  "
 		if i == m.pos() {
@@ -105,9 +107,8 @@ func (m *menu) draw(a *App, f *draw.Frame) {
 			}
 			t += box
 		}
-		key := c.key
-		if key != "" {
-			t += key + strings.Repeat(" ", max(2-draw.Width(key), 1))
+		if letters {
+			t += c.key + strings.Repeat(" ", max(2-draw.Width(c.key), 1))
 		}
 		lines = append(lines, t+c.text)
 	}

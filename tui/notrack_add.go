@@ -266,14 +266,14 @@ func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 }
 
 // lines are the preview: commands, what matches, warnings.
-func (d *ruleDialog) lines(f *draw.Frame) []statLine {
-	var out []statLine
+func (d *ruleDialog) lines(f *draw.Frame) []span {
+	var out []span
 	add := func(look draw.Role, lead, text string) {
 		for i, l := range wrap(text, f.W-4-draw.Width(lead)) {
 			if i > 0 {
 				lead = strings.Repeat(" ", draw.Width(lead))
 			}
-			out = append(out, statLine{text: lead + l, look: look})
+			out = append(out, span{lead + l, look})
 		}
 	}
 	switch {
@@ -285,19 +285,19 @@ func (d *ruleDialog) lines(f *draw.Frame) []statLine {
 		return out
 	}
 	p := d.preview
-	out = append(out, statLine{})
+	out = append(out, span{})
 	if len(p.Setup) > 0 {
 		add(draw.Plain, "  ", "what the rules stand in is made first")
 	}
 	for _, c := range p.Commands {
 		add(draw.Plain, "  ", model.Escape(c))
 	}
-	out = append(out, statLine{})
-	then := "they stay in the table until they time out"
+	out = append(out, span{})
+	then := "entries stay in the table until they time out"
 	if d.del {
-		then = "they are deleted, too"
+		then = "entries are deleted, too"
 	}
-	add(draw.Plain, "  ", "matches now: "+model.Plural(p.Covered, "flow")+" ("+then+")")
+	add(draw.Plain, "  ", "matches now: "+model.Plural(p.Covered, "flow")+"; "+then)
 	for _, w := range p.Warnings {
 		look, mark := draw.Warn, "! "
 		if w.Refuse {

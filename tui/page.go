@@ -102,7 +102,11 @@ func (p *page) draw(f *draw.Frame, lines []pageLine) {
 }
 
 func (p *page) position() string {
-	return p.followWord() + position(p.from, p.size, p.of) + " lines"
+	lines := " lines"
+	if p.of == 1 {
+		lines = " line"
+	}
+	return p.followWord() + position(p.from, p.size, p.of) + lines
 }
 
 func (p *page) wheel(_ *App, n int) tea.Cmd {

@@ -219,7 +219,7 @@ func TestStatsBuffer(t *testing.T) {
 			a.sys.RcvBuf, a.sys.RcvBufHeld, a.sys.RcvBufScarce = 8<<20, tt.held, tt.scarce
 			found := false
 			for _, l := range (&stats{}).ctviewLines(a) {
-				found = found || l.text == tt.want
+				found = found || l.String() == tt.want
 			}
 			if !found {
 				t.Errorf("no line %q", tt.want)

@@ -74,7 +74,7 @@ func (s *packetStates) statusLine(a *App, f *draw.Frame) {
 		t += fmt.Sprintf("   invalid since boot %d", s.counts.Invalid)
 	}
 	if s.on && s.got {
-		t = s.followWord() + position(s.top, s.rowsOn(a), len(s.samples)) + "   " + t
+		t = s.followWord() + position(s.top, s.rowsOn(a), len(s.samples)) + " samples   " + t
 	}
 	if s.frozen {
 		t = "PAUSED   " + t
@@ -90,7 +90,7 @@ func (s *packetStates) stateRow(f *draw.Frame, ps []placed, st model.CtState, n 
 	writeGrid(f, ps, draw.Plain, "  ", func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "state":
-			return upper(st.String()), ctLook(st)
+			return upper(st.String()), ctLook(st, n)
 		case "flows":
 			if !n.HasFlows {
 				return "-", draw.Plain
@@ -122,10 +122,19 @@ func upper(s string) string {
 	return string(b)
 }
 
-func ctLook(st model.CtState) draw.Role {
+// ctLook is how one of the five names looks. INVALID is trouble only where there is some now; n is nil for a packet.
+func ctLook(st model.CtState, n *model.StateCount) draw.Role {
 	switch st {
+	case model.CtNew:
+		return draw.Opening
+	case model.CtEstablished:
+		return draw.Open
+	case model.CtRelated:
+		return draw.Helped
 	case model.CtInvalid:
-		return draw.Alarm
+		if n == nil || n.HasRate && n.PacketRate > 0 {
+			return draw.Warn
+		}
 	case model.CtUntracked:
 		return draw.Strong
 	}
@@ -159,7 +168,7 @@ func (s *packetStates) sampleRow(a *App, f *draw.Frame, ps []placed, x *model.Sa
 		case "time":
 			return draw.Clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), draw.Plain
 		case "state":
-			return upper(x.State.String()), ctLook(x.State)
+			return upper(x.State.String()), ctLook(x.State, nil)
 		case "if":
 			return dash(model.Escape(x.In + x.Out)), draw.Plain
 		case "proto":

@@ -18,9 +18,47 @@ import (
 
 // A statLine is a line of one column of the screen. row is set where it can be chosen.
 type statLine struct {
-	text string
-	look draw.Role
-	row  *pageRow
+	spans []span
+	row   *pageRow
+}
+
+func (l *statLine) String() string {
+	var b strings.Builder
+	for _, s := range l.spans {
+		b.WriteString(s.text)
+	}
+	return b.String()
+}
+
+// statText is a line that looks one way.
+func statText(look draw.Role, t string) statLine { return statLine{spans: []span{{t, look}}} }
+
+// fact is a line of a value, which is what one looks for, and what it is of.
+func fact(name string, w int, value string) statLine {
+	return statLine{spans: []span{{padRight(name, w), draw.Faint}, {value, draw.Plain}}}
+}
+
+// lookOfState is how a state of a protocol's flows looks.
+func lookOfState(p model.Proto, state string) draw.Role {
+	f := model.Flow{Key: model.Key{Proto: p}}
+	switch i := slices.Index(model.StateNames(p), state); {
+	case i >= 0:
+		f.State, f.Known = model.State(i), model.KnownState
+	case state == "offload":
+		f.Status = model.StatusOffload
+	case state == "replied":
+		f.Status = model.StatusSeenReply
+	}
+	return stateLook(&model.Row{Flow: f}, nil)
+}
+
+// number is a value in a column of w cells; none stands back.
+func number(t string, w int) span {
+	look := draw.Plain
+	if nothing([]byte(t)) {
+		look = draw.Faint
+	}
+	return span{padLeft(t, w), look}
 }
 
 func (s *stats) draw(a *App, f *draw.Frame) {
@@ -58,7 +96,7 @@ func (s *stats) body(a *App, f *draw.Frame) {
 	}
 	gap := []statLine{{}}
 	left := slices.Concat(s.tableLines(a, cw), gap)
-	right := slices.Concat(s.stateLines(cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a))
+	right := slices.Concat(s.stateLines(a, cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a))
 	if two {
 		left = slices.Concat(left, s.counterLines(a, cw))
 	} else {
@@ -98,37 +136,34 @@ func (s *stats) body(a *App, f *draw.Frame) {
 
 // cell writes a line of a column, in cw cells.
 func (s *stats) cell(f *draw.Frame, l statLine, cw int, id string) {
-	t := draw.Clip(l.text, cw-2, f.Marks.Ellipsis)
-	switch {
-	case l.row != nil && l.row.id == id:
-		f.Styled(draw.Selected, f.Marks.Cursor+padRight(t, cw-2))
-	case l.look >= draw.Low:
-		f.Text(" ")
-		f.Bar(l.look, t)
-	default:
-		f.Text(" ")
-		f.Styled(l.look, t)
+	if l.row != nil && l.row.id == id {
+		f.Styled(draw.Selected, f.Marks.Cursor+padRight(draw.Clip(l.String(), cw-2, f.Marks.Ellipsis), cw-2))
+		return
 	}
+	f.Text(" ")
+	writeSpans(f, l.spans, cw-2)
 }
 
-func heading(t string) statLine { return statLine{text: t, look: draw.Head} }
+func heading(t string) statLine { return statText(draw.Head, t) }
 
 // tableLines say how full the table is and how that went.
 func (s *stats) tableLines(a *App, cw int) []statLine {
 	st := &a.stats
 	ls := []statLine{heading("TABLE")}
-	n := "flows     " + strconv.Itoa(st.Flows)
+	n := strconv.Itoa(st.Flows)
 	if a.hasSys && a.sys.Max.OK && a.sys.Max.Value > 0 {
 		n += fmt.Sprintf(" of %d    %d%%", a.sys.Max.Value, int64(st.Flows)*100/a.sys.Max.Value)
 	}
 	_, look := a.fill()
-	ls = append(ls, statLine{text: n, look: look})
+	flows := fact("flows", 10, n)
+	flows.spans[1].look = look
+	ls = append(ls, flows)
 	if a.hasSys && a.sys.Max.OK {
-		ls = append(ls, statLine{text: "[" + draw.Meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-4, 44), &a.marks) + "]",
-			look: draw.Fill(float64(st.Flows), float64(a.sys.Max.Value))})
+		ls = append(ls, statText(draw.Fill(float64(st.Flows), float64(a.sys.Max.Value)),
+			draw.Meter(float64(st.Flows), float64(a.sys.Max.Value), min(cw-2, 46), &a.marks)))
 	}
 	if a.hasSys && a.sys.Buckets.OK && a.sys.Buckets.Value > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("buckets   %d (%.2f flows each)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))})
+		ls = append(ls, fact("buckets", 10, fmt.Sprintf("%d (%.2f flows each)", a.sys.Buckets.Value, float64(st.Flows)/float64(a.sys.Buckets.Value))))
 	}
 	x := "-"
 	if s.expects >= 0 {
@@ -137,7 +172,7 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 	if a.sys.ExpectMax.OK {
 		x += fmt.Sprintf(" of %d", a.sys.ExpectMax.Value)
 	}
-	ls = append(ls, statLine{text: "expects   " + x})
+	ls = append(ls, fact("expects", 10, x))
 	peak, peakAt := 0, int64(0)
 	for _, v := range s.seconds {
 		if v.Flows >= peak {
@@ -145,9 +180,9 @@ func (s *stats) tableLines(a *App, cw int) []statLine {
 		}
 	}
 	if peakAt > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("peak      %d at %s", peak, draw.Clock(peakAt, a.now.Location()))})
+		ls = append(ls, fact("peak", 10, fmt.Sprintf("%d at %s", peak, draw.Clock(peakAt, a.now.Location()))))
 	}
-	ls = append(ls, statLine{text: "growth    " + s.growthText(a)}, statLine{})
+	ls = append(ls, fact("growth", 10, s.growthText(a)), statLine{})
 	return append(ls, s.graphs(a, cw)...)
 }
 
@@ -168,11 +203,11 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 	vs := pick(func(x *table.Second) float64 { return float64(x.Flows) })
 	top := draw.Largest(vs)
 	rs := draw.Resample(vs, w)
-	span := string(model.AppendDuration(nil, time.Duration(len(secs))*time.Second))
+	since := string(model.AppendDuration(nil, time.Duration(len(secs))*time.Second))
 	if len(secs)%60 == 0 {
-		span = strconv.Itoa(len(secs)/60) + " min"
+		since = strconv.Itoa(len(secs)/60) + " min"
 	}
-	ls := []statLine{heading("flows, last " + span)}
+	ls := []statLine{heading("flows, last " + since)}
 	h := 3
 	if a.h < 30 {
 		h = 1
@@ -184,7 +219,7 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 		edge[h-1] = "0"
 	}
 	for i := range g {
-		ls = append(ls, statLine{text: padLeft(edge[i], 5) + " |" + g[i]})
+		ls = append(ls, statLine{spans: []span{{padLeft(edge[i], 5) + " " + a.marks.V, draw.Faint}, {g[i], draw.Curve}}})
 	}
 	for _, k := range []struct {
 		name string
@@ -197,13 +232,14 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 			continue
 		}
 		top := draw.Largest(vs)
-		ls = append(ls, statLine{text: padRight(k.name, 8) + draw.Graph(draw.Resample(vs, w-8), 1, top, &a.marks)[0] + " peak " + strconv.Itoa(int(top))})
+		ls = append(ls, statLine{spans: []span{{padRight(k.name, 8), draw.Faint}, {draw.Graph(draw.Resample(vs, w-8), 1, top, &a.marks)[0], draw.Curve},
+			{" peak " + strconv.Itoa(int(top)), draw.Plain}}})
 	}
 	return ls
 }
 
 // stateLines count the flows by state, zone, helper and NAT.
-func (s *stats) stateLines(cw int) []statLine {
+func (s *stats) stateLines(a *App, cw int) []statLine {
 	t := &s.totals
 	w := min(cw-20, 32)
 	bar := cw - w - 20
@@ -215,18 +251,19 @@ func (s *stats) stateLines(cw int) []statLine {
 			continue
 		}
 		pct := 100 * float64(x.Flows) / float64(max(t.Flows, 1))
-		text := padRight(x.Proto.String()+" "+x.State, w) + padLeft(strconv.Itoa(x.Flows), 8) + padLeft(strconv.FormatFloat(pct, 'f', 1, 64), 7)
-		look := draw.Plain
-		half := x.State == "SYN_SENT" || x.State == "SYN_RECV"
-		if half && pct >= 20 {
-			text, look = text+" !", draw.Warn
+		proto := x.Proto.String() + " "
+		sp := []span{{proto, draw.Plain}, {padRight(x.State, w-len(proto)), lookOfState(x.Proto, x.State)}, number(strconv.Itoa(x.Flows), 8),
+			number(strconv.FormatFloat(pct, 'f', 1, 64), 7)}
+		half := (x.State == "SYN_SENT" || x.State == "SYN_RECV") && pct >= 20
+		if half {
+			sp = []span{{proto + padRight(x.State, w-len(proto)) + sp[2].text + sp[3].text + " !", draw.Warn}}
 		} else if bar >= 8 {
-			text += "  " + strings.Repeat("=", min(int(pct/100*float64(bar-4)+0.5), bar-4))
+			sp = append(sp, span{"  " + strings.Repeat(a.marks.Bar, min(int(pct/100*float64(bar-4)+0.5), bar-4)), draw.Curve})
 		}
-		ls = append(ls, statLine{text: text, look: look, row: &pageRow{id: "state" + x.Proto.String() + x.State, enter: func(a *App) tea.Cmd {
+		ls = append(ls, statLine{spans: sp, row: &pageRow{id: "state" + x.Proto.String() + x.State, enter: func(a *App) tea.Cmd {
 			return a.away(func() tea.Cmd {
 				cmd := a.showFlows("proto " + x.Proto.String() + " and state " + strings.ToLower(x.State))
-				if look == draw.Warn { // whose are they
+				if half { // whose are they
 					group, _ := runGroup(a, "src")
 					return tea.Batch(cmd, group)
 				}
@@ -235,16 +272,16 @@ func (s *stats) stateLines(cw int) []statLine {
 		}}})
 	}
 	if rest > 0 {
-		ls = append(ls, statLine{text: padRight("other", w) + padLeft(strconv.Itoa(rest), 8) + padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)})
+		ls = append(ls, statText(draw.Plain, padRight("other", w)+padLeft(strconv.Itoa(rest), 8)+padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)))
 	}
 	ls = append(ls, statLine{})
-	zones := "BY ZONE    "
+	zones := ""
 	for i, z := range t.Zones {
 		if i < 6 {
 			zones += fmt.Sprintf("%d: %d  ", z.Zone, z.Flows)
 		}
 	}
-	helpers := "BY HELPER  "
+	helpers := ""
 	for i, h := range t.Helpers {
 		n := "none"
 		if h.Helper != 0 {
@@ -254,9 +291,11 @@ func (s *stats) stateLines(cw int) []statLine {
 			helpers += fmt.Sprintf("%s: %d  ", n, h.Flows)
 		}
 	}
-	nat := fmt.Sprintf("NAT        snat %d dnat %d none %d", t.SNAT, t.DNAT, t.NoNAT)
-	for _, x := range [][3]string{{zones, "zones", "zone != 0"}, {helpers, "helpers", "helper != none"}, {nat, "nat", "nat"}} {
-		ls = append(ls, statLine{text: x[0], row: &pageRow{id: x[1], enter: func(a *App) tea.Cmd { return a.showFlows(x[2]) }}})
+	nat := fmt.Sprintf("snat %d  dnat %d  none %d", t.SNAT, t.DNAT, t.NoNAT)
+	for _, x := range [][3]string{{"BY ZONE", zones, "zone != 0"}, {"BY HELPER", helpers, "helper != none"}, {"NAT", nat, "nat"}} {
+		l := statLine{spans: []span{{padRight(x[0], 11), draw.Head}, {x[1], draw.Plain}}}
+		l.row = &pageRow{id: x[0], enter: func(a *App) tea.Cmd { return a.showFlows(x[2]) }}
+		ls = append(ls, l)
 	}
 	return ls
 }
@@ -266,24 +305,24 @@ func (s *stats) counterLines(a *App, cw int) []statLine {
 	w := min(cw-24, 24)
 	ls := []statLine{heading(padRight("KERNEL COUNTERS", w) + padLeft("total", 12) + padLeft("/s", 9))}
 	if s.cpuErr != nil {
-		return append(ls, statLine{text: model.Escape(s.cpuErr.Error())})
+		return append(ls, statText(draw.Plain, model.Escape(s.cpuErr.Error())))
 	}
 	if s.cpus == nil {
-		return append(ls, statLine{text: "-"})
+		return append(ls, statText(draw.Faint, "-"))
 	}
 	for i := 1; i < 16; i++ {
 		if s.has&(1<<i) == 0 {
 			continue
 		}
-		rate, look := "-", draw.Plain
+		rate := "-"
 		if s.hasRates {
 			rate = strconv.FormatFloat(s.perSec[i], 'f', 0, 64)
 		}
-		t := padRight(format.StatName(i, false), w) + padLeft(strconv.FormatUint(s.sums[i], 10), 12) + padLeft(rate, 9)
+		sp := []span{{padRight(format.StatName(i, false), w), draw.Plain}, number(strconv.FormatUint(s.sums[i], 10), 12), number(rate, 9)}
 		if s.marked(a, i) {
-			t, look = t+" !", draw.Warn
+			sp = []span{{sp[0].text + sp[1].text + sp[2].text + " !", draw.Warn}}
 		}
-		ls = append(ls, statLine{text: t, look: look, row: &pageRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
+		ls = append(ls, statLine{spans: sp, row: &pageRow{id: "counter" + strconv.Itoa(i), about: s.counterAbout(i)}})
 	}
 	return ls
 }
@@ -296,7 +335,7 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	if a.w < wideFrom {
 		kernel, counted = ", kernel %d, diff %s", " +%d ~%d -%d"
 	}
-	t := fmt.Sprintf("model flows    %d", st.Flows)
+	t := strconv.Itoa(st.Flows)
 	if a.hasSys && a.sys.EntriesOK {
 		diff := "-" // of two moments, or of half a table, it would say nothing
 		if a.sysFlows >= 0 {
@@ -304,15 +343,15 @@ func (s *stats) ctviewLines(a *App) []statLine {
 		}
 		t += fmt.Sprintf(kernel, a.sys.Entries, diff)
 	}
-	ls = append(ls, statLine{text: t})
+	ls = append(ls, fact("model flows", 15, t))
 	if st.Left > 0 {
 		more := " for want of memory; --max-memory allows more"
 		if a.w < wideFrom {
 			more = ": --max-memory"
 		}
-		ls = append(ls, statLine{text: "left out       " + thousands(a.flowsInAll()-st.Flows) + more, look: draw.Alarm})
+		ls = append(ls, statText(draw.Alarm, padRight("left out", 15)+thousands(a.flowsInAll()-st.Flows)+more))
 	}
-	ls = append(ls, statLine{text: fmt.Sprintf("events in      %s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)})
+	ls = append(ls, fact("events in", 15, fmt.Sprintf("%s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)))
 	buf := "-"
 	if a.sys.RcvBuf > 0 {
 		buf = string(model.AppendBytes(nil, uint64(a.sys.RcvBuf))) + "B"
@@ -323,28 +362,27 @@ func (s *stats) ctviewLines(a *App) []statLine {
 			buf += ": net.core.rmem_max holds it down"
 		}
 	}
-	ls = append(ls, statLine{text: "socket buffer  " + buf})
-	lost := fmt.Sprintf("lost events    %d", st.Lost)
-	look := draw.Plain
+	ls = append(ls, fact("socket buffer", 15, buf))
+	lost := fact("lost events", 15, strconv.FormatUint(st.Lost, 10))
 	if st.Lost > 0 {
-		lost += fmt.Sprintf(" in %s   last %s", model.Plural(st.Gaps, "gap"), draw.Clock(st.LastLost, a.now.Location()))
-		look = draw.Warn
+		lost.spans[1].text += fmt.Sprintf(" in %s   last %s", model.Plural(st.Gaps, "gap"), draw.Clock(st.LastLost, a.now.Location()))
+		lost.spans[1].look = draw.Warn
 	}
-	ls = append(ls, statLine{text: lost, look: look})
-	re := fmt.Sprintf("resyncs        %d", st.Resyncs)
+	ls = append(ls, lost)
+	re := strconv.FormatUint(st.Resyncs, 10)
 	if st.LastResync.Ended > st.LastResync.Began {
 		re += fmt.Sprintf("   last dump took %.2f s", float64(st.LastResync.Ended-st.LastResync.Began)/1e9)
 	}
-	ls = append(ls, statLine{text: re})
+	ls = append(ls, fact("resyncs", 15, re))
 	if st.Forged+st.Malformed > 0 {
-		ls = append(ls, statLine{text: fmt.Sprintf("refused        %s, %s", model.Plural(st.Forged, "forged message"), model.Plural(st.Malformed, "broken message")), look: draw.Warn})
+		ls = append(ls, statText(draw.Warn, padRight("refused", 15)+model.Plural(st.Forged, "forged message")+", "+model.Plural(st.Malformed, "broken message")))
 	}
 	ns := "default"
 	if a.opt.Netns != "" {
 		ns = model.Escape(a.opt.Netns)
 	}
-	return append(ls, statLine{text: "memory         " + string(model.AppendBytes(nil, s.memory)) + "B"},
-		statLine{text: fmt.Sprintf("namespace      %s   uid %d", ns, a.sys.UID)})
+	return append(ls, fact("memory", 15, string(model.AppendBytes(nil, s.memory))+"B"),
+		fact("namespace", 15, fmt.Sprintf("%s   uid %d", ns, a.sys.UID)))
 }
 
 // sysctlLines are the settings that matter, each with what it means where it is not as it should be.
@@ -370,20 +408,19 @@ func (s *stats) sysctlLines(a *App) []statLine {
 		if x.v.OK {
 			v = strconv.FormatInt(x.v.Value, 10)
 		}
-		t := padRight(x.name, 24) + padLeft(v, 9)
-		look := draw.Plain
+		sp := []span{{padRight(x.name, 24), draw.Plain}, number(v, 9)}
 		if x.action != "" && x.v.OK {
 			_, act := switched(x.name, x.v.Value)
-			t += "   " + x.key + " " + act
+			sp = append(sp, span{"   " + x.key, draw.Strong}, span{" " + act, draw.Faint})
 		}
 		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
-			look = draw.Warn
+			sp[0].look, sp[1].look = draw.Warn, draw.Warn
 		}
 		r := &pageRow{id: x.name, about: x.about}
 		if x.action != "" {
 			r.enter = func(a *App) tea.Cmd { return a.run(s, named(statsBindings, x.action)) }
 		}
-		ls = append(ls, statLine{text: t, look: look, row: r})
+		ls = append(ls, statLine{spans: sp, row: r})
 	}
 	return ls
 }

@@ -116,3 +116,25 @@ func writeGrid(f *draw.Frame, ps []placed, base draw.Role, lead string, fill fun
 	}
 	f.End()
 }
+
+// A span is a piece of a line that looks one way.
+type span struct {
+	text string
+	look draw.Role
+}
+
+// writeSpans writes pieces of a line in at most room cells.
+func writeSpans(f *draw.Frame, spans []span, room int) {
+	for _, s := range spans {
+		if room <= 0 {
+			return
+		}
+		t := draw.Clip(s.text, room, f.Marks.Ellipsis)
+		room -= draw.Width(t)
+		if s.look >= draw.Low {
+			f.Bar(s.look, t)
+		} else {
+			f.Styled(s.look, t)
+		}
+	}
+}

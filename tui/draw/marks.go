@@ -5,6 +5,7 @@ type Marks struct {
 	Cursor, Marked, Ended, Ellipsis string
 	desc, asc                       string
 	full, empty                     string   // of a bar
+	Bar                             string   // of a thin bar
 	spark                           []string // levels of a graph, lowest first, without the blank
 	H, V, TL, TR, BL, BR            string   // box
 	Arrow                           string
@@ -13,14 +14,14 @@ type Marks struct {
 
 // Unicode are the marks of terminals that can show them. Not to be changed.
 var Unicode = Marks{
-	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "█", empty: "░",
+	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "■", empty: "·", Bar: "▬",
 	spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→", Orig: "→", Reply: "←",
 }
 
 // ASCII are the marks of all others: bytes below 0x7f, a cell each. Not to be changed.
 var ASCII = Marks{
-	Cursor: ">", Marked: "*", Ended: "x", Ellipsis: "~", desc: "v", asc: "^", full: "#", empty: ".",
+	Cursor: ">", Marked: "*", Ended: "x", Ellipsis: "~", desc: "v", asc: "^", full: "#", empty: ".", Bar: "=",
 	spark: []string{".", ":", "|"},
 	H:     "-", V: "|", TL: "+", TR: "+", BL: "+", BR: "+", Arrow: "->", Orig: ">", Reply: "<",
 }

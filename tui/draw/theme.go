@@ -32,6 +32,7 @@ const (
 	Alarm  // lost events, full table, errors
 	FrameLine
 	Badge // worth a look, in the first line
+	Curve // graphs
 	// Low, Half and High are bars by how full they are; the last roles.
 	Low
 	Half
@@ -67,21 +68,21 @@ func (t Theme) with(over Theme) Theme {
 // selected row a background of its own, so that states keep their colours in it.
 var (
 	ansiTheme = attributes.with(Theme{Opening: "\x1b[33m", Open: "\x1b[32m", Offload: "\x1b[1;32m", Closing: "\x1b[36m",
-		Zoned: "\x1b[35m", Warn: "\x1b[33m", Badge: "\x1b[33m", Alarm: "\x1b[31;7m", Low: "\x1b[32m", Half: "\x1b[33m", High: "\x1b[31m"})
+		Zoned: "\x1b[35m", Warn: "\x1b[33m", Badge: "\x1b[33m", Alarm: "\x1b[1;37;41m", Low: "\x1b[32m", Half: "\x1b[33m", High: "\x1b[31m", Curve: "\x1b[36m"})
 	dark256 = Theme{
 		Title: "\x1b[38;5;255;48;5;24m", Hint: "\x1b[38;5;250;48;5;236m", Head: "\x1b[1;38;5;110m",
 		Strong: "\x1b[1;38;5;255m", Faint: "\x1b[38;5;246m",
 		Selected: "\x1b[38;5;255;48;5;237m", Marked: "\x1b[1;38;5;223m", Ended: "\x1b[9;38;5;246m",
 		Opening: "\x1b[38;5;221m", Open: "\x1b[38;5;114m", Offload: "\x1b[38;5;80m", Closing: "\x1b[38;5;111m", Finished: "\x1b[38;5;246m",
 		Zoned: "\x1b[38;5;183m", Helped: "\x1b[38;5;180m", Warn: "\x1b[1;38;5;215m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
-		FrameLine: "\x1b[38;5;110m", Low: "\x1b[38;5;114m", Half: "\x1b[38;5;221m", High: "\x1b[38;5;210m"}
+		FrameLine: "\x1b[38;5;110m", Low: "\x1b[38;5;114m", Half: "\x1b[38;5;221m", High: "\x1b[38;5;210m", Curve: "\x1b[38;5;74m"}
 	light256 = Theme{
 		Title: "\x1b[38;5;231;48;5;24m", Hint: "\x1b[38;5;238;48;5;253m", Head: "\x1b[1;38;5;24m",
 		Strong: "\x1b[1;38;5;232m", Faint: "\x1b[38;5;242m",
 		Selected: "\x1b[38;5;232;48;5;254m", Marked: "\x1b[1;38;5;88m", Ended: "\x1b[9;38;5;242m",
 		Opening: "\x1b[38;5;94m", Open: "\x1b[38;5;22m", Offload: "\x1b[38;5;23m", Closing: "\x1b[38;5;25m", Finished: "\x1b[38;5;242m",
 		Zoned: "\x1b[38;5;91m", Helped: "\x1b[38;5;54m", Warn: "\x1b[1;38;5;124m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
-		FrameLine: "\x1b[38;5;24m", Low: "\x1b[38;5;22m", Half: "\x1b[38;5;94m", High: "\x1b[38;5;124m"}
+		FrameLine: "\x1b[38;5;24m", Low: "\x1b[38;5;22m", Half: "\x1b[38;5;94m", High: "\x1b[38;5;124m", Curve: "\x1b[38;5;25m"}
 )
 
 // Themes are the names that Options.Theme takes.

@@ -14,7 +14,7 @@ import (
 var roleNames = map[string]Role{"title": Title, "head": Head, "keys": Hint, "strong": Strong, "faint": Faint, "selected": Selected,
 	"marked": Marked, "ended": Ended, "opening": Opening, "open": Open, "offload": Offload, "closing": Closing, "finished": Finished,
 	"zone": Zoned, "helper": Helped, "warn": Warn, "alarm": Alarm, "frame": FrameLine,
-	"badge": Badge, "low": Low, "half": Half, "high": High}
+	"badge": Badge, "graph": Curve, "low": Low, "half": Half, "high": High}
 
 // attributeCodes are the words of a look beside colours, as SGR codes.
 var attributeCodes = map[string]string{"bold": "1", "faint": "2", "italic": "3", "underline": "4", "reverse": "7", "strike": "9"}
