@@ -101,8 +101,18 @@ func (k *Kernel) Flush(ctx context.Context, family model.Family) error {
 }
 
 // Create makes a flow. It needs HasTimeout; without HasReply the reply tuple is the inverse of the original. The error
-// wraps ErrExists where one of its tuples is taken.
+// wraps ErrExists where one of its tuples is taken, ErrFull where the table has no room.
 func (k *Kernel) Create(ctx context.Context, s *Spec) error {
+	err := k.make(ctx, s)
+	if errors.Is(err, unix.ENOMEM) {
+		if entries, limit, cerr := k.Count(ctx); cerr == nil {
+			err = fullError(err, entries, limit)
+		}
+	}
+	return err
+}
+
+func (k *Kernel) make(ctx context.Context, s *Spec) error {
 	if f, ok := sayable(s); ok && s.Has.Has(model.HasTimeout) && s.SrcNAT == nil && s.DstNAT == nil {
 		if s.Has.Has(model.HasMaster) {
 			f.TupleMaster = libraryTuple(&s.Extra.Master)

@@ -153,7 +153,8 @@ func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model
 	}
 	err := dumpRows(ctx, socks, parts, &opt, &info, fn)
 	info.Wall = time.Since(start)
-	info.Resized = before != buckets(ns)
+	after := buckets(ns)
+	info.Resized = before != after && before >= 0 && after >= 0 // without a descriptor left to ask with it is not
 	switch {
 	case errors.Is(err, errStopped):
 		return info, errors.Unwrap(err)

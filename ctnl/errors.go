@@ -19,6 +19,8 @@ var (
 	ErrExists = errors.New("it exists")
 	// ErrBusy: the kernel refuses to change it now: offloaded flows, clearing ASSURED or SEEN_REPLY.
 	ErrBusy = errors.New("the kernel refuses to change this")
+	// ErrFull: the table has as many entries as the host allows one namespace (nf_conntrack_max).
+	ErrFull = errors.New("the connection tracking table is full")
 	// ErrInvalid: the kernel calls the request invalid.
 	ErrInvalid = errors.New("invalid for the kernel")
 	// ErrUnsupported: the kernel does not have what was asked for.
@@ -62,6 +64,15 @@ func errnoError(err error) error {
 		return fmt.Errorf("%w: %w", s, errno)
 	}
 	return errno
+}
+
+// fullError is what ENOMEM means to who makes a flow (__nf_conntrack_alloc): mostly that the table is full. entries and limit are
+// what Count says then.
+func fullError(err error, entries, limit uint32) error {
+	if limit == 0 || uint64(entries)*100 < uint64(limit)*99 { // a few may have ended since
+		return err
+	}
+	return fmt.Errorf("%w: %d of %d entries (nf_conntrack_max): %w", ErrFull, entries, limit, err)
 }
 
 // errReading is EBUSY for a question that changes nothing: another dump goes on on the socket (__netlink_dump_start).

@@ -76,6 +76,9 @@ func (w *Watcher) Queued() int {
 	return int(w.mem[memRmemAlloc])
 }
 
+// FullError is fullError.
+var FullError = fullError
+
 // ProbeError is probeError.
 var ProbeError = probeError
 

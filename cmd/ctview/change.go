@@ -75,7 +75,7 @@ func runAdd(ctx context.Context, g *globals, words []string, s flowSettings, c c
 
 // refused makes a failure (exit code 1) of what the kernel refuses though the request was possible.
 func refused(err error) error {
-	for _, e := range []error{ctnl.ErrGone, ctnl.ErrExists, ctnl.ErrBusy, ctnl.ErrInvalid, ctnl.ErrUnsupported} {
+	for _, e := range []error{ctnl.ErrGone, ctnl.ErrExists, ctnl.ErrFull, ctnl.ErrBusy, ctnl.ErrInvalid, ctnl.ErrUnsupported} {
 		if errors.Is(err, e) {
 			return failure{err}
 		}

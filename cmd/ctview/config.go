@@ -151,9 +151,17 @@ func (g *globals) loadConfig() (config, error) {
 		return config{}, nil
 	}
 	if err != nil {
-		return config{}, usageError{"config: " + err.Error(), ""}
+		return config{}, fileError("config: ", err, "")
 	}
 	return parseConfig(path, whose, b)
+}
+
+// fileError is what is wrong with a file of the user's: a usage error, unless it is the machine that has no descriptors left.
+func fileError(what string, err error, cure string) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
+		return fmt.Errorf("%s%w", what, err)
+	}
+	return usageError{what + err.Error(), cure}
 }
 
 // readConfig reads the text of the configuration. The file that --config names was chosen by whoever runs ctview.

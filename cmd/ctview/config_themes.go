@@ -27,7 +27,7 @@ func loadThemes(dir string, whose int) (map[string]map[string]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, usageError{"themes: " + err.Error(), ""}
+		return nil, fileError("themes: ", err, "")
 	}
 	out := map[string]map[string]string{}
 	for _, f := range files {
@@ -38,7 +38,7 @@ func loadThemes(dir string, whose int) (map[string]map[string]string, error) {
 		path := filepath.Join(dir, f.Name())
 		b, err := readText(path, whose)
 		if err != nil {
-			return nil, usageError{"themes: " + err.Error(), ""}
+			return nil, fileError("themes: ", err, "")
 		}
 		looks, err := parseTheme(path, b)
 		if err != nil {

@@ -92,7 +92,7 @@ func runAddFile(ctx context.Context, g *globals, file string, c change) error {
 	if file != "-" {
 		f, err := openRegular(file, os.O_RDONLY)
 		if err != nil {
-			return usageError{"--file: " + err.Error(), "- is standard input"}
+			return fileError("--file: ", err, "- is standard input")
 		}
 		defer f.Close()
 		in = f

@@ -152,3 +152,30 @@ func TestNoEmptyRecording(t *testing.T) {
 		t.Errorf("left are %v, %v; want nothing", all, err)
 	}
 }
+
+// TestNoEmptyView: "w" on a full disk says so and leaves no empty file.
+func TestNoEmptyView(t *testing.T) {
+	ns, f := trackedNS(t)
+	if err := f.Create(t.Context(), 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=4096"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if err := os.WriteFile(filepath.Join(dir, "full"), make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := ctview(t, "--netns", ns.Path())
+	cmd.Dir = dir
+	tm := newTerminal(t, cmd, 120, 24)
+	tm.shows("of 3")
+	tm.send(":write flows.csv\r")
+	tm.shows("no space left on device")
+	if _, err := os.Stat(filepath.Join(dir, "flows.csv")); err == nil {
+		t.Error("an empty flows.csv is left")
+	}
+	tm.send("q")
+	tm.ended()
+}

@@ -119,6 +119,8 @@ func diagnose(err error) (code int, hint string) {
 		return exitPermission, hint
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return exitKernel, "this shell allows too few open files (ulimit -n), or the machine (sysctl fs.file-max)"
+	case errors.Is(err, ctnl.ErrFull):
+		return exitFailed, "more room: sysctl -w net.netfilter.nf_conntrack_max=N (each entry takes some 300 bytes); who fills it: ctview diagnose, ctview list --group-by src"
 	case errors.Is(err, ctnl.ErrNoConntrack):
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):

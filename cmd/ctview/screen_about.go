@@ -70,7 +70,7 @@ func openPlaces(files []string) (dbs []*geo.DB, err error) {
 			if errors.As(err, &pe) {
 				err = fmt.Errorf("%s: %w", file, pe.Err)
 			}
-			return nil, usageError{"config: geoip: " + err.Error(), "name MaxMind DB files (.mmdb), or take the line out"}
+			return nil, fileError("config: geoip: ", err, "name MaxMind DB files (.mmdb), or take the line out")
 		}
 		dbs = append(dbs, db)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"ctview/ctnl"
@@ -375,7 +376,11 @@ func (g *globals) putBack() {
 		return // the command itself will say so
 	}
 	defer ns.Close()
-	if did, err := states.RestoreReasons(ns); did && err == nil {
+	did, err := states.RestoreReasons(ns)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return // nothing could be looked at; the command itself will say so
+	}
+	if did && err == nil {
 		g.summary("put nf_conntrack_log_invalid and the logger back, which a killed ctview had changed")
 	} else if err != nil {
 		g.summary("nf_conntrack_log_invalid and the logger, which a killed ctview had changed, could not be put back: %v", err)
