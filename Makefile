@@ -10,7 +10,7 @@ GCFLAGS = -gcflags=all=-l $(patsubst %,-gcflags=%=,$(shell cat packaging/hot))
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
 PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux
 
-.PHONY: build demo test test-kernels test-arch deps race fuzz bench gobench lint cover dist test-packages size small install uninstall clean
+.PHONY: build demo test test-kernels test-arch deps race fuzz bench film gobench lint cover dist test-packages size small install uninstall clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -42,6 +42,9 @@ fuzz: ## every fuzz target for FUZZTIME, with its executions. FUZZ=View: those w
 bench: build ## the figures of docs/performance.md, beside the peers that are installed; as root. QUICK=1: one minute, 4M=1: up to 4M flows
 	$(GO) build -o .cache/bench ./cmd/ctview/bench
 	.cache/bench $(if $(QUICK),-quick) $(if $(4M),-4m) $(BENCHFLAGS)
+
+film: build ## docs/ctview.svg, the moving picture of the README, from the real program; on a quiet machine
+	$(GO) run ./cmd/ctview/film ./ctview docs/ctview.svg
 
 gobench: ## the Go benchmarks: decode, apply, view, filter, group, format
 	$(GO) test -run='^$$' -bench=. -benchmem ./model/... ./ctnl ./tui
