@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -130,8 +129,8 @@ func rawMarked(rs *ruleset.Ruleset) []model.NotrackRule {
 		for j := range c.Rules {
 			r := &c.Rules[j]
 			t, ok := ruleset.ParseTag(r.Said())
-			stop := r.Datestop()
-			left := time.Until(stop.Add(time.Second))
+			start, stop := r.Dates()
+			left := leftBetween(start, stop)
 			if !ok || !r.Untracks() || !stop.IsZero() && left <= 0 {
 				continue
 			}

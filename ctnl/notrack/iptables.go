@@ -19,7 +19,8 @@ import (
 )
 
 // iptables keeps rules in the raw table with "-j CT --notrack". Comments carry what set elements carry in nftables;
-// "-m time --datestop" makes a rule stop matching by itself, to the second, by the wall clock.
+// "-m time" makes a rule stop matching by itself, to the second, by the wall clock: at its end, and where the clock is set
+// back to before its beginning, or setting it back would prolong its life.
 type iptables struct {
 	ns      ruleset.Namespace
 	variant string // "iptables-nft" or "iptables-legacy"
@@ -63,11 +64,23 @@ func expiry(life time.Duration) time.Time { return time.Now().Add(life).UTC().Tr
 
 const stampForm = "2006-01-02T15:04:05"
 
+// clockSlack is how far the clock may be set back, as when it is being adjusted, before rules that were just made end.
+const clockSlack = 5 * time.Second
+
+// leftBetween returns how long a rule with these dates still matches, by the wall clock; nothing if it does not now. A zero
+// stop is for ever, which is not told here; a zero start has always begun.
+func leftBetween(start, stop time.Time) time.Duration {
+	if time.Now().Before(start) {
+		return 0
+	}
+	return max(0, time.Until(stop.Add(time.Second)))
+}
+
 // extra writes the options that every rule of ctview's has; life 0 is for ever.
 func extra(t ruleset.Tag, life time.Duration) string {
 	s := ""
 	if life > 0 {
-		s = " -m time --datestop " + expiry(life).Format(stampForm)
+		s = " -m time --datestart " + expiry(-clockSlack).Format(stampForm) + " --datestop " + expiry(life).Format(stampForm)
 	}
 	return s + fmt.Sprintf(" -m comment --comment %q", t)
 }
@@ -222,7 +235,8 @@ func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, 
 	var left time.Duration
 	stop := r.Option("--datestop")
 	if end, err := time.Parse(stampForm, stop); stop != "" && err == nil {
-		if left = time.Until(end.Add(time.Second)); left <= 0 {
+		start, _ := time.Parse(stampForm, r.Option("--datestart")) // older ctviews wrote none
+		if left = leftBetween(start, end); left <= 0 {
 			in.dead[f] = append(in.dead[f], r)
 			return
 		}
@@ -266,8 +280,10 @@ func plain(chain string, args []string) string {
 	words := []string{chain}
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
-		case a == "-m" && i+3 < len(args) && (args[i+1] == "comment" || args[i+1] == "time" && args[i+2] == "--datestop"):
-			i += 3
+		case a == "-m" && i+1 < len(args) && (args[i+1] == "comment" || args[i+1] == "time"):
+			i++
+		case (a == "--comment" || a == "--datestart" || a == "--datestop") && i+1 < len(args):
+			i++
 		case a == "-j" && i+1 < len(args) && args[i+1] == "NOTRACK":
 			words = append(words, "-j", "CT", "--notrack")
 			i++

@@ -30,7 +30,7 @@ func rulesOf(t *testing.T, texts ...[]string) (rs []model.Rule) {
 
 // same takes out of a listing what differs from one moment to the next.
 func same(s string) []string {
-	s = regexp.MustCompile(` (at|ns|pid|by)=\S+| expires \w+|--datestop \S+|^# .*|\[\d+:\d+\]|ctview-\d+|(?m:^#.*)`).ReplaceAllString(s, "")
+	s = regexp.MustCompile(` (at|ns|pid|by)=\S+| expires \w+|--date(start|stop) \S+|^# .*|\[\d+:\d+\]|ctview-\d+|(?m:^#.*)`).ReplaceAllString(s, "")
 	s = strings.NewReplacer("elements = {", "", " }", "", ",", "\n").Replace(s) // elements come in any order
 	var ls []string
 	for l := range strings.Lines(s) {
@@ -165,7 +165,7 @@ func TestPrintForms(t *testing.T) {
 			for _, prog := range []string{variant, "ip6" + strings.TrimPrefix(variant, "ip")} {
 				restore(t, ns, prog+"-restore", text) // both programs get all of it
 				matches := func(ns *lab.NS) []string {
-					return same(regexp.MustCompile(`! -i lo |-m time \S+ \S+ |-m comment --comment "[^"]*" |:made-by.*`).
+					return same(regexp.MustCompile(`! -i lo |-m time (--date(start|stop) \S+ )+|-m comment --comment "[^"]*" |:made-by.*`).
 						ReplaceAllString(tool(t, ns, prog+"-save", "-t", "raw"), ""))
 				}
 				equal(t, prog, matches(ns), matches(want))

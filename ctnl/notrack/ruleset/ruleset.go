@@ -425,16 +425,20 @@ func (r *Rule) Untracks() bool {
 	return false
 }
 
-// Datestop returns the end that the xtables match time has (struct xt_time_info.date_stop), zero for none.
-func (r *Rule) Datestop() time.Time {
+// Dates returns the beginning and the end that the xtables match time has (date_start and date_stop of struct
+// xt_time_info), zero for none.
+func (r *Rule) Dates() (start, stop time.Time) {
 	for i := range r.Exprs {
 		x := &r.Exprs[i]
 		if x.Name != "match" || XTName(*x) != "time" {
 			continue
 		}
 		if info := x.Attr(unix.NFTA_MATCH_INFO); len(info) >= 8 {
-			return time.Unix(int64(binary.NativeEndian.Uint32(info[4:])), 0)
+			if at := binary.NativeEndian.Uint32(info); at != 0 {
+				start = time.Unix(int64(at), 0)
+			}
+			return start, time.Unix(int64(binary.NativeEndian.Uint32(info[4:])), 0)
 		}
 	}
-	return time.Time{}
+	return start, stop
 }
