@@ -34,7 +34,6 @@ func addCompletions(g *globals, root *cobra.Command) {
 			name   string
 			values func() []string
 		}{
-			{"output", func() []string { return formatsOf(cmd) }},
 			{"sort", sortOrders},
 			{"group-by", groupKeys},
 			{"state", stateNames},
@@ -61,14 +60,6 @@ func listed(values func() []string) cobra.CompletionFunc {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
-}
-
-// formatsOf are the values of a command's -o.
-func formatsOf(cmd *cobra.Command) []string {
-	if cmd.Flags().Lookup("columns") == nil { // it prints no flows
-		return []string{"table", "json"}
-	}
-	return outputNames
 }
 
 // sortOrders are the columns, and each with its direction.

@@ -208,7 +208,7 @@ func (l *shellLine) answers(printed, breaks string) string {
 			cut = i + 1
 		}
 	}
-	for i, w := range words {
+	for i, w := range words { // cobra sees to it that each begins with what is typed
 		if flag, _, ok := strings.Cut(l.last, "="); ok && strings.HasPrefix(flag, "-") && !strings.HasPrefix(w, "-") {
 			w = flag + "=" + w // cobra answers with the value alone
 		}

@@ -29,7 +29,7 @@ func TestBashCompletes(t *testing.T) {
 		{"ctview list tcp and zo\tX", "ctview list tcp and zone X"},
 		{"ctview list bytes \\>\tX", "ctview list bytes \\>1X"},
 		{"ctview list --sort bytes:de\tX", "ctview list --sort bytes:descX"},
-		{"ctview list --output=js\tX", "ctview list --output=jsonX"},
+		{"ctview list --output=js\tX", "ctview list --output=json X"},
 		{"ctview events --types new,d\tX", "ctview events --types new,destroyX"},
 		{"true; ctview sta\tX", "true; ctview statX"}, // states and stats
 		{"ctview --config " + bin + "/ctv\tX", "ctview --config " + bin + "/ctview X"},

@@ -45,9 +45,6 @@ The exit code is 1 where a line has ! or !!, else 0. --watch goes on and prints 
 is over. With --for 15s and more it knows how fast the table grows.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.output != "table" && o.output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", o.output), "the formats of diagnose are table and json"}
-			}
 			if cmd.Flags().Changed("for") && o.limit < time.Second {
 				return usageError{"--for: too short to see anything", "1s is the shortest"}
 			}
@@ -58,8 +55,7 @@ is over. With --for 15s and more it knows how fast the table grows.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines, docs/finding.schema.json)")
-	offer(cmd, "output", "table", "json")
+	addOutput(cmd, &o.output, "docs/finding.schema.json", "table", "json")
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
 	addDuration(f, &o.limit, "for", 0, "look for `TIME` (default 3s; with --watch without end)")
 	return cmd

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"ctview/cmd/ctview/doctor"
 	"ctview/ctnl"
@@ -25,13 +24,10 @@ nothing, and it works without privileges as far as it can.
 The exit code is 0 unless a line has !!: then 4 (not permitted), 5 (no conntrack in this kernel), or 1.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of doctor are table and json"}
-			}
 			return runDoctor(cmd.Context(), g, output == "json")
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json (a line for each check)")
+	addOutput(cmd, &output, "a line for each check", "table", "json")
 	return cmd
 }
 

@@ -31,25 +31,22 @@ func expectCommand(g *globals) *cobra.Command {
 }
 
 // expectNames are the values of -o for expectations.
-const expectNames = "table, json, xml"
+var expectNames = []string{"table", "json", "xml"}
 
 // expectLine returns the form that output names.
-func expectLine(output string) (func(dst []byte, x *model.Expect, now int64) []byte, error) {
+func expectLine(output string) func(dst []byte, x *model.Expect, now int64) []byte {
 	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
 	appendTo := format.AppendExpect
 	switch output {
-	case "table", "conntrack":
 	case "json":
 		appendTo = format.AppendExpectJSON
 	case "xml":
 		appendTo = format.AppendExpectXML
-	default:
-		return nil, usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of expectations are " + expectNames}
 	}
 	return func(dst []byte, x *model.Expect, now int64) []byte {
 		opt.Now = now
 		return append(appendTo(dst, x, opt), '\n')
-	}, nil
+	}
 }
 
 // withKernel opens the namespace and a Kernel for fn.
@@ -70,10 +67,7 @@ func expectListCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "the expectations, once", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			line, err := expectLine(output)
-			if err != nil {
-				return err
-			}
+			line := expectLine(output)
 			return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
 				out := newFlusher(g.out)
 				if output == "xml" {
@@ -93,7 +87,7 @@ func expectListCommand(g *globals) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: "+expectNames)
+	addOutput(cmd, &output, "", expectNames...)
 	return cmd
 }
 
@@ -105,20 +99,16 @@ func expectEventsCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "events", Short: "the expectations as they come and go, until interrupted", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			line, err := expectLine(output)
-			if err != nil {
-				return err
-			}
 			ctx := cmd.Context()
 			if span > 0 {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, span)
 				defer cancel()
 			}
-			return runExpectEvents(ctx, g, line)
+			return runExpectEvents(ctx, g, expectLine(output))
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: "+expectNames)
+	addOutput(cmd, &output, "", expectNames...)
 	addDuration(cmd.Flags(), &span, "for", 0, "end after `TIME`, e.g. 30s")
 	return cmd
 }

@@ -145,6 +145,10 @@ func flagError(cmd *cobra.Command, err error) error {
 		if errors.Is(err, errEmptyValue) {
 			return usageError{name + ": the value is empty", "leave " + name + " out if it is not meant; an unset variable in a script?"}
 		}
+		var form unknownForm
+		if errors.As(err, &form) {
+			return usageError{form.text, form.cure}
+		}
 		return usageError{fmt.Sprintf("%s: %q %s", name, value.GetValue(), flagProblem(value)), cure}
 	case errors.As(err, &bare):
 		return usageError{"--" + bare.GetFlag().Name + ": the value is missing", cure}

@@ -51,7 +51,7 @@ with the table.`,
 // addFormatFlags adds the flags that say how a flow is printed.
 func addFormatFlags(cmd *cobra.Command, o *listOptions) {
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: "+strings.Join(outputNames, ", "))
+	addOutput(cmd, &o.output, "", outputNames...)
 	f.StringVar(&o.columns, "columns", "", "columns of table and csv: `NAME,…`; \"ctview help columns\" lists them")
 	f.BoolVar(&o.noHeader, "no-header", false, "no line with the names of the columns")
 	f.BoolVar(&o.resolve, "resolve", false, "host names in place of addresses (asks the resolver; with -o json beside them)")

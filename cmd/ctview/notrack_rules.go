@@ -23,14 +23,10 @@ func notrackList(g *globals, backend *string) *cobra.Command {
 		Short: "ctview's rules with their counters and time left, and, read-only, those of others",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of notrack list are table and json"}
-			}
 			return runNotrackList(cmd.Context(), g, *backend, output == "json")
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
-	offer(cmd, "output", "table", "json")
+	addOutput(cmd, &output, "", "table", "json")
 	return cmd
 }
 
@@ -176,7 +172,14 @@ func (g *globals) completeIDs(backend *string) cobra.CompletionFunc {
 
 // offer completes a flag with fixed words.
 func offer(cmd *cobra.Command, flag string, words ...string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+		for _, w := range words {
+			if strings.HasPrefix(w, word) {
+				out = append(out, w)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	})
 }
 
 func notrackRemove(g *globals, backend *string) *cobra.Command {

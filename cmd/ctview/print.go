@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 
 	"ctview/model"
@@ -116,8 +115,6 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 		lf = xmlFormat(opt)
 	case "save":
 		lf = saveFormat(opt)
-	default:
-		return lf, usageError{fmt.Sprintf("-o: unknown format %q", o.output), "the formats are " + strings.Join(outputNames, ", ")}
 	}
 	if cols != nil && o.output != "table" && o.output != "wide" && o.output != "csv" {
 		return lf, usageError{"--columns: -o " + o.output + " has no columns", "use it with -o table, wide or csv"}

@@ -75,6 +75,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
+	root.SetGlobalNormalizationFunc(normalName)
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		g.begin(cmd)

@@ -42,9 +42,6 @@ for the state of a packet would switch it on. --samples lists INVALID and UNTRAC
 FILTER selects among them. --reasons adds why a packet is INVALID: it changes nf_conntrack_log_invalid and the logger
 of the namespace, and puts them back afterwards, after a crash the next time ctview is run.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.output != "table" && o.output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", o.output), "the formats of states are table and json"}
-			}
 			if o.every < 100*time.Millisecond {
 				return usageError{"--interval: too short", "100ms is the shortest"}
 			}
@@ -58,8 +55,7 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
-	offer(cmd, "output", "table", "json")
+	addOutput(cmd, &o.output, "", "table", "json")
 	f.BoolVarP(&o.watch, "watch", "w", false, "count packets of all five states, again and again, with rates")
 	f.BoolVar(&o.samples, "samples", false, "list INVALID and UNTRACKED packets as they come")
 	f.BoolVar(&o.reasons, "reasons", false, "with --samples: the kernel's reason for INVALID")

@@ -26,9 +26,6 @@ func statsCommand(g *globals) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := statsFormats[output]
-			if show == nil {
-				return usageError{fmt.Sprintf("-o: unknown format %q", output), "the formats of stats are table, json and prometheus"}
-			}
 			if output == "prometheus" && watch {
 				return usageError{"--watch: -o prometheus is one reading", "a textfile collector reads a file that is written anew each time: leave --watch out"}
 			}
@@ -39,8 +36,7 @@ func statsCommand(g *globals) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&output, "output", "o", "table", "output `FORMAT`: table, json, prometheus (the textfile collector of node_exporter)")
-	offer(cmd, "output", "table", "json", "prometheus")
+	addOutput(cmd, &output, "prometheus is for the textfile collector of node_exporter", "table", "json", "prometheus")
 	f.BoolVarP(&watch, "watch", "w", false, "again and again, with what changed per second")
 	addDuration(f, &every, "interval", time.Second, "`TIME` between two readings of --watch")
 	return cmd
