@@ -2,7 +2,7 @@ package finding
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 
 	"ctview/model"
 	"ctview/model/table"
@@ -87,7 +87,7 @@ func (e *Engine) Judge(in *Input) []Finding {
 			delete(e.known, k)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Severity > all[j].Severity }) // see model.SortRules
 	return all
 }
 

@@ -3,6 +3,7 @@ package finding
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"ctview/model"
 	"ctview/model/table"
@@ -427,17 +428,22 @@ func (s *surveyor) end() *Survey {
 	for _, p := range s.pinned {
 		s.Stale = append(s.Stale, *p)
 	}
-	slices.SortFunc(s.NATs, func(a, b NATUse) int {
-		return cmp.Or(cmp.Compare(b.Ports, a.Ports), slices.Compare(a.Addr[:], b.Addr[:]), slices.Compare(a.Dst[:], b.Dst[:]), cmp.Compare(a.Port, b.Port))
+	// sort.Slice: see model.SortRules.
+	sort.Slice(s.NATs, func(i, j int) bool {
+		a, b := &s.NATs[i], &s.NATs[j]
+		return cmp.Or(cmp.Compare(b.Ports, a.Ports), slices.Compare(a.Addr[:], b.Addr[:]), slices.Compare(a.Dst[:], b.Dst[:]), cmp.Compare(a.Port, b.Port)) < 0
 	})
-	slices.SortFunc(s.Stale, func(a, b Pinned) int {
-		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]), cmp.Compare(a.Port, b.Port))
+	sort.Slice(s.Stale, func(i, j int) bool {
+		a, b := &s.Stale[i], &s.Stale[j]
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]), cmp.Compare(a.Port, b.Port)) < 0
 	})
-	slices.SortFunc(s.Sources, func(a, b Source) int {
-		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]))
+	sort.Slice(s.Sources, func(i, j int) bool {
+		a, b := &s.Sources[i], &s.Sources[j]
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:])) < 0
 	})
-	slices.SortFunc(s.Targets, func(a, b Target) int {
-		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]), cmp.Compare(a.Port, b.Port))
+	sort.Slice(s.Targets, func(i, j int) bool {
+		a, b := &s.Targets[i], &s.Targets[j]
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), slices.Compare(a.Addr[:], b.Addr[:]), cmp.Compare(a.Port, b.Port)) < 0
 	})
 	return &s.Survey
 }
