@@ -87,7 +87,10 @@ func (a *App) diagnose() tea.Cmd {
 
 func (il *illness) take(in *finding.Input, took time.Duration) {
 	il.looking, il.took, il.rules = false, took, in.Rules
-	il.all = il.engine.Judge(in)
+	were := len(il.all)
+	if il.all = il.engine.Judge(in); were == 0 && len(il.all) > 0 {
+		il.readAt = time.Time{} // cures are wanted, for the rules as they are now
+	}
 	il.sift()
 }
 

@@ -182,7 +182,10 @@ func TestDiagnoseStaleUDP(t *testing.T) {
 		}
 		time.Sleep(300 * time.Millisecond) // a pace, not a wait
 	}
-	f := s.find(name, "1 UDP flow translated to [2001:db8:2:dead::9]:514, which never answers: ")
+	f := s.find(name, "1 UDP flow translated to [2001:db8:2:dead::9]:514, where no rule leads any more, without an answer: ")
+	if f.Severity != "warning" {
+		t.Errorf("a %s, want a warning", f.Severity)
+	}
 	all, _ := diagnosed(t, s.Router())
 	if len(all) > 1 {
 		t.Errorf("found as well: %+v", all)

@@ -194,7 +194,7 @@ answers are looked up. ` + "`offloaded`" + `: flows in a flowtable. ` + "`other-
 	if err != nil {
 		t.Fatal(err)
 	}
-	digits := regexp.MustCompile(`\d[\d,]*`)
+	digits := regexp.MustCompile(`(\d+[dhms])+\b|\d[\d,]*`) // times and numbers
 	want, is := strings.Split(digits.ReplaceAllString(string(doc), "#"), "\n"), strings.Split(digits.ReplaceAllString(b.String(), "#"), "\n")
 	for i := range max(len(want), len(is)) {
 		if i >= len(want) || i >= len(is) || want[i] != is[i] {
@@ -267,6 +267,8 @@ func badForward(t *testing.T) map[string][]string {
 			}
 		}
 	}()
+	s.flows(1)
+	s.run(`nft flush chain inet lab dstnat; nft 'add rule inet lab dstnat ip6 daddr 2001:db8:2:dead::1 udp dport 514 dnat ip6 to [2001:db8:2:dead::c]:514'`)
 	return screenOf(t, s.Router(), "stale-udp")
 }
 

@@ -14,9 +14,12 @@ import (
 type Rules struct {
 	Netns  string // as --netns takes it, "" for ctview's own
 	Known  bool
-	Chains []Chain // base chains that filter
-	Drops  bool    // one of them at the forward hook drops what no rule accepts
-	NAT    []NATRule
+	Chains []Chain   // base chains that filter
+	Drops  bool      // one of them at the forward hook drops what no rule accepts
+	NAT    []NATRule // that translate sources
+	// Targets are where rules translate destinations to; OtherTargets says that there are more, which are not known.
+	Targets      []NATRule
+	OtherTargets bool
 	// Modules are the helpers' modules that are loaded or built in, without nf_conntrack_; Helpers are the rules that give one.
 	Modules   []string
 	Helpers   []HelperRule

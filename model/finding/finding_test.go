@@ -332,7 +332,12 @@ func TestFindings(t *testing.T) {
 			n.ordinary(30)
 			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000, 514, silent, old(31), sent(10), dnat("10.5.0.3", 514))
 			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1001, 514, silent, old(900), sent(10000), dnat("10.5.0.3", 514))
-		}, want: []string{"stale-udp: 2 UDP flows translated to 10.5.0.3:514, which never answers: as long as they send, no other rule is asked"}},
+		}, want: []string{"stale-udp: 2 UDP flows translated to 10.5.0.3:514, where no rule leads any more, without an answer: they began before, and live as long as they send"}},
+		{name: "UDP to where a rule leads, and nobody answers", make: func(n *flowNet) {
+			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000, 514, silent, old(900), sent(1000), dnat("10.5.0.3", 514))
+		}, edit: func(in *Input) {
+			in.Rules.Targets = []NATRule{{Lo: netip.MustParseAddr("10.5.0.2"), Hi: netip.MustParseAddr("10.5.0.4")}}
+		}, want: []string{"stale-udp: 1 UDP flow translated to 10.5.0.3:514, which never answers: as long as they send, no other rule is asked"}},
 		{name: "UDP to where a translation of before led, near", make: func(n *flowNet) {
 			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1000, 514, silent, old(29), sent(1000), dnat("10.5.0.3", 514)) // young
 			n.flow(model.ProtoUDP, "192.0.2.66", "198.51.100.254", 1001, 514, silent, old(900), sent(9), dnat("10.5.0.3", 514))   // hardly used

@@ -3,6 +3,7 @@ package finding
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"ctview/model"
 )
@@ -204,11 +205,22 @@ func pinned(_ *Engine, in *Input) (all []Finding) {
 				pinnedPackets, pinnedAge(&in.System))
 			f.Text = fmt.Sprintf("%s%s translated to %s, which never answers: as long as they send, no other rule is asked",
 				in.Survey.some(), plural(p.Flows, "UDP flow"), to.endpoint())
+			if !in.Rules.Known || in.Rules.OtherTargets || in.Rules.leadsTo(p.Family.Addr(p.Addr)) {
+				f.Severity = Note // it may be meant so: who collects logs does not answer
+			} else {
+				f.Text = fmt.Sprintf("%s%s translated to %s, where no rule leads any more, without an answer: they began before, and live as long as they send",
+					in.Survey.some(), plural(p.Flows, "UDP flow"), to.endpoint())
+			}
 		}
 		f.Cures = []Cure{in.forget(f.Filter)}
 		all = append(all, f)
 	}
 	return all
+}
+
+// leadsTo reports whether a rule translates destinations to a.
+func (r *Rules) leadsTo(a netip.Addr) bool {
+	return slices.ContainsFunc(r.Targets, func(n NATRule) bool { return n.Lo.Compare(a) <= 0 && a.Compare(n.Hi) <= 0 })
 }
 
 // oneWay tells of TCP of which only one direction passes here.

@@ -73,8 +73,9 @@ func portRange(s string) (r model.PortRange) {
 	return model.PortRange{Lo: uint16(a), Hi: uint16(b)}
 }
 
-// natRule reads a rule of nftables that translates sources; ok is false for another.
-func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok bool) {
+// natRule reads a rule of nftables that translates sources; ok is false for another. Of one that translates destinations dest is
+// true, and where to is in n; not valid where the rule takes it from a map.
+func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok, dest bool) {
 	regs := map[int][]byte{} // byte offset of the register → value
 	for i := range r.Exprs {
 		x := &r.Exprs[i]
@@ -96,10 +97,14 @@ func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok bool) {
 		case x.Name == "masq":
 			const regMin, regMax = 2, 3 // NFTA_MASQ_REG_PROTO_MIN, _MAX
 			n.Ports, ok = model.PortRange{Lo: port(regMin), Hi: port(regMax)}, true
-		case x.Name == "nat" && x.U32(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_SNAT:
+		case x.Name == "nat":
+			dest = x.U32(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_DNAT
 			n.Lo, _ = netip.AddrFromSlice(reg(unix.NFTA_NAT_REG_ADDR_MIN))
 			n.Hi, _ = netip.AddrFromSlice(reg(unix.NFTA_NAT_REG_ADDR_MAX))
-			n.Ports, ok = model.PortRange{Lo: port(unix.NFTA_NAT_REG_PROTO_MIN), Hi: port(unix.NFTA_NAT_REG_PROTO_MAX)}, true
+			n.Ports, ok = model.PortRange{Lo: port(unix.NFTA_NAT_REG_PROTO_MIN), Hi: port(unix.NFTA_NAT_REG_PROTO_MAX)}, !dest
+		case x.Name == "target" && XTName(*x) == "DNAT":
+			n.Lo, n.Hi, n.Ports = XTRange(x.Attr(unix.NFTA_TARGET_INFO))
+			dest = true
 		case x.Name == "target" && (XTName(*x) == "SNAT" || XTName(*x) == "MASQUERADE"):
 			n.Lo, n.Hi, n.Ports = XTRange(x.Attr(unix.NFTA_TARGET_INFO))
 			ok = true
@@ -109,7 +114,7 @@ func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok bool) {
 	if n = whole(n); ok && c.Type == "nat" && n.Ports != (model.PortRange{}) && !r.Has("target") {
 		n.Widen = rs.widen(r, &n)
 	}
-	return n, ok
+	return n, ok, dest
 }
 
 // whole makes a single value of a range of which only the beginning was given.

@@ -90,9 +90,11 @@ func (o *outline) rules(rs *Ruleset, c *Chain) {
 	place := FamilyName(c.Family) + " " + c.Table + "/" + c.Name
 	for i := range c.Rules {
 		r := &c.Rules[i]
-		if n, ok := rs.natRule(c, r); ok {
+		n, source, dest := rs.natRule(c, r)
+		if source {
 			o.r.NAT = append(o.r.NAT, n)
 		}
+		o.target(n, dest)
 		for j := range r.Exprs {
 			x := &r.Exprs[j]
 			if !rs.GivesHelper(r, x) {
@@ -107,6 +109,17 @@ func (o *outline) rules(rs *Ruleset, c *Chain) {
 			}
 			o.r.Helpers, o.given = append(o.r.Helpers, h), append(o.given, object)
 		}
+	}
+}
+
+// target notes where a rule translates destinations to.
+func (o *outline) target(n finding.NATRule, dest bool) {
+	switch {
+	case !dest:
+	case n.Lo.IsValid():
+		o.r.Targets = append(o.r.Targets, n)
+	default:
+		o.r.OtherTargets = true
 	}
 }
 
@@ -233,6 +246,10 @@ func (o *outline) legacy(rules []XTRule, chains []XTChain) {
 func (o *outline) legacyRule(r *XTRule, n int) {
 	place := "iptables " + r.Table + familySuffix(r.IPv6) + "/" + r.Chain
 	switch target := r.Option("-j"); target {
+	case "DNAT":
+		x := finding.NATRule{Place: place}
+		x.Lo, x.Hi, x.Ports = r.NATRange()
+		o.target(whole(x), true)
 	case "CT":
 		if h := r.Option("--helper"); h != "" {
 			o.r.Helpers, o.given = append(o.r.Helpers, finding.HelperRule{Helper: h, Place: place}), append(o.given, SetName{})
