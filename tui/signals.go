@@ -26,7 +26,7 @@ const (
 	// repeatedAfter is when another signal is meant: a hang-up comes from kernel and shell, at once.
 	repeatedAfter = time.Second
 	// forcedAfter is when a session that a signal does not end is ended without its consent.
-	forcedAfter = 3 * time.Second
+	forcedAfter = 900 * time.Millisecond
 )
 
 // A supervisor takes the signals of a session: those that end it and those of job control.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -86,13 +87,84 @@ func TestFirstSignalEnds(t *testing.T) {
 				if err := cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
-				_ = cmd.Wait()
+				soon(t, cmd)
 				// On a busy machine the signal may come before ctview has taken it up: that ends it, too.
 				if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.ExitStatus() != exitSignalOffset+int(sig) && ws.Signal() != sig {
 					t.Errorf("%v; want exit code %d", cmd.ProcessState, exitSignalOffset+int(sig))
 				}
 			})
 		}
+	}
+}
+
+// soon waits for the end of a process that was sent a signal: a second, and as long again and more for a busy machine.
+func soon(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	began := time.Now()
+	_ = cmd.Wait()
+	if took := time.Since(began); took > 4*endTime {
+		t.Errorf("%v took %v to end", cmd.Args, took)
+	}
+}
+
+// TestSignalEndsBesideLock: a lock of iptables that another holds keeps a command that has a rule to take back no longer than
+// anything else; the rule expires by itself.
+func TestSignalEndsBesideLock(t *testing.T) {
+	ns := newNS(t)
+	if err := ns.EnableTracking(); err != nil {
+		t.Fatal(err)
+	}
+	self := ctview(t)
+	// A /run of its own, in which the lock is: everybody else's is left alone.
+	own := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("unshare", append([]string{"-m", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, self.Path}, args...)...)
+		cmd.Env = self.Env
+		return cmd
+	}
+	lock := func(pid int) {
+		t.Helper()
+		cmd := exec.Command("nsenter", "-m", "-t", strconv.Itoa(pid), "flock", "-F", "/run/xtables.lock", "sh", "-c", "echo held; exec sleep 1000")
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err == nil {
+			_, err = io.ReadFull(out, make([]byte, 4))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	}
+	cmd := own("notrack", "add", "udp 10.9.9.9 to 10.8.8.8:53", "--yes", "--keep", "session", "--backend", "iptables-legacy", "--netns", ns.Path())
+	cmd.Args = append(cmd.Args, "--verify", "0s")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	diag, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for b := make([]byte, 4096); !strings.Contains(said, "it is gone when this command ends"); {
+		n, err := diag.Read(b)
+		if said += string(b[:n]); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+	}
+	lock(cmd.Process.Pid)
+	if err := cmd.Process.Signal(sigTerminate); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, diag)
+	soon(t, cmd)
+	if code := cmd.ProcessState.ExitCode(); code != exitSignalOffset+int(sigTerminate) {
+		t.Errorf("%v, want exit code %d", cmd.ProcessState, exitSignalOffset+int(sigTerminate))
 	}
 }
 

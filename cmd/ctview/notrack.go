@@ -371,7 +371,7 @@ func (n *notracker) agree(p *model.NotrackPreview, o *notrackAddOptions) error {
 }
 
 func (n *notracker) apply(ctx context.Context, q *notrack.Request, o *notrackAddOptions) error {
-	n.g.tidies.Store(true)
+	n.g.onExit(func() { _ = n.conn.Close() })
 	opt := notrack.ApplyOptions{Delete: !o.noDelete, Verify: o.verify}
 	if o.verify <= 0 {
 		opt.Verify = -1

@@ -35,7 +35,8 @@ type globals struct {
 	draws    bool         // the command is the screen
 	writable []string     // the only directories that the screen may write below; nil: all
 	screen   atomic.Bool  // the screen stands: signals are its business
-	tidies   atomic.Bool  // the command has something of the kernel's to put back
+	tidyMu   sync.Mutex   // of tidies
+	tidies   []func()     // see onExit
 	asks     bool         // the command asks before it changes something
 	place    string       // where, for the question
 	// maxMemory is what flows may take, in bytes; 0: not worked out yet. See memory.

@@ -81,6 +81,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 		return err
 	}
 	g.opened()
+	whole := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	all := &namespaces{plan: plan, ctx: ctx, failed: stop, now: w}
@@ -93,6 +94,8 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 
 	g.screen.Store(true)
 	err = tui.Run(ctx, opt)
+	g.screen.Store(false)
+	defer g.exitIfStuck(whole)() // a lock of iptables' may be in the way of taking rules back
 	cause := context.Cause(ctx)
 	stop(nil)
 	all.close()

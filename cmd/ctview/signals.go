@@ -75,16 +75,33 @@ func signalOf(ctx context.Context) syscall.Signal {
 	return 0
 }
 
-// How long a command may go on after a signal: the others wait for nothing but what stands in their way, these put back
-// what they changed in the kernel.
+// A command ends within endTime of a signal: it returns by itself, or in the last tidyTime of it puts back what it can, and is
+// ended. What is not done by then undoes itself: rules expire, tables go with their sockets, a later ctview restores settings.
 const (
 	endTime  = time.Second
-	tidyTime = 5 * time.Second
+	tidyTime = 300 * time.Millisecond
 )
 
+// onExit has fn called when the command is ended by force after a signal. fn puts back what the command changed in the kernel;
+// the command may do the same at that moment.
+func (g *globals) onExit(fn func()) {
+	g.tidyMu.Lock()
+	defer g.tidyMu.Unlock()
+	g.tidies = append(g.tidies, fn)
+}
+
+// tidy calls what onExit was given.
+func (g *globals) tidy() {
+	g.tidyMu.Lock()
+	defer g.tidyMu.Unlock()
+	for _, fn := range g.tidies {
+		fn()
+	}
+}
+
 // exitIfStuck ends the process if a signal came and the command has not returned in time: a question that nobody answers,
-// a file that never opens, or a reader that holds our pipe open without reading would otherwise keep us. The screen has
-// signals of its own and is left alone. The returned function disarms it.
+// a file that never opens, a lock that another holds, or a reader that holds our pipe open without reading would otherwise keep us.
+// The screen has signals of its own and is left alone while it stands. The returned function disarms it.
 func (g *globals) exitIfStuck(ctx context.Context) func() {
 	returned := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -93,17 +110,25 @@ func (g *globals) exitIfStuck(ctx context.Context) func() {
 		if sig == 0 || g.screen.Load() {
 			return
 		}
-		wait := endTime
-		if g.tidies.Load() {
-			wait = tidyTime
-		}
 		select {
 		case <-returned:
-		case <-time.After(wait):
-			if !g.screen.Load() {
-				os.Exit(exitSignalOffset + int(sig))
-			}
+			return
+		case <-time.After(endTime - tidyTime):
 		}
+		if g.screen.Load() {
+			return
+		}
+		tidied := make(chan struct{})
+		go func() {
+			defer crash.Guard()
+			g.tidy()
+			close(tidied)
+		}()
+		select {
+		case <-tidied:
+		case <-time.After(tidyTime):
+		}
+		os.Exit(exitSignalOffset + int(sig))
 	})
 	return func() { close(returned) }
 }

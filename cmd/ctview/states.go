@@ -67,7 +67,6 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 
 func runStates(ctx context.Context, g *globals, filter string, o *statesOptions) error {
 	if o.watch || o.samples {
-		g.tidies.Store(true)
 		if err := g.allowed("states --watch and --samples install a table of their own"); err != nil {
 			return err
 		}
@@ -235,6 +234,7 @@ func (g *globals) showSamples(ctx context.Context, ns *ctnl.Netns, f *filter.Fil
 			return err
 		}
 		defer why.Close()
+		g.onExit(func() { _ = why.Close() })
 	}
 	conn, err := notrack.Open(ns, notrack.Options{})
 	if err != nil {
