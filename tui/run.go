@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -153,12 +154,12 @@ func openInput(f *os.File) (*os.File, error) {
 }
 
 // withoutColours are VTs, which have none, and terminals that are named for it.
-var withoutColours = regexp.MustCompile(`^(dumb|unknown|)$|^vt\d|-mono$|-m$`)
+var withoutColours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(dumb|unknown|)$|^vt\d|-mono$|-m$`) })
 
 // dressFor sets the options that the environment decides, and returns how many colours the terminal gets.
 func dressFor(o *Options, env []string) colorprofile.Profile {
 	name := getenv(env, "TERM")
-	poor := withoutColours.MatchString(name)
+	poor := withoutColours().MatchString(name)
 	if term.KindOf(name) != term.Full {
 		o.NoMouse = true
 	}

@@ -109,7 +109,7 @@ func completeLineCommand(g *globals) *cobra.Command {
 			}
 			var out bytes.Buffer
 			inner := &globals{in: g.in, out: &out, err: new(bytes.Buffer)}
-			root := newRoot(inner)
+			root := newRoot(inner, "")
 			root.SetArgs(append(append([]string{cobra.ShellCompRequestCmd}, l.words[1:]...), l.last))
 			root.SetOut(&out)
 			root.SetErr(inner.err)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -210,7 +211,9 @@ func configError(path string, err error) error {
 }
 
 // wrongKind is the decoder's message for a value of another type than the key's; the words are a TOML and a Go type.
-var wrongKind = regexp.MustCompile(`cannot decode TOML (\w+) into (?:struct field \S+ of type )?(\S+)$`)
+var wrongKind = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`cannot decode TOML (\w+) into (?:struct field \S+ of type )?(\S+)$`)
+})
 
 // kinds are the words for types in a configuration.
 var kinds = map[string]string{
@@ -221,7 +224,7 @@ var kinds = map[string]string{
 // tomlProblem says what the decoder found, in words of the file and not of the program.
 func tomlProblem(e *toml.DecodeError) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
-	m := wrongKind.FindStringSubmatch(text)
+	m := wrongKind().FindStringSubmatch(text)
 	if m == nil {
 		return text
 	}

@@ -8,12 +8,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // savedName is what a saved filter or view may be called: a bare key of TOML that a filter can name as @name.
-var savedName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+var savedName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`) })
 
 // saveFilter keeps a filter as @name in the configuration.
 func (g *globals) saveFilter(name, text string) error {
@@ -43,7 +44,7 @@ func (g *globals) saveView(name string, v view) error {
 // editConfig changes the text of the configuration and leaves everything else in it, comments too, as it was. What
 // would come out wrong is not written.
 func (g *globals) editConfig(name string, edit func([]byte) []byte) error {
-	if !savedName.MatchString(name) {
+	if !savedName().MatchString(name) {
 		return fmt.Errorf("%q is no name for a saved filter or view: letters, digits, _ and -, a letter first", name)
 	}
 	path, whose, err := g.configPath()

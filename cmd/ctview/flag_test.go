@@ -44,7 +44,7 @@ func TestEmptyIsNotMissing(t *testing.T) {
 			}
 		})
 	}
-	eachCommand(newRoot(&globals{}), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
+	eachCommand(newRoot(&globals{}, ""), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
 		cmd.InitDefaultHelpFlag()
 		visit := func(f *pflag.Flag) {
 			if f.Annotations[mayBeEmpty] != nil {
@@ -84,7 +84,7 @@ func runNowhere(t *testing.T, args ...string) (code int, diag string) {
 
 // TestEmptyWord gives every command an operand that is empty, alone and behind others.
 func TestEmptyWord(t *testing.T) {
-	eachCommand(newRoot(&globals{}), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
+	eachCommand(newRoot(&globals{}, ""), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
 		if cmd.DisableFlagParsing || !cmd.Runnable() || cmd.Name() == "help" {
 			return
 		}

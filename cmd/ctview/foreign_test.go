@@ -180,7 +180,7 @@ func TestForeignTextOfFlags(t *testing.T) {
 		}
 	}
 	word := strings.ReplaceAll(evil, "\n", "") // line ends cannot be told from the printer's
-	eachCommand(newRoot(&globals{}), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
+	eachCommand(newRoot(&globals{}, ""), []string{"ctview"}, func(cmd *cobra.Command, words []string) {
 		switch cmd.CommandPath() {
 		case "ctview demo", "ctview config path": // builds a lab; prints for $(…), byte by byte
 			return

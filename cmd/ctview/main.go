@@ -6,13 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 )
 
 func main() {
-	// The table is pointer-free, so a collection costs next to nothing and a small heap goal keeps the resident size
-	// near the live size instead of at twice that.
-	debug.SetGCPercent(20)
+	if len(os.Args) == 2 && os.Args[1] == "version" && filepath.Base(os.Args[0]) != conntrackName {
+		// Nothing is opened, asked or waited for: what is set up for that takes as long as the rest.
+		g := &globals{out: os.Stdout, err: os.Stderr}
+		os.Exit(g.report(printVersion(g)))
+	}
 	if err := startPoller(); err != nil {
 		os.Exit((&globals{err: os.Stderr}).report(err))
 	}
@@ -33,7 +34,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		code, _ := g.conntrack(ctx, args[1:], in, args[0])
 		return code
 	}
-	cmd := newRoot(g)
+	only := ""
+	if len(args) > 1 {
+		only = args[1]
+	}
+	cmd := newRoot(g, only)
 	cmd.SetArgs(args[1:])
 	cmd.SetIn(in)
 	cmd.SetOut(out)

@@ -54,7 +54,7 @@ func TestManual(t *testing.T) {
 
 // manual returns the pages by file name.
 func manual() map[string]string {
-	root := newRoot(&globals{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+	root := newRoot(&globals{in: strings.NewReader(""), out: io.Discard, err: io.Discard}, "")
 	pages := map[string]string{}
 	var all []string
 	for _, c := range root.Commands() {

@@ -160,6 +160,7 @@ func (g *globals) keep(keep, now confine.Caps) {
 
 // openNetns opens the namespace of --netns, and stays in it if the right to enter one is about to be given up.
 func (g *globals) openNetns() (*ctnl.Netns, error) {
+	smallHeap()
 	ns, err := ctnl.OpenNetns(g.netns)
 	if err == nil && g.confined && g.keeps&confine.SysAdmin == 0 {
 		if err = ns.Pin(); err != nil {

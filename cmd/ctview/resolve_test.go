@@ -31,7 +31,7 @@ func TestResolve(t *testing.T) {
 		var out, errOut bytes.Buffer
 		g := &globals{in: strings.NewReader(""), out: &out, err: &errOut}
 		g.resolver = names.New(names.Options{LookupAddr: lookup, Rate: 1e6})
-		cmd := newRoot(g)
+		cmd := newRoot(g, "")
 		cmd.SetArgs(append([]string{"--netns", ns.Path()}, args...))
 		if err := cmd.ExecuteContext(context.Background()); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, &errOut)

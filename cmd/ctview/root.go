@@ -46,8 +46,34 @@ type globals struct {
 	at         int64         // the time, where a recording is shown: Unix nanoseconds
 }
 
-// newRoot builds the command tree.
-func newRoot(g *globals) *cobra.Command {
+// commandsNamed makes the commands; only: the one of that name, if there is one. Making them all takes longer than what most of
+// them do.
+func commandsNamed(g *globals, only string) []*cobra.Command {
+	makers := []struct {
+		name string
+		make func(*globals) *cobra.Command
+	}{
+		{"list", listCommand}, {"events", eventsCommand}, {"count", countCommand}, {"stats", statsCommand}, {"expect", expectCommand},
+		{"get", getCommand}, {"add", addCommand}, {"update", updateCommand}, {"delete", deleteCommand}, {"flush", flushCommand},
+		{conntrackName, conntrackCommand}, {"explain", explainCommand}, {"config", configCommand}, {"version", versionCommand},
+		{"notrack", notrackCommand}, {"doctor", doctorCommand}, {"diagnose", diagnoseCommand}, {"record", recordCommand},
+		{"states", statesCommand},
+	}
+	var all []*cobra.Command
+	for _, m := range makers {
+		if m.name == only {
+			return []*cobra.Command{m.make(g)}
+		}
+	}
+	for _, m := range makers {
+		all = append(all, m.make(g))
+	}
+	all = append(all, completionCommand(g), completeLineCommand(g)) // which look at the others
+	return append(append(all, extraCommands(g)...), helpTopics()...)
+}
+
+// newRoot builds the command tree. only: it will be asked for the command of that name, the rest need not be there.
+func newRoot(g *globals, only string) *cobra.Command {
 	var (
 		o           tuiOptions
 		showVersion bool
@@ -99,15 +125,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	addMemoryFlag(root, g)
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "more on stderr")
 
-	root.AddCommand(
-		listCommand(g), eventsCommand(g), countCommand(g), statsCommand(g), expectCommand(g),
-		getCommand(g), addCommand(g), updateCommand(g), deleteCommand(g), flushCommand(g),
-		conntrackCommand(g), explainCommand(g), configCommand(g), versionCommand(g),
-		notrackCommand(g), doctorCommand(g), diagnoseCommand(g), recordCommand(g), statesCommand(g),
-		completionCommand(g), completeLineCommand(g),
-	)
-	root.AddCommand(extraCommands(g)...)
-	root.AddCommand(helpTopics()...)
+	root.AddCommand(commandsNamed(g, only)...)
 	addCompletions(g, root)
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -176,7 +176,7 @@ func documents(t *testing.T) []string {
 
 // everyCommand returns the commands, the root first.
 func everyCommand() []*cobra.Command {
-	all := []*cobra.Command{newRoot(&globals{in: strings.NewReader(""), out: io.Discard, err: io.Discard})}
+	all := []*cobra.Command{newRoot(&globals{in: strings.NewReader(""), out: io.Discard, err: io.Discard}, "")}
 	for i := 0; i < len(all); i++ {
 		all = append(all, all[i].Commands()...)
 	}

@@ -254,7 +254,7 @@ func (c *completer) values(w *want) {
 	}
 	switch w.field {
 	case fieldState:
-		for _, s := range stateWords {
+		for _, s := range stateWords() {
 			c.add(s, "", stateHint(s))
 		}
 	case fieldCtState:
@@ -273,7 +273,7 @@ func (c *completer) values(w *want) {
 		c.add("ipv4", "", "")
 		c.add("ipv6", "", "")
 	case fieldStatus:
-		for _, s := range statusWords {
+		for _, s := range statusWords() {
 			c.add(s, "", "")
 		}
 	case fieldZone:

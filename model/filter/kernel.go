@@ -43,7 +43,7 @@ func kernelText(k model.KernelFilter) string {
 			parts = append(parts, side+"dport "+strconv.Itoa(int(t.Dport)))
 		}
 	}
-	for i, w := range statusWords {
+	for i, w := range statusWords() {
 		if k.HasStatus && k.StatusMask>>i&1 != 0 {
 			if k.Status>>i&1 == 0 {
 				w = "not " + w

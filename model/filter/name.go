@@ -3,6 +3,7 @@ package filter
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"ctview/model"
 )
@@ -38,18 +39,18 @@ func (p *parser) nameVal(t *token, s *subject, f field) (val, *Error) {
 	w := foldWord(t.text)
 	switch f {
 	case fieldState:
-		if containsFold(stateWords, w) {
+		if containsFold(stateWords(), w) {
 			return val{name: w}, nil
 		}
 		if containsFold(ctStateWords, w) {
 			return val{}, p.otherField(t, s, "unknown state "+quote(t.text), "ct state", w)
 		}
-		return val{}, p.unknownName(t, "state", stateWords)
+		return val{}, p.unknownName(t, "state", stateWords())
 	case fieldCtState:
 		if i := indexFold(ctStateWords, w); i >= 0 {
 			return val{lo: uint64(i) + 1}, nil
 		}
-		if containsFold(stateWords, w) {
+		if containsFold(stateWords(), w) {
 			return val{}, p.otherField(t, s, "unknown ct state "+quote(t.text), "state", w)
 		}
 		return val{}, p.unknownName(t, "ct state", ctStateWords)
@@ -67,7 +68,7 @@ func (p *parser) nameVal(t *token, s *subject, f field) (val, *Error) {
 		if i := statusBit(w); i >= 0 {
 			return val{lo: uint64(i)}, nil
 		}
-		return val{}, p.unknownName(t, "status", statusWords)
+		return val{}, p.unknownName(t, "status", statusWords())
 	case fieldProto:
 		return p.protoVal(t, w)
 	case fieldLabel:
@@ -80,13 +81,13 @@ func (p *parser) nameVal(t *token, s *subject, f field) (val, *Error) {
 }
 
 // statusWords are the status bits as the filter language writes them, by bit number.
-var statusWords = func() []string {
+var statusWords = sync.OnceValue(func() []string {
 	var ws []string
 	for _, n := range model.StatusNames() {
 		ws = append(ws, foldWord(n))
 	}
 	return ws
-}()
+})
 
 // statusBit returns the bit of a status word, nft's names and ours included; -1 for none.
 func statusBit(w string) int {
@@ -100,7 +101,7 @@ func statusBit(w string) int {
 	case "fixed":
 		w = "fixed_timeout"
 	}
-	return slices.Index(statusWords, w)
+	return slices.Index(statusWords(), w)
 }
 
 func (p *parser) protoVal(t *token, w string) (val, *Error) {
@@ -186,13 +187,13 @@ func (p *parser) containing(t *token, s *subject, pr *pred) *Error {
 	plus := func(n int) func(int) val { return func(i int) val { return val{lo: uint64(i + n), hi: uint64(i + n)} } }
 	switch pr.field {
 	case fieldState:
-		add(stateWords, func(i int) val { return val{name: stateWords[i]} })
+		add(stateWords(), func(i int) val { return val{name: stateWords()[i]} })
 	case fieldCtState:
 		add(ctStateWords, plus(1))
 	case fieldPhase:
 		add(phaseWords, plus(1))
 	case fieldStatus:
-		add(statusWords, plus(0))
+		add(statusWords(), plus(0))
 	case fieldFamily:
 		add([]string{"ipv4", "ipv6"}, func(i int) val { return val{lo: uint64([]model.Family{model.IPv4, model.IPv6}[i])} })
 	case fieldProto:

@@ -21,7 +21,7 @@ type textSearch struct {
 // newTextSearch prepares the search for text. labelName may be nil.
 func newTextSearch(text string, labelName func(int) (string, bool)) *textSearch {
 	s := &textSearch{text: text}
-	for _, w := range stateWords {
+	for _, w := range stateWords() {
 		if hasFold(w, text) {
 			s.states |= stateBits(w)
 		}

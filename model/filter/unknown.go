@@ -115,7 +115,7 @@ func (p *parser) unknownWord(t *token, w string) *Error {
 	if containsFold(phaseWords, w) { // before a state of the same name, which only SCTP or DCCP has
 		tries = append(tries, "phase "+w)
 	}
-	if containsFold(stateWords, w) && w != "none" {
+	if containsFold(stateWords(), w) && w != "none" {
 		tries = append(tries, "state "+w)
 	}
 	if containsFold(ctStateWords, w) {
@@ -136,13 +136,13 @@ func (p *parser) unknownWord(t *token, w string) *Error {
 	if len(tries) > 0 {
 		return write(tries...)
 	}
-	if near := suggest(w, primaryWords); len(near) > 0 {
+	if near := suggest(w, primaryWords()); len(near) > 0 {
 		return p.fail(t, msg, didYouMean(near), near...)
 	}
-	if near := suggest(w, stateWords); len(near) > 0 {
+	if near := suggest(w, stateWords()); len(near) > 0 {
 		return p.fail(t, msg, "did you mean state "+near[0]+"?", "state "+near[0])
 	}
-	if near := suggest(w, foreignNames); len(near) > 0 {
+	if near := suggest(w, foreignNames()); len(near) > 0 {
 		return p.fail(t, msg, "did you mean "+foreignWords[near[0]][0]+"?", foreignWords[near[0]]...)
 	}
 	quoted := string(appendQuoted(nil, t.text))

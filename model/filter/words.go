@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"ctview/model"
 )
@@ -215,7 +216,7 @@ var foreignWords = map[string][]string{
 }
 
 // foreignNames are the keys of foreignWords, in order.
-var foreignNames = slices.Sorted(maps.Keys(foreignWords))
+var foreignNames = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(foreignWords)) })
 
 // wellKnownHelpers are the kernel's conntrack helpers, for advice and completion.
 var wellKnownHelpers = []string{"ftp", "sip", "tftp", "irc", "amanda", "h323", "netbios-ns", "pptp", "sane", "snmp",
@@ -238,7 +239,7 @@ func servicePort(name string, opt *Options) (uint16, bool) {
 }
 
 // stateWords are the texts of the STATE column in small letters, in the order for completion.
-var stateWords = func() []string {
+var stateWords = sync.OnceValue(func() []string {
 	words := []string{"established"}
 	for _, p := range []model.Proto{model.ProtoTCP, model.ProtoSCTP, model.ProtoDCCP} {
 		for _, n := range model.StateNames(p) {
@@ -248,7 +249,7 @@ var stateWords = func() []string {
 		}
 	}
 	return append(words, "replied", "unreplied", "offload", "none") // none: the trackers' state before the first
-}()
+})
 
 var (
 	ctStateWords = []string{"new", "established", "related", "invalid", "untracked"} // by CtState - 1
@@ -256,7 +257,7 @@ var (
 )
 
 // primaryWords are all words that can begin a predicate, for suggestions.
-var primaryWords = func() []string {
+var primaryWords = sync.OnceValue(func() []string {
 	var ws []string
 	for w := range fieldWords {
 		ws = append(ws, w)
@@ -268,4 +269,4 @@ var primaryWords = func() []string {
 	ws = append(ws, "ip", "ip6", "orig", "original", "reply", wordMaster, "ct", "and", "or", "not")
 	slices.Sort(ws)
 	return ws
-}()
+})

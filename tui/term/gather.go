@@ -3,6 +3,7 @@ package term
 import (
 	"bytes"
 	"regexp"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -27,7 +28,7 @@ const esc = 0x1b
 // in order: what it sent before the question came stands before the answer. Behind an ESC, nothing but the answer is thus the key.
 const question = "\x1b[5n"
 
-var answer = regexp.MustCompile(`\x1b\[\??[03]n`)
+var answer = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\x1b\[\??[03]n`) })
 
 // escKey is the key Esc as the kitty protocol writes it: Bubble Tea would wait again behind a bare ESC.
 const escKey = "\x1b[27u"
@@ -68,7 +69,7 @@ func (g *gatherer) ask() bool {
 // answers takes the terminal's answers out of b.
 func (g *gatherer) answers(b []byte) []byte {
 	for g.asked > 0 && !g.paste {
-		at := answer.FindIndex(b)
+		at := answer().FindIndex(b)
 		if at == nil {
 			break
 		}

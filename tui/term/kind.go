@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/xo/terminfo"
 )
@@ -23,7 +24,7 @@ const (
 var descriptions = []string{"/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo"}
 
 // plainNames are terminals without an alternate screen, for systems without descriptions.
-var plainNames = regexp.MustCompile(`^(vt\d|linux|ansi|pcansi|cons25|sun|wy)`)
+var plainNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(vt\d|linux|ansi|pcansi|cons25|sun|wy)`) })
 
 // KindOf returns the kind of the terminal called name, the value of TERM.
 func KindOf(name string) Kind {
@@ -46,7 +47,7 @@ func KindOf(name string) Kind {
 		}
 		return Full
 	}
-	if plainNames.MatchString(name) {
+	if plainNames().MatchString(name) {
 		return Plain
 	}
 	return Full

@@ -49,7 +49,7 @@ func measureDelete(ctx context.Context, p *plan, r *report) error {
 	r.row("P9", fmt.Sprintf("ctview delete of %d flows out of %d", deleted, n), middle(mine).String(), "")
 	if len(theirs) > 0 {
 		r.row("P9", "  conntrack -D to a file", middle(theirs).String(), "")
-		r.goal("P9", "  wall, of conntrack -D", "", ratios(mine, theirs), 0.5, 2)
+		r.goal("P9", "  wall, of conntrack -D", "", ratios(mine, theirs), 0.25, 2)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func measureList(ctx context.Context, p *plan, r *report) error {
 			r.row("P1", "  conntrack -L printed another number of lines", fmt.Sprint(n), "")
 		}
 	}
-	r.goal("P1", "  wall, of the bare loop", "", ratios(list, bare), 1.15, 2)
+	r.goal("P1", "  wall, of the bare loop", "", ratios(list, bare), 0.65, 2)
 	r.goal("P1", "  peak memory", " MB", float64(middle(list).rss)/1e6, 32, 1)
 	for _, f := range few {
 		r.goal("P1a", "ctview list "+f.filter+", of the whole list", "", ratios(f.took, list), 0.20, 2)

@@ -34,6 +34,7 @@ var parts = []struct {
 }{
 	{[]string{"P10"}, measureDecode},
 	{[]string{"P8"}, measureSize},
+	{[]string{"P15"}, measureStart},
 	{[]string{"P5"}, measureEvents},
 	{[]string{"P9"}, measureDelete},
 	{[]string{"P7"}, measureRepair},

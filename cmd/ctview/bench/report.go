@@ -57,7 +57,7 @@ func (r *report) print(p *plan, took time.Duration) {
 }
 
 func number(id string) int {
-	n, _ := strconv.Atoi(strings.TrimPrefix(id, "P"))
+	n, _ := strconv.Atoi(strings.Trim(id, "Pabc"))
 	return n
 }
 
