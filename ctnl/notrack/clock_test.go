@@ -73,7 +73,7 @@ func TestClockIsSet(t *testing.T) {
 					if tt.lives != (len(rs) == 1) {
 						t.Fatalf("%q lists %+v", be, rs)
 					}
-					if tt.lives && (rs[0].Left > tt.left+2*time.Second || rs[0].Left < tt.left-20*time.Second) {
+					if tt.lives && (rs[0].Left > tt.left+2*time.Second || rs[0].Left < tt.left-pace*20*time.Second) {
 						t.Errorf("%q: left %v, want about %v", be, rs[0].Left, tt.left)
 					}
 				}

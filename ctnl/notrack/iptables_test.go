@@ -87,7 +87,7 @@ func xtProg(variant, fam string) string {
 func expires(t *testing.T, n *triple, c *Installer) {
 	t.Helper()
 	p := traffic(t, n.client, n.server, "udp4", "10.1.0.2:4002", "10.2.0.2:5002")
-	_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > 10.2.0.2:5002")}, Trial: time.Second})
+	_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > 10.2.0.2:5002")}, Trial: pace * time.Second})
 	must(t, err)
 	p.exchange(1)
 	eventually(t, "tracking is back after the end", func() bool {

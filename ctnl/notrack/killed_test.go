@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if be == "" {
 		flag.Parse()
 		if f := flag.Lookup("test.fuzz"); f == nil || f.Value.String() == "" {
-			_ = flag.Set("test.parallel", "8") // they wait for time-outs, not for processors
+			_ = flag.Set("test.parallel", fmt.Sprint(max(2, 8/pace))) // they wait for time-outs, not for processors
 		}
 		os.Exit(lab.Main(m))
 	}
@@ -57,7 +57,7 @@ func holdRules(be string) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.Add(ctx, &Request{Rules: []model.Rule{a}, Keep: model.KeepSession, Trial: 2 * time.Second})
+	r, err := c.Add(ctx, &Request{Rules: []model.Rule{a}, Keep: model.KeepSession, Trial: pace * 2 * time.Second})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func holdRules(be string) error {
 			return err
 		}
 	}
-	if _, err := c.Add(ctx, &Request{Rules: []model.Rule{b}, Trial: 2 * time.Second}); err != nil {
+	if _, err := c.Add(ctx, &Request{Rules: []model.Rule{b}, Trial: pace * 2 * time.Second}); err != nil {
 		return err
 	}
 	fmt.Println("ready")

@@ -51,7 +51,7 @@ func rule(t *testing.T, text string) model.Rule {
 
 func ctx(t *testing.T) context.Context {
 	t.Helper()
-	c, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+	c, cancel := context.WithTimeout(context.Background(), pace*25*time.Second)
 	t.Cleanup(cancel)
 	return c
 }
@@ -59,10 +59,10 @@ func ctx(t *testing.T) context.Context {
 // eventually polls until fn is true.
 func eventually(t *testing.T, what string, fn func() bool) {
 	t.Helper()
-	end := time.Now().Add(15 * time.Second)
+	end := time.Now().Add(pace * 15 * time.Second)
 	for !fn() {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 15 s", what)
+			t.Fatalf("%s: not within %d s", what, pace*15)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -124,7 +124,7 @@ func dial(t *testing.T, client *lab.NS, network, laddr, raddr string) *pingPong 
 
 // try sends a message and reports whether it came back.
 func (p *pingPong) try() bool {
-	_ = p.c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = p.c.SetDeadline(time.Now().Add(min(pace, 3) * 2 * time.Second))
 	if _, err := p.c.Write([]byte("hello")); err != nil {
 		return false
 	}

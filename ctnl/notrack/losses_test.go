@@ -33,7 +33,7 @@ func TestLosses(t *testing.T) {
 				must(t, err)
 				return r
 			}
-			short := add("tcp 10.0.0.9:1 > 10.0.0.2:3", 3*time.Second)
+			short := add("tcp 10.0.0.9:1 > 10.0.0.2:3", pace*3*time.Second)
 			own := add("tcp 10.0.0.1:1 > 10.0.0.2:2", time.Minute)
 			theirs := add("tcp 10.0.0.1:1 > 10.0.0.2:3", time.Minute)
 			wctx, cancel := context.WithCancel(ctx(t))

@@ -110,7 +110,7 @@ func TestNftExpiry(t *testing.T) {
 	nftRules(t, ns, ctState)
 	c := open(t, ns, "nftables")
 	for _, text := range []string{"udp 127.0.0.1:4000 > 127.0.0.1:5000", "udp any > any:5001"} {
-		_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}, Trial: time.Second, Keep: 600})
+		_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}, Trial: pace * time.Second, Keep: 600})
 		must(t, err)
 	}
 	a := traffic(t, ns, ns, "udp4", "127.0.0.1:4000", "127.0.0.1:5000")

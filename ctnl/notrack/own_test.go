@@ -89,7 +89,7 @@ func TestForeignInOurs(t *testing.T) {
 			c := open(t, ns, "nftables")
 			exact, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 10.0.0.1:1 > 10.0.0.2:2")}})
 			must(t, err)
-			wide, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > any:53")}, Trial: time.Second})
+			wide, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > any:53")}, Trial: pace * time.Second})
 			must(t, err)
 			nftRules(t, ns, tt.cmd+"\n")
 			if tt.name != "an object" && tt.name != "a helper" { // objects are not read: they do no harm beside ours, and the kernel guards them

@@ -71,7 +71,7 @@ func TestNothingOutlivesTheLastRule(t *testing.T) {
 			c := open(t, ns, "nftables")
 			life := time.Hour
 			if tt.harm == "" {
-				life = time.Second
+				life = pace * time.Second
 			}
 			for _, text := range []string{"tcp 10.0.0.1:1 > 10.0.0.2:2", "udp any > any:53", "udp [2001:db8::1]:1 > [2001:db8::2]:2"} {
 				_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, text)}, Trial: life})
@@ -116,7 +116,7 @@ func TestExpiredLinesGo(t *testing.T) {
 			ns := testNS(t)
 			nftRules(t, ns, tt.before+"\n")
 			c := open(t, ns, tt.variant)
-			_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > any:53")}, Trial: 2 * time.Second})
+			_, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "udp any > any:53")}, Trial: pace * 2 * time.Second})
 			must(t, err)
 			nftRules(t, ns, tt.after+"\n")
 			other := open(t, ns, "")
