@@ -84,7 +84,7 @@ func traffic(t *testing.T, client, server *lab.NS, network, laddr, raddr string)
 		must(t, err)
 		t.Cleanup(func() { _ = l.Close() })
 		go func() {
-			b := make([]byte, 2000)
+			b := make([]byte, 65536)
 			for {
 				n, a, err := l.ReadFrom(b)
 				if err != nil {
