@@ -42,7 +42,10 @@ func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool
 		return err
 	}
 	others, err := n.conn.Others(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, notrack.ErrUnread):
+		g.summary("not all rules are shown: %v", err)
+	case err != nil:
 		return err
 	}
 	show := appendRules

@@ -177,7 +177,8 @@ func (c *Installer) byBackend(ctx context.Context, ids []string) (map[backend][]
 	return out, have, nil
 }
 
-// Others returns the NOTRACK rules of the namespace that no ctview made. It changes and creates nothing.
+// Others returns the NOTRACK rules of the namespace that no ctview made, with ErrUnread where there may be more. It changes
+// and creates nothing.
 func (c *Installer) Others(ctx context.Context) ([]model.ForeignRule, error) {
 	rules, err := c.List(ctx)
 	if err != nil {

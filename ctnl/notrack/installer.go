@@ -24,6 +24,7 @@ var (
 	ErrOverlap    = errors.New("a tuple belongs to one rule only")
 	ErrNoRule     = errors.New("no such rule")
 	ErrNotOurs    = errors.New("not made by this ctview")
+	ErrUnread     = ruleset.ErrUnread // rules are there that cannot be read
 )
 
 // Options say how to open an Installer.
@@ -134,6 +135,9 @@ func pick(ns ruleset.Namespace, want string) (backend, string, error) {
 			return nil, "", err
 		}
 		be, _, err := pickIptables(ns, "iptables")
+		if errors.Is(err, errNoPrograms) {
+			err = fmt.Errorf("notrack: %w: install iptables", ErrNoBackend)
+		}
 		return be, "the kernel has no nf_tables", err
 	case "iptables", "iptables-nft", "iptables-legacy":
 		return pickIptables(ns, want)

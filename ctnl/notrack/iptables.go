@@ -27,12 +27,14 @@ type iptables struct {
 	prog    string // "iptables", "iptables-nft", …: what -restore and -save are appended to
 }
 
+var errNoPrograms = errors.New("the programs of iptables are missing")
+
 // pickIptables finds the programs. Asking for their version touches no table.
 func pickIptables(ns ruleset.Namespace, want string) (backend, string, error) {
 	b := &iptables{ns: ns, prog: want, variant: want}
 	out, err := ruleset.Run(context.Background(), ns, nil, want+"-restore", "-V")
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, "", fmt.Errorf("notrack: %w: %s-restore is not installed", ErrNoBackend, want)
+		return nil, "", fmt.Errorf("notrack: %w: there is no %s-restore (install iptables)", errNoPrograms, want)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("notrack: %w", err)

@@ -77,6 +77,7 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, own *m
 	b.p.Active = b.s.Tracking.Any()
 	b.flows()
 	b.session(cov, own)
+	b.unread()
 	b.natRules()
 	b.firewall()
 	b.back()
@@ -84,7 +85,9 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, own *m
 	b.helperRules()
 	b.pmtu()
 	b.wide()
-	if !b.s.Tracking.Any() {
+	if !b.s.Tracking.Any() && len(b.s.Unread) > 0 {
+		b.warn(model.WarnInactive, 0, "whether connection tracking is active here is not known. The rule gets no leak counter: that could switch tracking on")
+	} else if !b.s.Tracking.Any() {
 		b.warn(model.WarnInactive, 0, "connection tracking is not active in this namespace, so there is nothing to take out of it. "+
 			"The rule gets no leak counter: that would switch tracking on")
 	}
@@ -180,6 +183,19 @@ func (b *previewer) session(cov *coverer, own *model.Operator) {
 const maxProbes = 64
 
 func (b *previewer) probes() []model.Rule { return b.p.Rules[:min(len(b.p.Rules), maxProbes)] }
+
+// unread says of which rules nothing is known. A table that may translate is a question, as a rule is that may.
+func (b *previewer) unread() {
+	isNAT := func(t string) bool { return strings.HasPrefix(t, "nat") }
+	const text = "the legacy iptables rules in %s cannot be read (iptables-legacy-save is missing, or fails): whether they %s this traffic is not known"
+	if slices.ContainsFunc(b.s.Unread, isNAT) {
+		b.warn(model.WarnNAT, 0, text, "nat", "translate")
+		b.p.Warnings[len(b.p.Warnings)-1].Ask = true
+	}
+	if rest := slices.DeleteFunc(slices.Clone(b.s.Unread), isNAT); len(rest) > 0 {
+		b.warn(model.WarnFirewall, 0, text, strings.Join(rest, ", "), "drop, or give a zone or a helper to,")
+	}
+}
 
 // natRules looks for NAT rules that would translate the rule's traffic. Flows that exist and are not translated prove
 // that they do not concern those.

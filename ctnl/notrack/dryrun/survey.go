@@ -26,6 +26,8 @@ type Survey struct {
 	policy   bool                    // routes depend on more than the destination
 	loose    bool                    // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
 	Tracking ruleset.Tracked
+	// Unread are legacy tables whose rules could not be read: nothing is known of what they do.
+	Unread []string
 }
 
 // Open reads what stands in ns now: one consistent ruleset, the legacy tables, the addresses. It changes and creates
@@ -46,7 +48,8 @@ func Open(ns ruleset.Namespace) (*Survey, error) {
 		rd.Close()
 		return nil, err
 	}
-	s.xt, s.xtc = ruleset.LegacyRead(ns)
+	l := ruleset.LegacyRead(ns)
+	s.xt, s.xtc, s.Unread = l.Rules, l.Chains, l.Unread
 	s.Tracking = ruleset.Tracking(s.rs, ns)
 	s.loose = ruleset.ReadIn(ns, "/proc/sys/net/netfilter/nf_conntrack_tcp_loose") != "0"
 	if err := ns.Do(s.network); err != nil {

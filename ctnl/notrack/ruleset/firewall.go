@@ -13,7 +13,7 @@ type Firewall struct {
 	NFTables bool     // the kernel has nf_tables
 	Rules    int      // of nftables
 	Legacy   []string // legacy xtables that exist, such as "nat" and "filter (ipv6)"
-	Unread   bool     // the rules in Legacy could not be read: iptables-legacy-save is missing
+	Unread   bool     // not all of Legacy could be read: iptables-legacy-save is missing, or fails
 	Tracks   string   // where the first rule stands that makes the namespace track connections, "" for none
 	Own      string   // the table of ctview's whose rules do, "" for none
 	Helpers  []string // where rules stand that give flows a helper
@@ -47,11 +47,11 @@ func Look(ns Namespace) (Firewall, error) {
 	for _, v6 := range [...]bool{false, true} {
 		for _, t := range LegacyTables(ns, v6) {
 			fw.Legacy = append(fw.Legacy, t+familySuffix(v6))
-			_, err := lookTool(legacySave[v6])
-			fw.Unread = fw.Unread || err != nil
 		}
 	}
-	fw.readLegacy(legacyRules(ns))
+	l := LegacyRead(ns)
+	fw.Unread = len(l.Unread) > 0
+	fw.readLegacy(l.Rules)
 	return fw, nil
 }
 

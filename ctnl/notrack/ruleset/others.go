@@ -1,6 +1,9 @@
 package ruleset
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"ctview/model"
@@ -8,7 +11,7 @@ import (
 
 // Others returns the NOTRACK rules of the namespace that no ctview made: nftables rules with a notrack statement in any
 // table, which is also what iptables-nft makes of "-j CT --notrack", and the legacy raw tables where they exist. It
-// changes and creates nothing.
+// changes and creates nothing. Where a legacy raw table cannot be read, the rest comes with ErrUnread.
 func Others(ns Namespace, ours map[string]bool) ([]model.ForeignRule, error) {
 	var out []model.ForeignRule
 	rd, err := Dial(ns)
@@ -23,7 +26,8 @@ func Others(ns Namespace, ours map[string]bool) ([]model.ForeignRule, error) {
 		}
 		out = othersNft(rs, ours)
 	}
-	for _, r := range legacyRules(ns) {
+	l := LegacyRead(ns)
+	for _, r := range l.Rules {
 		if t, ok := ParseTag(r.Option("--comment")); ok && ours[t.ID] || !r.Notrack() {
 			continue
 		}
@@ -35,8 +39,14 @@ func Others(ns Namespace, ours map[string]bool) ([]model.ForeignRule, error) {
 		out = append(out, model.ForeignRule{Place: prog + r.Table + "/" + r.Chain, Hook: hook,
 			Match: strings.Join(r.Args, " "), Packets: r.Packets, Bytes: r.Bytes, HasCounter: true})
 	}
+	if raw := slices.DeleteFunc(l.Unread, func(t string) bool { return !strings.HasPrefix(t, "raw") }); len(raw) > 0 {
+		return out, fmt.Errorf("notrack: legacy iptables, %s: %w", strings.Join(raw, ", "), ErrUnread)
+	}
 	return out, nil
 }
+
+// ErrUnread says that rules are there which cannot be read.
+var ErrUnread = errors.New("its rules cannot be read (iptables-legacy-save is missing, or fails)")
 
 func othersNft(rs *Ruleset, ours map[string]bool) []model.ForeignRule {
 	var out []model.ForeignRule

@@ -38,7 +38,8 @@ func Outline(ns Namespace) (finding.Rules, error) {
 	} else if err := Wrap("probe nf_tables", err); errors.Is(err, ctnl.ErrPermission) {
 		return finding.Rules{}, err
 	}
-	o.legacy(LegacyRead(ns))
+	l := LegacyRead(ns)
+	o.legacy(l.Rules, l.Chains)
 	slices.SortStableFunc(o.chains, func(a, b chainOf) int { return cmp.Compare(b.rules, a.rules) })
 	r := o.r
 	r.Known, r.Modules = true, HelperModules()

@@ -49,30 +49,35 @@ func LegacyTables(ns Namespace, v6 bool) []string {
 	return strings.Fields(ReadIn(ns, f))
 }
 
-// legacyRules returns the rules of the legacy tables. iptables-legacy-save is asked only for tables that exist: it would
-// create the others. Where the program is missing the answer is empty.
-func legacyRules(ns Namespace) []XTRule {
-	rules, _ := LegacyRead(ns)
-	return rules
-}
+// legacyRules returns the rules of the legacy tables, as far as they can be read.
+func legacyRules(ns Namespace) []XTRule { return LegacyRead(ns).Rules }
 
 // legacySave are the programs that read legacy tables, by whether they are those of IPv6.
 var legacySave = map[bool]string{false: "iptables-legacy-save", true: "ip6tables-legacy-save"}
 
-// LegacyRead is the rules and chains of the legacy tables that exist, of both families.
-func LegacyRead(ns Namespace) (rules []XTRule, chains []XTChain) {
+// Legacy is what the legacy tables of both families hold.
+type Legacy struct {
+	Rules  []XTRule
+	Chains []XTChain
+	// Unread are the tables that exist and could not be read, as "nat" or "filter (ipv6)": the program is missing, or fails.
+	Unread []string
+}
+
+// LegacyRead reads the legacy tables that exist. iptables-legacy-save is asked for those only: it would create the others.
+func LegacyRead(ns Namespace) (l Legacy) {
 	for _, v6 := range [...]bool{false, true} {
 		prog := legacySave[v6]
 		for _, t := range LegacyTables(ns, v6) {
 			out, err := Run(context.Background(), ns, nil, prog, "-c", "-t", t)
 			if err != nil {
+				l.Unread = append(l.Unread, t+familySuffix(v6))
 				continue
 			}
 			r, c := ParseSave(string(out), v6)
-			rules, chains = append(rules, r...), append(chains, c...)
+			l.Rules, l.Chains = append(l.Rules, r...), append(l.Chains, c...)
 		}
 	}
-	return rules, chains
+	return l
 }
 
 // ParseSave reads the output of iptables-save, with or without counters.
