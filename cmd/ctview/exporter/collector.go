@@ -53,6 +53,8 @@ var (
 	descLoaded  = desc("ctview_table_loaded", "1 once the first dump is complete: before, no flows are told.")
 	descDump    = desc("ctview_last_dump_cpu_seconds", "CPU time that the last dump of the table took, most of it the kernel's.")
 
+	descFindings = desc("ctview_findings", "What is wrong, by the name that ctview diagnose gives it: about how many hosts, or 1; looked for twice a minute.", "name", "severity")
+
 	descRules       = desc("ctview_notrack_rules", "NOTRACK rules, by who made them: ctview or others.", "owner")
 	descRulePackets = desc("ctview_notrack_rule_packets", "Packets that a rule of ctview's took out of tracking, both directions; the oldest rules, the rest as other.", "rule")
 	descLeaked      = desc("ctview_notrack_leaked_packets_total", "Packets that match a NOTRACK rule of ctview's and were tracked all the same.")
@@ -70,7 +72,7 @@ func kernelDescs() (all [len(model.CPUStats{}.Values)]*prometheus.Desc) {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descUp, descEntries, descLimit, descSetting, descFlows, descCtState, descZone, descHelper,
-		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descRules, descRulePackets, descLeaked} {
+		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descFindings, descRules, descRulePackets, descLeaked} {
 		ch <- d
 	}
 	for _, d := range descKernel {
@@ -89,6 +91,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		up := w != nil
 		if up {
 			a.table(w)
+			a.findings(w)
 			a.rules(w)
 			up = a.kernel(w)
 		}
@@ -214,6 +217,18 @@ func (a *answer) flows(w *watching) {
 	}
 	for helper, n := range top(b.Helpers, a.labels, func(h *table.HelperFlows) (string, int) { return helperLabel(h.Helper), h.Flows }) {
 		a.gauge(descHelper, float64(n), helper)
+	}
+}
+
+// findings tells what is wrong, nothing before the first look.
+func (a *answer) findings(w *watching) {
+	w.mu.Lock()
+	wrong, judged := w.wrong, w.judged
+	w.mu.Unlock()
+	for name, f := range wrong {
+		if judged {
+			a.gauge(descFindings, float64(f.n), name, f.severity.String())
+		}
 	}
 }
 

@@ -140,7 +140,8 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 		seen[n] = true
 	}
 	for _, l := range o.listen {
-		if _, port, err := net.SplitHostPort(l); err != nil || port == "" {
+		_, port, err := net.SplitHostPort(l)
+		if _, bad := net.LookupPort("tcp", port); err != nil || bad != nil || port == "" {
 			return usageError{fmt.Sprintf("--listen: %q is no ADDRESS:PORT", l), "such as 127.0.0.1:10967 or [::1]:10967; \":10967\" is every address"}
 		}
 	}

@@ -50,9 +50,11 @@ type watching struct {
 	kernel *ctnl.Kernel // of its own: an answer does not wait for the Syncer's questions
 	rules  *notrack.Installer
 
-	mu    sync.Mutex
-	wide  wideStats
-	found notrackReading
+	mu     sync.Mutex
+	wide   wideStats
+	found  notrackReading
+	wrong  map[string]findingCount // by name; made anew by each look
+	judged bool
 }
 
 // open subscribes to the namespace's events; nothing runs before run.
@@ -136,6 +138,11 @@ func (w *watching) run(ctx context.Context) error {
 			return err
 		}
 		return context.Cause(ctx)
+	})
+	group.Go(func() error {
+		defer crash.Guard()
+		w.judge(ctx)
+		return nil
 	})
 	if w.rules != nil {
 		group.Go(func() error {

@@ -20,7 +20,7 @@ import (
 
 // What a client may take. An answer is some 20 kB and fits the socket's buffer: who reads slowly holds nothing but that.
 const (
-	headTime   = 5 * time.Second  // for the head of a request
+	headTime   = 2 * time.Second  // for the head of a request
 	answerTime = 30 * time.Second // for the whole of it
 	idleTime   = 2 * time.Minute
 	maxHead    = 16 << 10
