@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -41,7 +42,11 @@ type config struct {
 	Keys     map[string][]string `toml:"keys"`
 
 	custom map[string]map[string]string // themes of files: name → role → look
+	own    bool                         // the user's themes are among them
 }
+
+// systemConfig is the configuration of the machine. The user's is read on top of it.
+var systemConfig = "/etc/ctview/config.toml"
 
 // A view is a saved view: what the screen shows and how.
 type view struct {
@@ -140,21 +145,49 @@ func (g *globals) settings() (config, error) {
 	return *g.loaded, nil
 }
 
-// loadConfig reads the configuration. A file that is not there, or is another user's secret (HOME may be), is an empty
-// one, unless --config named it.
+// loadConfig reads the configuration: the machine's, and on top of it the user's, whose keys win. A file that is not there, or is
+// another user's secret (HOME may be), is an empty one, unless --config named it: then it is the only one.
 func (g *globals) loadConfig() (config, error) {
+	base, err := g.machineConfig()
+	if err != nil {
+		return base, err
+	}
 	path, whose, err := g.configPath()
 	if err != nil {
-		return config{}, nil // no home directory: no configuration
+		return base, nil // no home directory: no configuration
 	}
 	b, err := g.readConfig(path, whose)
 	if g.config == "" && notThere(err) {
-		return config{}, nil
+		return base, nil
 	}
 	if err != nil {
 		return config{}, fileError("config: ", err, "")
 	}
-	return parseConfig(path, whose, b)
+	return base.with(path, whose, b)
+}
+
+// machineConfig is systemConfig, which is read once, or empty.
+func (g *globals) machineConfig() (config, error) {
+	if g.machine != nil {
+		return *g.machine, nil
+	}
+	var c config
+	if g.config == "" {
+		b, err := readText(systemConfig, anybody)
+		if err == nil {
+			c, err = c.with(systemConfig, anybody, b)
+			c.own = false
+		} else if notThere(err) {
+			err = nil
+		} else {
+			err = fileError("config: ", err, "")
+		}
+		if err != nil {
+			return c, err
+		}
+	}
+	g.machine = &c
+	return c, nil
 }
 
 // fileError is what is wrong with a file of the user's: a usage error, unless it is the machine that has no descriptors left.
@@ -173,22 +206,42 @@ func (g *globals) readConfig(path string, whose int) ([]byte, error) {
 	return readText(path, whose)
 }
 
-// parseConfig reads the text of a configuration, and its themes, which must be whose. Unknown keys and bad values are usage
-// errors that name file, line and cure.
+// parseConfig reads the text of a configuration that stands alone.
 func parseConfig(path string, whose int, b []byte) (config, error) {
-	var c config
+	return config{}.with(path, whose, b)
+}
+
+// with reads the text of a configuration on top of c, and its themes, which must be whose. Unknown keys and bad values are
+// usage errors that name file, line and cure.
+func (c config) with(path string, whose int, b []byte) (config, error) {
+	c.Filters, c.Views, c.Keys = maps.Clone(c.Filters), maps.Clone(c.Views), maps.Clone(c.Keys)
 	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
 		return config{}, configError(path, err)
 	}
-	var err error
-	if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes"), whose); err != nil {
+	if err := c.addThemes(path, whose); err != nil {
 		return config{}, err
 	}
 	if err := c.check(); err != nil {
 		return config{}, usageError{fmt.Sprintf("config: %s: %v", path, err), `"ctview config default" shows every key`}
 	}
 	return c, nil
+}
+
+// addThemes adds the themes that stand beside a configuration.
+func (c *config) addThemes(path string, whose int) error {
+	more, err := loadThemes(filepath.Join(filepath.Dir(path), "themes"), whose)
+	if err != nil {
+		return err
+	}
+	c.own = true
+	if len(c.custom) > 0 {
+		all := maps.Clone(c.custom)
+		maps.Copy(all, more)
+		more = all
+	}
+	c.custom = more
+	return nil
 }
 
 // configError turns an error of the TOML decoder into one with the file's name and line.
@@ -360,6 +413,11 @@ func configCommand(g *globals) *cobra.Command {
 				return err
 			}
 			p, _, _ := g.configPath()
+			if _, err := os.Stat(systemConfig); err == nil && g.config == "" {
+				if _, err := fmt.Fprintln(g.out, systemConfig+": fine"); err != nil {
+					return err
+				}
+			}
 			if _, err := os.Stat(p); err != nil {
 				p = "none (" + p + " is not there): the defaults hold"
 			} else {

@@ -56,7 +56,11 @@ func (g *globals) editConfig(name string, edit func([]byte) []byte) error {
 		return err
 	}
 	text := edit(old)
-	if _, err := parseConfig(path, whose, text); err != nil {
+	base, err := g.machineConfig()
+	if err == nil {
+		_, err = base.with(path, whose, text)
+	}
+	if err != nil {
 		return err
 	}
 	return asRoot(func() error { return replaceFile(path, whose, text) })

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -68,4 +71,57 @@ func FuzzParseConfig(f *testing.F) {
 func diagnoseCode(err error) int {
 	code, _ := diagnose(err)
 	return code
+}
+
+// TestMachineAndUser reads /etc/ctview/config.toml and on top of it the user's: keys of the user win, names add up, and what is
+// wrong is told of the file that it is in. --config names the only one.
+func TestMachineAndUser(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "user"))
+	t.Setenv("SUDO_UID", "")
+	machine, user := filepath.Join(dir, "etc", "config.toml"), filepath.Join(dir, "user", "ctview", "config.toml")
+	old := systemConfig
+	systemConfig = machine
+	t.Cleanup(func() { systemConfig = old })
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func(file string) config {
+		t.Helper()
+		return must((&globals{config: file}).settings())(t)
+	}
+	write(machine, "read_only = true\nrefresh = \"5s\"\ncolumns = [\"src\"]\n[filters]\na = \"tcp\"\nb = \"udp\"\n[keys]\nquit = [\"q\"]\n")
+	if c := load(""); !c.ReadOnly || c.Refresh != "5s" || c.Filters["b"] != "udp" {
+		t.Errorf("the machine's alone: %+v", c)
+	}
+	write(user, "refresh = \"1s\"\ncolumns = [\"dst\"]\n[filters]\nb = \"@a and dport 53\"\nc = \"icmp\"\n[keys]\ndelete = [\"X\"]\n")
+	c := load("")
+	if !c.ReadOnly || c.Refresh != "1s" || !slices.Equal(c.Columns, []string{"dst"}) || len(c.Keys) != 2 ||
+		c.Filters["a"] != "tcp" || c.Filters["b"] != "@a and dport 53" || c.Filters["c"] != "icmp" {
+		t.Errorf("both: %+v", c)
+	}
+	g := globals{}
+	if err := g.saveFilter("d", "@a and not @c"); err != nil {
+		t.Errorf("saving a filter that names one of the machine's: %v", err)
+	}
+	if b, _ := os.ReadFile(machine); strings.Contains(string(b), "@a and not") {
+		t.Error("saved into the machine's configuration")
+	}
+	alone := filepath.Join(dir, "alone.toml")
+	write(alone, "ascii = true\n")
+	if c := load(alone); c.ReadOnly || !c.ASCII || len(c.Filters) > 0 {
+		t.Errorf("--config: %+v, want nothing of the machine's and the user's", c)
+	}
+	write(machine, "raed_only = true\n")
+	g = globals{}
+	if _, err := g.settings(); err == nil || !strings.Contains(err.Error(), machine+":1: unknown key") {
+		t.Errorf("error %v, want it to name %s", err, machine)
+	}
 }

@@ -124,7 +124,11 @@ func diagnose(err error) (code int, hint string) {
 	case errors.Is(err, ctnl.ErrNoConntrack):
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):
-		return exitUsage, `"ip netns list" names the namespaces; a PID or a path such as /proc/PID/ns/net works too`
+		hint = `"ip netns list" names the namespaces; a PID or a path such as /proc/PID/ns/net works too`
+		if v := os.Getenv(netnsVariable); v != "" {
+			hint += "; " + netnsVariable + " is " + model.Escape(v)
+		}
+		return exitUsage, hint
 	case errors.As(err, new(tooMuch)):
 		return exitFailed, "a filter takes less, and --limit N keeps the first N only; --max-memory SIZE allows more"
 	case errors.As(err, &fail):

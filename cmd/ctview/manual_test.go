@@ -78,6 +78,7 @@ func manual() map[string]string {
 	p = newPage("ctview.toml", "5", "configuration of ctview")
 	p.section("DESCRIPTION")
 	p.text("The configuration is a TOML file. What follows is the default one, with every key; \"ctview config default\" prints it, " +
+		"it is read from /etc/ctview/config.toml, and on top of that from the user's, whose keys win. " +
 		"\"ctview config check\" reads yours and tells what is wrong, \"ctview config path\" tells where it is.")
 	p.literal(defaultConfig)
 	p.files()
@@ -319,7 +320,9 @@ func (p *page) list(rows ...[2]string) {
 
 func (p *page) environment() {
 	p.section("ENVIRONMENT")
-	p.list([2]string{"Ev NO_COLOR", "If set, no colours."},
+	p.list([2]string{"Ev CTVIEW_NETNS", "Stands for --netns where that is not given."},
+		[2]string{"Ev CTVIEW_CONFIG", "Stands for --config where that is not given."},
+		[2]string{"Ev NO_COLOR", "If set, no colours."},
 		[2]string{"Ev TERM", "The terminal; dumb has no colours and no screen."},
 		[2]string{"Ev XDG_CONFIG_HOME", "Where the configuration is; ~/.config if not set."},
 		[2]string{"Ev LC_ALL , Ev LC_CTYPE , Ev LANG", "Without UTF-8 in them the screen is drawn with ASCII."})
@@ -327,7 +330,8 @@ func (p *page) environment() {
 
 func (p *page) files() {
 	p.section("FILES")
-	p.list([2]string{"Pa ~/.config/ctview/config.toml", "The configuration, see ctview.toml(5)."},
+	p.list([2]string{"Pa /etc/ctview/config.toml", "The configuration of the machine, see ctview.toml(5)."},
+		[2]string{"Pa ~/.config/ctview/config.toml", "The user's, which is read on top of it."},
 		[2]string{"Pa ~/.config/ctview/themes/NAME.toml", "Themes of one's own."},
 		[2]string{"Pa /etc/xtables/connlabel.conf", "The names of labels."})
 }

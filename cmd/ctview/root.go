@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type globals struct {
 	verbose  bool
 	config   string
 	loaded   *config // once read
+	machine  *config // the part of it that is the machine's, once read
 	resolver *names.Resolver
 	damage   damage       // of the recording that is shown
 	keeps    confine.Caps // once everything is opened; see begin
@@ -105,6 +107,9 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	root.SetGlobalNormalizationFunc(normalName)
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version")
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		if err := g.environment(cmd); err != nil {
+			return err
+		}
 		g.begin(cmd)
 		g.asks = cmd.Flags().Lookup("yes") != nil
 		err := refuseEmptyWord(cmd, args)
@@ -116,11 +121,11 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	o.addFlags(root)
 	addReadFlag(root, &o.read)
 	f := root.PersistentFlags()
-	f.StringVar(&g.netns, "netns", "", "network namespace: `NAME`, PID or PATH")
+	f.StringVar(&g.netns, "netns", "", "network namespace: `NAME`, PID or PATH (also: CTVIEW_NETNS)")
 	f.BoolVar(&g.readOnly, "read-only", false, "change nothing in the kernel")
 	f.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 	f.BoolVar(&g.ascii, "ascii", false, "draw with ASCII only")
-	f.StringVar(&g.config, "config", "", "configuration `FILE`")
+	f.StringVar(&g.config, "config", "", "configuration `FILE`, in place of the machine's and the user's (also: CTVIEW_CONFIG)")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "no summaries and notes on stderr")
 	addMemoryFlag(root, g)
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "more on stderr")
@@ -131,6 +136,31 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	root.CompletionOptions.DisableDefaultCmd = true
 	refuseEmpty(root)
 	return root
+}
+
+// The variables that stand for flags that are not given.
+const (
+	netnsVariable  = "CTVIEW_NETNS"
+	configVariable = "CTVIEW_CONFIG"
+)
+
+// environment takes from the environment what was not given as a flag. A variable that is empty is a mistake in a script, as
+// an empty flag is.
+func (g *globals) environment(cmd *cobra.Command) error {
+	for _, v := range []struct {
+		name, flag string
+		to         *string
+	}{{netnsVariable, "netns", &g.netns}, {configVariable, "config", &g.config}} {
+		value, set := os.LookupEnv(v.name)
+		switch {
+		case !set || *v.to != "":
+		case value == "":
+			return usageError{v.name + " is empty", "unset it, or give --" + v.flag}
+		case v.flag != "netns" || cmd.CommandPath() != "ctview demo": // which has namespaces of its own
+			*v.to = value
+		}
+	}
+	return nil
 }
 
 // filterText joins the words of a filter as the shell left them.

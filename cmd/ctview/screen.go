@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -149,8 +148,8 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	if _, err := filter.Parse(text, parse); err != nil {
 		return opt, 0, err
 	}
-	if path, whose, err := g.configPath(); c.custom == nil && err == nil { // no configuration: its themes may be there
-		if c.custom, err = loadThemes(filepath.Join(filepath.Dir(path), "themes"), whose); err != nil {
+	if path, whose, err := g.configPath(); !c.own && err == nil { // no configuration: its themes may be there
+		if err := c.addThemes(path, whose); err != nil {
 			return opt, 0, err
 		}
 	}
