@@ -59,7 +59,7 @@ func commandsNamed(g *globals, only string) []*cobra.Command {
 		{"get", getCommand}, {"add", addCommand}, {"update", updateCommand}, {"delete", deleteCommand}, {"flush", flushCommand},
 		{conntrackName, conntrackCommand}, {"explain", explainCommand}, {"config", configCommand}, {"version", versionCommand},
 		{"notrack", notrackCommand}, {"doctor", doctorCommand}, {"diagnose", diagnoseCommand}, {"record", recordCommand},
-		{"states", statesCommand},
+		{"states", statesCommand}, {"trace", traceCommand},
 	}
 	var all []*cobra.Command
 	for _, m := range makers {

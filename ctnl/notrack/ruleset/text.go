@@ -39,6 +39,10 @@ func (w *ruleWriter) add(format string, args ...any) {
 func (w *ruleWriter) expr(x *Expr) {
 	switch x.Name {
 	case "meta":
+		if s := x.Attr(unix.NFTA_META_SREG); s != nil && metaNames[x.U32(unix.NFTA_META_KEY)] != "" {
+			w.add("%s set %s", metaNames[x.U32(unix.NFTA_META_KEY)], w.regs[Register(U32(s))])
+			return
+		}
 		w.load(x, unix.NFTA_META_DREG, metaNames[x.U32(unix.NFTA_META_KEY)], "meta")
 	case "ct":
 		name := "ct " + ctNames[x.U32(unix.NFTA_CT_KEY)]
