@@ -32,6 +32,7 @@ type illness struct {
 const (
 	judgePace   = 2 * time.Second
 	judgeFactor = 300              // wait this many times what the last look took: a third of a percent of a core
+	judgeMost   = 10 * time.Second // a look that waited for the processor took long, and cost little
 	outlinePace = 30 * time.Second // while something is wrong, and cures are wanted; a tenth as often else: some rulesets are large
 )
 
@@ -39,7 +40,7 @@ const (
 func (a *App) diagnose() tea.Cmd {
 	il := &a.ill
 	now := a.opt.Now()
-	if il.looking || a.paused || !a.stats.Loaded || now.Sub(il.lookedAt) < max(judgePace, judgeFactor*il.took) {
+	if il.looking || a.paused || !a.stats.Loaded || now.Sub(il.lookedAt) < max(judgePace, min(judgeFactor*il.took, judgeMost)) {
 		return nil
 	}
 	il.looking, il.lookedAt = true, now

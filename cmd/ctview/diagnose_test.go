@@ -353,7 +353,7 @@ func (tb *tab) many(n int, src string, seconds uint32) {
 func TestDiagnoseUsage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ args, want string }{
-		{"-o xml", "the formats of diagnose are table and json"},
+		{"-o xml", "the formats are table, json"},
 		{"--for 10ms", "1s is the shortest"},
 		{"tcp", "diagnose"},
 	} {

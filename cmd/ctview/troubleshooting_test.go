@@ -103,7 +103,7 @@ func screenOf(t *testing.T, ns *lab.NS, names ...string) map[string][]string {
 		}
 		tm.send("g" + strings.Repeat("j", i) + "\r")
 		tm.until("the proof of "+n, func(s string) bool {
-			return regexp.MustCompile(`/ `+regexp.QuoteMeta(m[1][:min(len(m[1]), 30)])).MatchString(s) && regexp.MustCompile(`\d-\d+ of [1-9]`).MatchString(s)
+			return !strings.Contains(s, ", since ") && regexp.MustCompile(`(?m)^ / `+regexp.QuoteMeta(m[1][:min(len(m[1]), 30)])).MatchString(s) && regexp.MustCompile(`\d-\d+ of [1-9]`).MatchString(s)
 		})
 		tm.send("\x1b")
 		tm.shows("  " + n + ", since")
