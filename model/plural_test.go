@@ -49,6 +49,7 @@ var alwaysMany = map[string]string{
 	"attribute %d of %d bytes":  "a reproducer's text",
 	"%d bytes behind the last":  "less than the four of a head; told to a developer",
 	"%d numbers under %d names": "a line of /proc; told to a developer",
+	"%d of %d entries":          "a table that is full",
 	"%d messages broken":        "told to a developer",
 }
 
