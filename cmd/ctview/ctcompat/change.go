@@ -13,11 +13,11 @@ import (
 
 // create is -I and -A.
 func (r *run) create(c *command) error {
-	s, err := c.spec()
-	if err != nil {
+	var s ctnl.Spec
+	if err := c.spec(&s); err != nil {
 		return failed(c, err)
 	}
-	err = r.kernel.Create(r.ctx, s)
+	err := r.kernel.Create(r.ctx, &s)
 	switch {
 	case err == nil:
 		r.shown++
@@ -28,18 +28,18 @@ func (r *run) create(c *command) error {
 	return nil
 }
 
-// spec turns the template into a flow to be made.
-func (c *command) spec() (*ctnl.Spec, error) {
+// spec turns the template into a flow to be made, s.
+func (c *command) spec(s *ctnl.Spec) error {
 	t := c.t
 	t.mirror()
-	s := &ctnl.Spec{}
+	*s = ctnl.Spec{}
 	f := &s.Flow
 	f.Src, f.Dst, f.Sport, f.Dport = t.orig.Src, t.orig.Dst, t.orig.Sport, t.orig.Dport
 	f.Proto, f.Family = t.orig.Proto, t.orig.Family
 	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = t.reply.Src, t.reply.Dst, t.reply.Sport, t.reply.Dport
 	s.Has = model.HasReply
 	if err := t.setZone(f); err != nil {
-		return nil, err
+		return err
 	}
 	t.setMeta(s)
 	if c.opts.has(optMark) {
@@ -49,14 +49,14 @@ func (c *command) spec() (*ctnl.Spec, error) {
 	if c.opts.has(optLabelAdd) {
 		labels, err := t.labelMod.kernel()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.Extra.Labels = labels
 		s.Has |= model.HasLabels
 	}
 	s.SrcNAT = t.snat.request(t.has.has(hasSNAT))
 	s.DstNAT = t.dnat.request(t.has.has(hasDNAT))
-	return s, nil
+	return nil
 }
 
 // setZone sets the one zone that a flow can have. The kernel refuses two.

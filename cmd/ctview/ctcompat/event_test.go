@@ -293,15 +293,15 @@ func (w *world) ownChanges() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		s, err := c.spec()
-		if err != nil {
+		var s ctnl.Spec
+		if err := c.spec(&s); err != nil {
 			w.t.Fatal(err)
 		}
-		if err := k.Create(w.t.Context(), s); err != nil {
+		if err := k.Create(w.t.Context(), &s); err != nil {
 			w.t.Fatal(err)
 		}
 		s.Flow.Mark, s.Has = 7, model.HasMark
-		if err := k.Update(w.t.Context(), s); err != nil {
+		if err := k.Update(w.t.Context(), &s); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := k.Delete(w.t.Context(), s.Flow.Key, 0); err != nil {

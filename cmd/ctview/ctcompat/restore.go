@@ -2,10 +2,12 @@ package ctcompat
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"strings"
 
+	"ctview/ctnl"
 	"ctview/ctnl/confine"
 )
 
@@ -44,15 +46,66 @@ func (r *run) restore(name string) error {
 			return usageErrorf("Cannot use command `%s' with --load-file", name)
 		}
 	}
-	for _, c := range cmds {
+	var specs [ctnl.MaxWindow]ctnl.Spec
+	for len(cmds) > 0 {
 		if err := r.open(); err != nil {
 			return err
 		}
-		if err := r.do(c); err != nil {
+		n := 0
+		for n < min(len(cmds), len(specs)) && (cmds[n].op == opCreate || cmds[n].op == opAdd) {
+			n++
+		}
+		err := error(nil)
+		if n > 1 {
+			err = r.createMany(cmds[:n], specs[:0])
+		} else {
+			n = 1
+			err = r.do(cmds[0])
+		}
+		if err != nil {
 			return err
 		}
+		clear(cmds[:n]) // half of the memory is theirs
+		cmds = cmds[n:]
 	}
 	return nil
+}
+
+// createMany is create of each of cmds, in one system call. The kernel goes on behind one that it refuses: what it made of the
+// lines after that is taken back, as if it had never been asked. specs is memory for all of them.
+func (r *run) createMany(cmds []*command, specs []ctnl.Spec) error {
+	var failure error // of the first line that did not work
+	for _, c := range cmds {
+		specs = specs[:len(specs)+1]
+		if err := c.spec(&specs[len(specs)-1]); err != nil {
+			failure, specs = failed(c, err), specs[:len(specs)-1]
+			break
+		}
+	}
+	refused, err := r.kernel.CreateMany(r.ctx, len(specs), func(i int, s *ctnl.Spec) { *s = specs[i] })
+	if err != nil {
+		return failed(cmds[0], err)
+	}
+	first, made := len(specs), len(specs)-len(refused)
+	for i, f := range refused {
+		if cmds[f.Index].op == opAdd && errors.Is(f.Err, ctnl.ErrExists) {
+			continue
+		}
+		failure, first, made = failed(cmds[f.Index], f.Err), f.Index, f.Index-i
+		refused = refused[i:]
+		break
+	}
+	r.shown += made
+	for i := first; i < len(specs); i++ {
+		if len(refused) > 0 && refused[0].Index == i {
+			refused = refused[1:]
+			continue
+		}
+		if err := r.kernel.Delete(r.ctx, specs[i].Flow.Key, 0); err != nil && !errors.Is(err, ctnl.ErrGone) {
+			return errors.Join(failure, failed(cmds[i], err))
+		}
+	}
+	return failure
 }
 
 // notInFile names the commands that a file may not have, as conntrack does.
@@ -91,6 +144,9 @@ func (r *run) readCommands(in io.Reader) ([]*command, error) {
 
 // splitWords cuts a line at blanks. Quotes keep blanks in a word, and a backslash within quotes the character after it.
 func splitWords(line string) ([]string, error) {
+	if !strings.Contains(line, `"`) {
+		return plainWords(line)
+	}
 	var out []string
 	var word []byte
 	quoted, escaped := false, false
@@ -139,4 +195,27 @@ func splitWords(line string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// plainWords is splitWords of a line without quotes: the words are parts of it.
+func plainWords(line string) ([]string, error) {
+	out := make([]string, 0, 40)
+	for {
+		line = strings.TrimLeft(line, " \t\n")
+		if line == "" {
+			return out, nil
+		}
+		end := strings.IndexAny(line, " \t\n")
+		if end < 0 {
+			end = len(line)
+		}
+		if end > maxWordLength {
+			return nil, usageErrorf("Parameter too long!")
+		}
+		if len(out)+1 > maxWords {
+			return nil, usageErrorf("too many arguments")
+		}
+		out = append(out, line[:end])
+		line = line[end:]
+	}
 }

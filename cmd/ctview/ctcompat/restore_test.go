@@ -40,6 +40,26 @@ var restoreFiles = []string{
 	"# " + strings.Repeat("x", 10300) + "\n-F\n",
 	"-F \"" + strings.Repeat("a b ", 200) + "\"\n",
 	"conntrack -F\n",
+	manyLines(600, -1, ""),
+	manyLines(600, 0, "-I -s 1.1.1.1 -d 2.2.2.2 -p 47 -t 100"),
+	manyLines(600, 300, "-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"), // it exists
+	manyLines(600, 300, "-A -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"), // which is no failure of -A
+	manyLines(1100, 550, "-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"),
+	manyLines(600, 300, "-D -s 1.1.1.1 -p udp --sport 1009"),
+	manyLines(600, 599, "-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"),
+}
+
+// manyLines makes n flows, with another line in place of one.
+func manyLines(n, at int, line string) string {
+	var b strings.Builder
+	for i := range n {
+		if i == at {
+			b.WriteString(line + "\n")
+			continue
+		}
+		b.WriteString("-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport " + itoa(1000+i) + " --dport 2 -t 100\n")
+	}
+	return b.String()
 }
 
 // TestRestore compares -R of files, from a file and from standard input.

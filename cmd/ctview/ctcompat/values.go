@@ -160,6 +160,9 @@ func prefixMask(f model.Family, bits int) (mask [16]byte) {
 // inetAton is inet_aton(3): one to four numbers, each decimal, octal or hexadecimal, the last filling what is left.
 // Blanks and what follows them are ignored.
 func inetAton(s string) (addr [4]byte, ok bool) {
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Is4() { // four decimal numbers
+		return ip.As4(), true
+	}
 	if i := strings.IndexAny(s, " \t\n\v\f\r"); i >= 0 {
 		s = s[:i]
 	}
