@@ -50,6 +50,7 @@ var alwaysMany = map[string]string{
 	"%d bytes behind the last":  "less than the four of a head; told to a developer",
 	"%d numbers under %d names": "a line of /proc; told to a developer",
 	"%d of %d entries":          "a table that is full",
+	"burst %d packets":          "nft's own words",
 	"%d messages broken":        "told to a developer",
 }
 

@@ -90,6 +90,8 @@ var detailBindings = []binding{
 		run: inApp(toggleUnits)},
 	{id: "delete", keys: []string{"D", "f9"}, help: "delete the flow", hint: "delete", narrow: "delete", group: groupAct, writes: true,
 		run: on((*detail).askDelete)},
+	{id: "trace", keys: []string{"t"}, help: "trace it through the rules", hint: "trace", group: groupAct, writes: true,
+		run: onFlow(func(d *detail, a *App) tea.Cmd { return a.askTrace(&d.row.Flow) })},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", group: groupAct, writes: true,
 		run: onFlow((*detail).askNotrack)},
 }

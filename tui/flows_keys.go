@@ -58,6 +58,8 @@ var flowsBindings = slices.Concat([]binding{
 		run: on((*flows).askDelete)},
 	{id: "notrack", keys: []string{"N"}, help: "notrack rule for it", hint: "notrack", narrow: "notrk", group: groupAct, row: true, writes: true,
 		run: on((*flows).askNotrack)},
+	{id: "trace", keys: []string{"t"}, help: "trace it through the rules", group: groupAct, row: true, writes: true,
+		run: on((*flows).askTrace)},
 	{id: "undo", keys: []string{"u"}, help: "undo (notrack rules)", group: groupAct, writes: true,
 		run: inApp((*App).undoRule)},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true,
@@ -88,6 +90,14 @@ func (s *flows) openValues(a *App) tea.Cmd {
 		return a.pushValues(r)
 	}
 	return nil
+}
+
+func (s *flows) askTrace(a *App) tea.Cmd {
+	r, ended := s.current()
+	if r == nil || ended {
+		return nil
+	}
+	return a.askTrace(&r.Flow)
 }
 
 func (s *flows) reverse(a *App) tea.Cmd {

@@ -28,6 +28,7 @@ type Session struct {
 	Inspector Inspector
 	Rules     Rules
 	States    States
+	Tracer    Tracer
 	Netns     string
 }
 
@@ -114,7 +115,7 @@ func (a *App) switchNetns(name string) tea.Cmd {
 
 // enter shows another session. The filter, columns and order stay.
 func (a *App) enter(s Session) tea.Cmd {
-	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.States, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.States, s.Netns
+	a.opt.Store, a.opt.Kernel, a.opt.Inspector, a.opt.Rules, a.opt.States, a.opt.Tracer, a.opt.Netns = s.Store, s.Kernel, s.Inspector, s.Rules, s.States, s.Tracer, s.Netns
 	a.stack = a.stack[:0]
 	a.paused, a.hasSys, a.installed = false, false, false
 	a.stats, a.sys = table.Stats{}, model.System{}

@@ -149,6 +149,9 @@ type Options struct {
 	// States are the five states of packets. nil: no such screen.
 	States States
 
+	// Tracer follows packets of a flow through the rules. nil: not possible.
+	Tracer Tracer
+
 	// Create makes the file that a view is written to. nil: os.OpenFile with O_EXCL.
 	Create func(name string) (io.WriteCloser, error)
 

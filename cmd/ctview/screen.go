@@ -86,7 +86,7 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	all := &namespaces{plan: plan, ctx: ctx, failed: stop, now: w}
 	w.start(ctx, stop)
 	shown := w.shown()
-	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States, opt.Netns = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States, shown.Netns
+	opt.Store, opt.Kernel, opt.Inspector, opt.Rules, opt.States, opt.Tracer, opt.Netns = shown.Store, shown.Kernel, shown.Inspector, shown.Rules, shown.States, shown.Tracer, shown.Netns
 	opt.Namespaces = all
 	tell := &teller{places: places}
 	opt.About = func(ctx context.Context, r *model.Row) []string { return tell.about(ctx, all.current(), &r.Flow) }

@@ -111,7 +111,7 @@ func (w *watching) close() {
 
 // shown is what the screen asks.
 func (w *watching) shown() tui.Session {
-	s := tui.Session{Store: w.table, Kernel: w.kernel, Inspector: w.kernel, States: w.states, Netns: w.kernel.name}
+	s := tui.Session{Store: w.table, Kernel: w.kernel, Inspector: w.kernel, States: w.states, Tracer: screenTrace{w.ns}, Netns: w.kernel.name}
 	if w.rules != nil { // a nil *screenRules would not be a nil interface
 		s.Rules = w.rules
 	}

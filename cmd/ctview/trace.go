@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"ctview/ctnl"
@@ -129,8 +128,8 @@ func (g *globals) trace(ctx context.Context, ns *ctnl.Netns, plan trace.Plan, o 
 		return err
 	}
 	defer t.Close()
-	if len(t.Legacy) > 0 {
-		g.summary("legacy iptables (%s): its rules are not nftables', and are not traced", strings.Join(t.Legacy, ", "))
+	for _, note := range traceNotes(t) {
+		g.summary("%s", note)
 	}
 	ctx, stop := context.WithTimeout(ctx, o.limit)
 	defer stop()
@@ -160,72 +159,11 @@ func (g *globals) trace(ctx context.Context, ns *ctnl.Netns, plan trace.Plan, o 
 
 // appendTraced writes a packet, its steps and what became of it, a line each.
 func appendTraced(b []byte, p *model.TracePacket) []byte {
-	b = time.Unix(0, p.At).AppendFormat(b, "15:04:05.000000 ")
-	b = append(b, map[bool]string{false: "original ", true: "reply    "}[p.Reply]...)
-	b = fmt.Appendf(b, "%s", model.RuleFromTuple(&p.Tuple))
-	if p.TCP != "" {
-		b = fmt.Appendf(b, " [%s]", p.TCP)
+	b = fmt.Appendf(b, "%s %s\n", time.Unix(0, p.At).Format("15:04:05.000000"), format.TracedPacket(p))
+	for _, step := range format.TraceSteps(p) {
+		b = fmt.Appendf(b, "  %s\n", step)
 	}
-	b = fmt.Appendf(b, " len %d", p.Len)
-	if p.In != "" {
-		b = fmt.Appendf(b, " in %s", model.Escape(p.In))
-	}
-	b = append(b, '\n')
-	at, mark := p.Tuple, uint32(0)
-	for i := range p.Steps {
-		s := &p.Steps[i]
-		b = fmt.Appendf(b, "  %s", stepText(s))
-		if s.Mark != mark {
-			b = fmt.Appendf(b, "  mark 0x%x", s.Mark)
-			mark = s.Mark
-		}
-		if s.HasTuple && s.Tuple != at {
-			b = fmt.Appendf(b, "  now %s", model.RuleFromTuple(&s.Tuple))
-			at = s.Tuple
-		}
-		b = append(b, '\n')
-	}
-	return fmt.Appendf(b, "  = %s\n", outcome(p))
-}
-
-// stepText is a step without what became of the packet, escaped.
-func stepText(s *model.TraceStep) string {
-	at := s.Family + " " + s.Table + " " + s.Chain
-	var what string
-	switch {
-	case s.Kind == model.TracePolicy:
-		what = "policy " + s.Verdict
-	case s.Kind == model.TraceReturn:
-		what = "end of the chain"
-	case s.Rule == "":
-		what = fmt.Sprintf("handle %d: the rule has gone (%s)", s.Handle, s.Verdict)
-	default:
-		what = fmt.Sprintf("handle %d: %s", s.Handle, s.Rule)
-		if s.Verdict != "continue" && !strings.HasSuffix(s.Rule, s.Verdict) {
-			what += " (" + s.Verdict + ")"
-		}
-	}
-	return model.Escape(at + " " + what)
-}
-
-// outcome says how the way of a packet through the rules ended, escaped.
-func outcome(p *model.TracePacket) string {
-	text := "let pass by every nftables rule that it met"
-	if len(p.Steps) == 0 {
-		text = "met no nftables rule"
-	}
-	if s := p.Ended(); s != nil {
-		by := fmt.Sprintf("handle %d", s.Handle)
-		if s.Kind == model.TracePolicy {
-			by = "the policy"
-		}
-		did := map[string]string{"drop": "dropped", "queue": "handed to a program (queue)", "stolen": "taken out (stolen)"}[s.Verdict]
-		text = model.Escape(fmt.Sprintf("%s by %s %s %s, %s", did, s.Family, s.Table, s.Chain, by))
-	}
-	if p.Cut {
-		text += "; steps are missing, the kernel's messages were lost"
-	}
-	return text
+	return fmt.Appendf(b, "  = %s\n", format.TraceOutcome(p))
 }
 
 // A tracedJSON is a packet in trace -o json.
@@ -254,7 +192,7 @@ type stepJSON struct {
 
 func appendTracedJSON(b []byte, p *model.TracePacket) []byte {
 	j := tracedJSON{Time: string(appendTime(nil, p.At)), Reply: p.Reply, Packet: model.RuleFromTuple(&p.Tuple).String(), TCP: p.TCP,
-		Len: p.Len, In: model.Escape(p.In), Steps: []stepJSON{}, Outcome: outcome(p), Cut: p.Cut}
+		Len: p.Len, In: model.Escape(p.In), Steps: []stepJSON{}, Outcome: format.TraceOutcome(p), Cut: p.Cut}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		k := stepJSON{Family: s.Family, Table: model.Escape(s.Table), Chain: model.Escape(s.Chain), Rule: model.Escape(s.Rule),
