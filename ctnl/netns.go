@@ -1,6 +1,7 @@
 package ctnl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -260,6 +261,23 @@ func (n *Netns) Gone() bool {
 		return err
 	})
 	return err == nil && id != n.id || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+}
+
+// Lasting returns a context that ends when the namespace is gone; then its cause wraps ErrNetnsGone. stop ends it, and what it
+// started.
+func (n *Netns) Lasting(ctx context.Context) (lasting context.Context, stop func()) {
+	lasting, cancel := context.WithCancelCause(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		defer crash.Guard()
+		if err := n.waitGone(lasting.Done()); err != nil {
+			cancel(err)
+		}
+	})
+	return lasting, func() {
+		cancel(nil)
+		wait.Wait()
+	}
 }
 
 // waitGone blocks until the namespace is gone (ErrNetnsGone) or done is closed (nil). It polls: inotify does not see

@@ -135,7 +135,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{s.watch, s.dumps, s.overdue, s.clocks, s.gone} {
+	for _, run := range []func(context.Context) error{s.watch, s.dumps, s.overdue, s.clocks} {
 		wg.Go(func() {
 			defer crash.Guard()
 			if err := run(ctx); err != nil {
@@ -152,8 +152,6 @@ func (s *Syncer) Run(ctx context.Context) error {
 }
 
 func (s *Syncer) watch(ctx context.Context) error { return s.w.Run(ctx, s.store) }
-
-func (s *Syncer) gone(ctx context.Context) error { return s.ns.waitGone(ctx.Done()) }
 
 // overdue asks for flows whose time ran out: an expired one answers that it is gone (and the kernel collects it),
 // one that packets kept alive tells its new timeout.

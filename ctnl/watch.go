@@ -58,6 +58,7 @@ type Watcher struct {
 	s      *socket
 	in     *mailbox
 	d      *Decoder
+	ns     *Netns
 	wish   int // bytes of receive buffer
 	rcvbuf int
 	forced bool
@@ -91,7 +92,7 @@ func Watch(ns *Netns, opt WatchOptions) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ctnl: watch: %w", err)
 	}
-	w := &Watcher{opt: opt, s: s, in: newMailbox(s), d: NewDecoder(),
+	w := &Watcher{opt: opt, ns: ns, s: s, in: newMailbox(s), d: NewDecoder(),
 		batch: make([]model.Event, 0, batchSize), expects: make([]model.Expect, 0, batchSize),
 		asks: make(chan *drain, 1), ended: make(chan struct{})}
 	w.readMem = func(fd uintptr) { w.exact = readMemInfo(int(fd), &w.mem) }
@@ -146,9 +147,11 @@ func (w *Watcher) Close() error { return w.s.close() }
 
 // Run hands events to sink, at most 256 at once, until ctx ends; then it returns nil. Batches form by themselves: an
 // idle reader gets one event, a busy one whatever has queued up. Nothing is allocated per event. Run can be called
-// once.
+// once. It ends with ErrNetnsGone when the namespace is gone, which the socket would keep alive, and its links with it.
 func (w *Watcher) Run(ctx context.Context, sink Sink) error {
 	defer crash.Guard()
+	ctx, stop := w.ns.Lasting(ctx)
+	defer stop()
 	w.sink = sink
 	defer close(w.ended)
 	defer context.AfterFunc(ctx, w.wake)()
@@ -174,6 +177,9 @@ func (w *Watcher) Run(ctx context.Context, sink Sink) error {
 		default:
 			return fmt.Errorf("ctnl: watch: %w", errnoError(err))
 		}
+	}
+	if err := context.Cause(ctx); errors.Is(err, ErrNetnsGone) {
+		return err
 	}
 	return nil
 }

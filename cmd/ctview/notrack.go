@@ -425,8 +425,8 @@ func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) er
 		_, err := bufio.NewReader(n.g.in).ReadString('\n')
 		lines <- err == nil
 	}()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, stop := n.ns.Lasting(ctx)
+	defer stop()
 	lost := make(chan error, 1)
 	go func() {
 		defer crash.Guard()
@@ -436,8 +436,11 @@ func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) er
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case err := <-lost:
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
 			return known(err)
 		case <-over:
 			return failure{errors.New("notrack: not confirmed: the rule has expired")}

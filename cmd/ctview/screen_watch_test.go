@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -171,5 +175,51 @@ func TestNetnsCommand(t *testing.T) {
 	tm.send("q")
 	if code := tm.ended(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestNamespaceGoneEnds: what follows a namespace that is taken away says so and ends; its socket would keep the namespace, and
+// the links in it, alive for as long as it runs.
+func TestNamespaceGoneEnds(t *testing.T) {
+	for i, args := range []string{"events", "expect events", "record -", "states --watch", "states --samples", "stats --watch", "conntrack -E", "diagnose --watch"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			name := fmt.Sprintf("ctview-test-gone-%d-%d", os.Getpid(), i)
+			ip := func(args ...string) {
+				t.Helper()
+				if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+					t.Fatalf("ip %v: %v %s", args, err, out)
+				}
+			}
+			ip("netns", "add", name)
+			gone := false
+			defer func() {
+				if !gone {
+					ip("netns", "del", name)
+				}
+			}()
+			if out, err := exec.Command("ip", "netns", "exec", name, "nft", "add table t; add chain t c { type filter hook input priority 0; }; add rule t c ct state new").CombinedOutput(); err != nil {
+				t.Fatalf("nft: %v %s", err, out)
+			}
+			words := strings.Fields(args)
+			cmd := ctview(t, append([]string{words[0], "--netns", name}, words[1:]...)...)
+			if words[0] == "expect" {
+				cmd = ctview(t, "expect", "events", "--netns", name)
+			}
+			var diag bytes.Buffer
+			cmd.Stderr = &diag
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			stop := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+			defer stop.Stop()
+			settle(t, cmd.Process.Pid)
+			ip("netns", "del", name)
+			gone = true
+			err := cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); err == nil || code < 1 || !strings.Contains(diag.String(), "gone") {
+				t.Errorf("%v: %s", err, &diag)
+			}
+		})
 	}
 }

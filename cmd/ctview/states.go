@@ -81,6 +81,8 @@ func runStates(ctx context.Context, g *globals, filter string, o *statesOptions)
 	}
 	defer ns.Close()
 	g.opened()
+	ctx, end := ns.Lasting(ctx)
+	defer end()
 	if o.limit > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, o.limit)
@@ -93,6 +95,9 @@ func runStates(ctx context.Context, g *globals, filter string, o *statesOptions)
 		err = g.watchStates(ctx, ns, o)
 	default:
 		return g.showStates(ctx, ns, o)
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ctnl.ErrNetnsGone) {
+		return cause
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil // --for is over
@@ -144,7 +149,7 @@ func (g *globals) watchStates(ctx context.Context, ns *ctnl.Netns, o *statesOpti
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-t.C:
 		}
 	}

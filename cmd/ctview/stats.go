@@ -86,9 +86,14 @@ var statsFormats = map[string]func(b []byte, r, last *statsReading) []byte{
 
 func runStats(ctx context.Context, g *globals, show func(b []byte, r, last *statsReading) []byte, watch bool, every time.Duration) error {
 	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		ctx, stop := ns.Lasting(ctx)
+		defer stop()
 		var past model.RateBase[statsReading]
 		for {
 			r, err := readStats(ctx, ns, k)
+			if cause := context.Cause(ctx); errors.Is(cause, ctnl.ErrNetnsGone) {
+				return cause
+			}
 			if err != nil {
 				return err
 			}
@@ -102,7 +107,7 @@ func runStats(ctx context.Context, g *globals, show func(b []byte, r, last *stat
 			}
 			select {
 			case <-ctx.Done():
-				return ctx.Err()
+				return context.Cause(ctx)
 			case <-time.After(every):
 			}
 		}
