@@ -7,27 +7,40 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/format"
 
 	"github.com/spf13/cobra"
 )
 
 func countCommand(g *globals) *cobra.Command {
-	var exitCode bool
+	var (
+		exitCode bool
+		output   string
+	)
 	cmd := &cobra.Command{
 		Use:   "count [FILTER…]",
 		Short: "how many flows (without a filter: the kernel's own counter, no dump) and the maximum",
 		Long: `Without a filter count asks the kernel for its own counter, which costs next to nothing and includes flows that
 have expired but are not yet collected. With a filter it reads the table once and counts what matches.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runCount(cmd.Context(), g, filterText(args), exitCode)
+			return runCount(cmd.Context(), g, filterText(args), output == "json", exitCode)
 		},
 	}
+	addOutput(cmd, &output, "", "table", "json")
 	addOverFlag(cmd, g)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	return cmd
 }
 
-func runCount(ctx context.Context, g *globals, text string, exitCode bool) error {
+// A countJSON is the line of docs/count.schema.json.
+type countJSON struct {
+	Count   uint64 `json:"count"`
+	Max     uint64 `json:"max,omitempty"`
+	Filter  string `json:"filter,omitempty"`
+	Unknown uint64 `json:"unknown,omitempty"` // flows that the filter could not judge
+}
+
+func runCount(ctx context.Context, g *globals, text string, asJSON, exitCode bool) error {
 	f, err := g.parseFilter(text)
 	if err != nil {
 		return err
@@ -39,7 +52,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 	defer ns.Close()
 	g.opened()
 	if f == nil {
-		return countAll(ctx, g, ns)
+		return countAll(ctx, g, ns, asJSON)
 	}
 	var n, unknown int
 	err = g.dump(ctx, ns, f, func(evs []model.Event) error {
@@ -59,7 +72,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 		return err
 	}
 	g.noteUnknown(f, unknown)
-	if _, err := fmt.Fprintln(g.out, n); err != nil {
+	if err := g.printCount(countJSON{Count: uint64(n), Filter: f.String(), Unknown: uint64(unknown)}, asJSON); err != nil {
 		return err
 	}
 	if n == 0 && exitCode {
@@ -69,7 +82,7 @@ func runCount(ctx context.Context, g *globals, text string, exitCode bool) error
 }
 
 // countAll prints the kernel's counter and the maximum as "18204 of 262144".
-func countAll(ctx context.Context, g *globals, ns *ctnl.Netns) error {
+func countAll(ctx context.Context, g *globals, ns *ctnl.Netns, asJSON bool) error {
 	k := ctnl.NewKernel(ns)
 	entries, limit, err := k.Count(ctx)
 	if errors.Is(err, ctnl.ErrPermission) {
@@ -80,10 +93,19 @@ func countAll(ctx context.Context, g *globals, ns *ctnl.Netns) error {
 	if err != nil {
 		return err
 	}
-	if limit == 0 {
-		_, err = fmt.Fprintln(g.out, entries)
-	} else {
-		_, err = fmt.Fprintf(g.out, "%d of %d\n", entries, limit)
+	return g.printCount(countJSON{Count: uint64(entries), Max: uint64(limit)}, asJSON)
+}
+
+func (g *globals) printCount(c countJSON, asJSON bool) error {
+	line := fmt.Appendf(nil, "%d\n", c.Count)
+	if c.Max > 0 {
+		line = fmt.Appendf(nil, "%d of %d\n", c.Count, c.Max)
 	}
-	return err
+	if asJSON {
+		line, _ = format.AppendJSONLine(nil, c) // it has nothing that JSON lacks
+	}
+	if _, err := g.out.Write(line); err != nil {
+		return failure{err}
+	}
+	return nil
 }
