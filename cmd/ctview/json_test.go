@@ -120,9 +120,9 @@ func checkSchema(t *testing.T, name string, line []byte) {
 var updatePromise = flag.Bool("update-promise", false, "promise the fields that are new in the schemas")
 
 // TestJSONPromise holds the schemas to what docs/json.md promises: a field that was there stays, with its type, and one that
-// was always there is. What was promised is in testdata/promise.txt, to which -update-promise adds; nothing takes away.
+// was always there is. What was promised is in testdata/promise.list, to which -update-promise adds; nothing takes away.
 func TestJSONPromise(t *testing.T) {
-	const file = "testdata/promise.txt"
+	const file = "testdata/promise.list"
 	promised := strings.FieldsFunc(string(must(os.ReadFile(file))(t)), func(r rune) bool { return r == '\n' })
 	now := map[string]bool{}
 	names := must(filepath.Glob("../../docs/*.schema.json"))(t)
