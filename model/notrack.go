@@ -208,11 +208,14 @@ func (p *NotrackPreview) Changed(now *NotrackPreview) bool {
 
 // A NotrackResult tells what installing a rule did.
 type NotrackResult struct {
-	Rule     NotrackRule
-	Existed  bool // the rule was there already: nothing was made twice
-	Deleted  int  // entries deleted from the table
-	Gone     int  // entries that had ended by themselves
-	Restored int  // entries that were deleted and are there again, because the rule was taken back
+	Rule    NotrackRule
+	Existed bool // the rule was there already: nothing was made twice
+	Deleted int  // entries deleted from the table
+	// Kept is how many entries were left, because nothing has shown yet that the rule holds, and their connections would be
+	// cut if it did not.
+	Kept     int
+	Gone     int // entries that had ended by themselves
+	Restored int // entries that were deleted and are there again, because the rule was taken back
 	Packets  uint64
 	Verified bool // packets were seen, all of them untracked
 	// TakenBack says why the rule was removed again: its packets were tracked all the same.

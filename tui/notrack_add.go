@@ -228,9 +228,14 @@ func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
 	if res.Deleted > 0 {
 		lines = append(lines, model.Plural(res.Deleted, "entry")+" deleted.")
 	}
+	if res.Kept > 0 {
+		lines = append(lines, model.Plural(res.Kept, "entry")+" left: no packet has shown yet that the rule holds.")
+	}
 	switch {
 	case res.Verified:
 		lines = append(lines, "It works: "+model.Plural(res.Packets, "packet")+" seen, none of them tracked.")
+	case res.Packets > 0:
+		lines = append(lines, model.Plural(res.Packets, "packet")+" seen; whether they are tracked all the same is not known.")
 	default:
 		lines = append(lines, "No packet of it was seen yet.")
 	}

@@ -399,6 +399,9 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 	switch {
 	case !opt.Delete:
 		s += "entries left in the table; "
+	case r.Kept > 0:
+		s += model.Plural(r.Kept, "entry") + " left in the table: no packet has shown yet that the rule holds, and connections would be cut if it did not " +
+			"(ctview delete takes them when it does); "
 	default:
 		s += model.Plural(r.Deleted, "entry") + " deleted; "
 	}
@@ -407,8 +410,10 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 		s += "verified: " + model.Plural(r.Packets, "packet") + ", none of them tracked"
 	case opt.Verify < 0:
 		s += "not verified"
-	case !r.Rule.HasLeak && r.Rule.Backend == "nftables":
+	case !r.Rule.HasLeak && r.Rule.Backend == "nftables" && r.Packets == 0 && r.Kept == 0:
 		s += "not verified: connection tracking is not active here"
+	case r.Packets > 0:
+		s += "not verified: " + model.Plural(r.Packets, "packet") + " met it, and nothing here tells whether they are tracked all the same"
 	default:
 		s += "not verified yet: no packet has come"
 	}

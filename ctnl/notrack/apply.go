@@ -29,7 +29,7 @@ const settle = 100 * time.Millisecond
 // again: by the leak counters behind conntrack and by events of new flows. Where packets are tracked all the same, the rule
 // is taken back and the result says why. The order matters: an entry deleted before the rule stood would be made again by
 // the next packet; and one that is still there when a leak is found keeps its connection alive. Entries that were deleted
-// by then are put back before the rule goes.
+// by then are put back before the rule goes. Entries of which nothing could be told later stay (see fragile).
 func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt ApplyOptions) (res model.NotrackResult, err error) {
 	cov := newCoverer(q.Rules)
 	if opt.Verify == 0 {
@@ -55,19 +55,25 @@ func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt Appl
 	}
 	// Where nothing is tracked there is nothing to verify.
 	look := opt.Verify > 0 && (res.Rule.HasLeak || c.tracking())
+	blind := false
 	if look && opt.Delete {
-		// A rule that has packets shows within some of them whether it holds; one that has none cannot be told yet.
-		if err := a.verify(ctx, opt.Verify/2); err != nil || res.TakenBack != "" {
+		if err := a.first(ctx, opt.Verify/2); err != nil || res.TakenBack != "" {
 			return res, err
 		}
+		if !res.Rule.HasLeak && !a.proved {
+			if res.Kept, blind, err = a.fragile(ctx); err != nil {
+				return res, err
+			}
+		}
 	}
-	if opt.Delete {
+	if opt.Delete && res.Kept == 0 {
 		if err := a.delete(ctx); err != nil {
 			return res, err
 		}
 	}
 	if look {
 		err = a.verify(ctx, opt.Verify)
+		res.Verified = res.Verified && res.Kept == 0 && !blind // what was proved is neither
 	}
 	return res, err
 }
@@ -80,6 +86,8 @@ type attempt struct {
 	opt   ApplyOptions
 	seen  *newFlows
 	res   *model.NotrackResult
+	// proved: packets were seen, and reached no entry, while the entries stood.
+	proved bool
 	// deleted are entries as they were, to be put back; at most maxCopies.
 	deleted []model.Event
 }
@@ -181,7 +189,7 @@ func (a *attempt) verify(ctx context.Context, long time.Duration) error {
 		a.res.Packets = r.Packets[0] + r.Packets[1]
 		fresh := a.seen.take()
 		if len(fresh) > 0 || r.Leaked > base.Leaked && a.blame(ctx, &r) {
-			return a.takeBack(ctx, len(fresh), r.Leaked-base.Leaked)
+			return a.takeBack(ctx, leak{fresh: len(fresh), packets: r.Leaked - base.Leaked})
 		}
 		passed := a.res.Packets - base.Packets[0] - base.Packets[1]
 		if passed >= 4 || time.Now().After(end) {
@@ -192,6 +200,118 @@ func (a *attempt) verify(ctx context.Context, long time.Duration) error {
 			return err
 		}
 	}
+}
+
+// A trace is what an entry said when it was read: each packet that reaches it is counted, or at least sets its time-out anew.
+type trace struct {
+	timeout uint32 // seconds
+	packets uint64
+	counted bool
+	from,
+	to time.Time // it was read between these
+}
+
+// refreshed is how far apart two readings are that tell by time-outs, which are in whole seconds, whether packets came.
+const refreshed = 2100 * time.Millisecond
+
+// reached reports whether packets reached the entry between a and b.
+func (a trace) reached(b trace) bool {
+	if a.counted && b.counted {
+		return b.packets > a.packets
+	}
+	// If nothing set it, the time-out is less by the time between, but for the fraction of a second that is not told.
+	least, most := b.from.Sub(a.to).Seconds(), b.to.Sub(a.from).Seconds()
+	return float64(b.timeout) >= float64(a.timeout)+1-least || float64(b.timeout) <= float64(a.timeout)-1-most
+}
+
+// traces reads the entries of which no packet should arrive any more, at most maxCopies; none where leak counters tell.
+func (a *attempt) traces(ctx context.Context) (map[ctnl.Target]trace, error) {
+	if a.res.Rule.HasLeak {
+		return nil, nil
+	}
+	out, from := map[ctnl.Target]trace{}, time.Now()
+	err := a.flows.Each(ctx, func(e *model.Event) bool {
+		if f := &e.Flow; e.Has&model.HasTimeout != 0 && a.seen.cov.whole(f) {
+			both := model.HasCountersOrig | model.HasCountersReply
+			out[ctnl.Target{Key: f.Key, ID: f.ID}] = trace{timeout: e.Timeout, packets: f.Packets[0] + f.Packets[1], counted: e.Has&both == both,
+				from: from, to: time.Now()}
+		}
+		return len(out) < maxCopies
+	})
+	return out, err
+}
+
+// first looks, while the entries stand, whether packets get past the rule. A rule that has packets shows within some of them
+// whether it holds: by its leak counters, or, where it has none, by entries that packets go on to reach. One that has none
+// cannot be told yet.
+func (a *attempt) first(ctx context.Context, long time.Duration) error {
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
+	was, err := a.traces(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.verify(ctx, long); err != nil || a.res.TakenBack != "" || len(was) == 0 {
+		a.proved = a.res.Verified && a.res.Rule.HasLeak
+		return err
+	}
+	wait := time.Duration(0)
+	for _, t := range was {
+		if !t.counted {
+			wait = max(wait, refreshed-time.Since(t.to))
+		}
+	}
+	if err := pause(ctx, wait); err != nil {
+		return err
+	}
+	now, err := a.traces(ctx)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for k, t := range now {
+		if old, ok := was[k]; ok && old.reached(t) {
+			n++
+		}
+	}
+	if n > 0 {
+		return a.takeBack(ctx, leak{reached: n})
+	}
+	a.proved = a.res.Verified
+	return nil
+}
+
+// fragile counts the entries that are to be deleted where nobody could tell afterwards in time that the rule does not hold:
+// without leak counters, a packet that gets past it is seen by the new entry that it makes, and it makes none where it is
+// INVALID, or dropped as new in mid-stream. blind says that it makes none, dropped or not.
+func (a *attempt) fragile(ctx context.Context) (n int, blind bool, err error) {
+	s, err := dryrun.Open(a.c.ns)
+	if err != nil {
+		return 0, false, err
+	}
+	defer s.Close()
+	if !s.Tracking.Any() {
+		return 0, false, nil
+	}
+	all, probed, cut := 0, 0, false
+	err = a.flows.Each(ctx, func(e *model.Event) bool {
+		f := &e.Flow
+		if !a.seen.cov.deletable(f) {
+			return true
+		}
+		if all++; probed < maxProbes && f.Proto.HasPorts() && (f.Proto != model.ProtoTCP || f.State == model.TCPEstablished) {
+			probed++
+			r := model.RuleFromFlow(f)
+			back := s.Back(&r)
+			cut, blind = cut || back.Cut != dryrun.No, blind || back.Strict
+		}
+		return true
+	})
+	if !cut {
+		all = 0
+	}
+	return all, blind, err
 }
 
 // tracking reports whether connection tracking is active in the namespace.
@@ -228,9 +348,10 @@ func (a *attempt) blame(ctx context.Context, r *model.NotrackRule) bool {
 
 // takeBack removes a rule that does not work and says why it does not. Entries that were deleted are put back first: while
 // the rule stands, most packets do not make new ones.
-func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error {
+func (a *attempt) takeBack(ctx context.Context, l leak) error {
 	c := a.c
-	a.res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", evidence(leaked, fresh), c.cause(a.q))
+	a.res.Verified = false
+	a.res.TakenBack = fmt.Sprintf("its packets are tracked all the same (%s): %s", l, c.cause(a.q))
 	if len(a.deleted) > 0 {
 		n, err := a.flows.Restore(ctx, a.deleted)
 		a.res.Restored = n
@@ -251,14 +372,23 @@ func (a *attempt) takeBack(ctx context.Context, fresh int, leaked uint64) error 
 	return nil
 }
 
-func evidence(leaked uint64, fresh int) string {
+// A leak is how it was seen that a rule does not hold.
+type leak struct {
+	packets uint64 // behind conntrack
+	fresh   int    // new entries
+	reached int    // old entries that packets go on to reach
+}
+
+func (l leak) String() string {
 	switch {
-	case leaked > 0 && fresh > 0:
-		return model.Plural(leaked, "packet") + " behind conntrack, " + model.Plural(fresh, "new entry")
-	case leaked > 0:
-		return model.Plural(leaked, "packet") + " behind conntrack"
+	case l.packets > 0 && l.fresh > 0:
+		return model.Plural(l.packets, "packet") + " behind conntrack, " + model.Plural(l.fresh, "new entry")
+	case l.packets > 0:
+		return model.Plural(l.packets, "packet") + " behind conntrack"
+	case l.fresh > 0:
+		return model.Plural(l.fresh, "new entry")
 	}
-	return model.Plural(fresh, "new entry")
+	return "packets go on to reach " + model.Plural(l.reached, "entry")
 }
 
 // cause looks for what defeats the rule.

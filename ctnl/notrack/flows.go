@@ -152,6 +152,19 @@ func (c *coverer) deletable(f *model.Flow) bool {
 	return false
 }
 
+// whole reports whether the rules keep every packet of f out, in both directions and on every interface.
+func (c *coverer) whole(f *model.Flow) bool {
+	if c.exact[f.Orig()] && c.exact[f.Reply()] {
+		return true
+	}
+	for i := range c.wide {
+		if r := &c.wide[i]; r.Iface == "" && !r.OneWay && r.Covers(f) {
+			return true
+		}
+	}
+	return false
+}
+
 // A coverer answers Covers for many rules: exact ones by a map, the others one after another.
 type coverer struct {
 	exact map[model.Tuple]bool
