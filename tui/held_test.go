@@ -110,6 +110,8 @@ func TestLeftQuestionIsGivenUp(t *testing.T) {
 	k := &slowKernel{g.kernel, make(chan struct{}), make(chan struct{})}
 	g.a.opt.Kernel = k
 	withFlood(g)
+	stands := g.now
+	g.a.opt.Now = func() time.Time { return stands } // the rig's clock is moved by keys, and the question is asked beside them
 	_, open := g.a.Update(press("enter")[0])
 	answer := make(chan tea.Msg, 1)
 	go func() { answer <- open() }()
