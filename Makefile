@@ -34,7 +34,7 @@ deps: ## the tools that the tests compare with; installs them where it can, and 
 
 race: ## every test under the race detector, which needs a C compiler
 	@sh .ci/deps $(PACKAGES) 'gcc:gcc libc6-dev'
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 14m ./...
 
 fuzz: ## every fuzz target for FUZZTIME, with its executions. FUZZ=View: those with that in their name
 	@sh .ci/fuzz $(FUZZTIME) $(FUZZ)
