@@ -94,12 +94,6 @@ func lower(caps Caps) {
 	panic("confine: a capability stays in effect")
 }
 
-// Effective and Permitted are the sets of the calling thread; none where that cannot be told.
-func Effective() Caps { s, _ := get(); return s.effective }
-
-// Permitted is what With can put into effect.
-func Permitted() Caps { s, _ := get(); return s.permitted }
-
 // sets are the capability sets of a thread.
 type sets struct{ effective, permitted, inheritable Caps }
 
