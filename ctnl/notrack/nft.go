@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
@@ -300,9 +301,34 @@ func (n *nft) readInstalled() (*ruleset.Ruleset, *installed, error) {
 	return rs, have, err
 }
 
-// OwnTable makes a table of a family (NFPROTO_*) that belongs to the netlink socket raw and goes with it (NFT_TABLE_F_OWNER,
-// Linux 5.12).
-func OwnTable(raw *netlink.Conn, family uint8, name string) error {
+// OwnTable makes a table of a family (NFPROTO_*) that belongs to a netlink socket of its own in ns and goes with it
+// (NFT_TABLE_F_OWNER, Linux 5.12): c.CloseLasting takes it away. It is called by prefix and the process, and a number where
+// that name is taken; its chains are the caller's.
+func OwnTable(ns ruleset.Namespace, family uint8, prefix string) (c *nftables.Conn, t *nftables.Table, err error) {
+	var raw *netlink.Conn
+	err = ns.Do(func() (err error) {
+		c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(nl *netlink.Conn) error {
+			raw = nl
+			return nil
+		}))
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	name := fmt.Sprintf("%s%d", prefix, os.Getpid())
+	err = ownTable(raw, family, name)
+	for i := 2; errors.Is(err, ErrExists) && i < 100; i++ {
+		name = fmt.Sprintf("%s%d.%d", prefix, os.Getpid(), i)
+		err = ownTable(raw, family, name)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, c.CloseLasting())
+	}
+	return c, &nftables.Table{Name: name, Family: nftables.TableFamily(family)}, nil
+}
+
+func ownTable(raw *netlink.Conn, family uint8, name string) error {
 	err := newTable(raw, family, name, ruleset.TableFOwner)
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EEXIST):

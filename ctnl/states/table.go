@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack"
@@ -90,33 +88,15 @@ func (w *Watch) Close() error {
 	return w.c.CloseLasting()
 }
 
-// build makes the table on a socket of its own, and the chains in one transaction.
-func (w *Watch) build(opt *Options) error {
-	var raw *netlink.Conn
-	err := w.ns.Do(func() (err error) {
-		w.c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-			raw = c
-			return nil
-		}))
-		return err
-	})
-	if err != nil {
+// build makes the table, and its chains in one transaction.
+func (w *Watch) build(opt *Options) (err error) {
+	if w.c, w.table, err = notrack.OwnTable(w.ns, w.family, "ctview_watch_"); err != nil {
 		return fmt.Errorf("states: %w", err)
 	}
-	name := fmt.Sprintf("ctview_watch_%d", os.Getpid())
-	err = notrack.OwnTable(raw, w.family, name)
-	for i := 2; errors.Is(err, notrack.ErrExists) && i < 100; i++ {
-		name = fmt.Sprintf("ctview_watch_%d.%d", os.Getpid(), i)
-		err = notrack.OwnTable(raw, w.family, name)
-	}
-	if err != nil {
-		return fmt.Errorf("states: %w", err)
-	}
-	w.table = &nftables.Table{Name: name, Family: nftables.TableFamily(w.family)}
 	w.chain("pre", nftables.ChainHookPrerouting, opt)
 	w.chain("out", nftables.ChainHookOutput, opt)
 	if err := w.c.Flush(); err != nil {
-		return fmt.Errorf("states: make table %s: %w", name, err)
+		return fmt.Errorf("states: make table %s: %w", w.table.Name, err)
 	}
 	return nil
 }

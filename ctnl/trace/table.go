@@ -178,34 +178,17 @@ func meets(table uint8, f model.Family) bool {
 	return table == unix.NFPROTO_INET || table == unix.NFPROTO_IPV4 && f == model.IPv4 || table == unix.NFPROTO_IPV6 && f == model.IPv6
 }
 
-// install makes the table on a socket of its own, its chains in one transaction.
-func (t *Tracer) install() error {
-	var raw *netlink.Conn
-	err := t.ns.Do(func() (err error) {
-		t.c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-			raw = c
-			return nil
-		}))
-		return err
-	})
-	if err != nil {
+// install makes the table, and its chains in one transaction.
+func (t *Tracer) install() (err error) {
+	if t.c, t.table, err = notrack.OwnTable(t.ns, unix.NFPROTO_INET, tablePrefix); err != nil {
 		return err
 	}
-	t.table = fmt.Sprintf("%s%d", tablePrefix, os.Getpid())
-	err = notrack.OwnTable(raw, unix.NFPROTO_INET, t.table)
-	for i := 2; errors.Is(err, notrack.ErrExists) && i < 100; i++ {
-		t.table = fmt.Sprintf("%s%d.%d", tablePrefix, os.Getpid(), i)
-		err = notrack.OwnTable(raw, unix.NFPROTO_INET, t.table)
-	}
-	if err != nil {
-		return err
-	}
-	accept, table := nftables.ChainPolicyAccept, &nftables.Table{Name: t.table, Family: nftables.TableFamilyINet}
+	accept := nftables.ChainPolicyAccept
 	for _, c := range chains {
-		ch := t.c.AddChain(&nftables.Chain{Name: c.name, Table: table, Hooknum: c.hooknum, Type: nftables.ChainTypeFilter,
+		ch := t.c.AddChain(&nftables.Chain{Name: c.name, Table: t.table, Hooknum: c.hooknum, Type: nftables.ChainTypeFilter,
 			Priority: nftables.ChainPriorityRef(prio), Policy: &accept})
 		for i, tuple := range [...]model.Tuple{t.plan.Orig, t.plan.replies()} {
-			t.c.AddRule(&nftables.Rule{Table: table, Chain: ch,
+			t.c.AddRule(&nftables.Rule{Table: t.table, Chain: ch,
 				UserData: userdata.AppendString(nil, userdata.TypeComment, "ctview trace "+[...]string{"orig", "reply"}[i]),
 				Exprs: append(match(&tuple),
 					// One token a day: what the burst allows is all that is traced, whatever becomes of ctview.
@@ -215,7 +198,7 @@ func (t *Tracer) install() error {
 		}
 	}
 	if err := t.c.Flush(); err != nil {
-		return fmt.Errorf("make table %s: %w", t.table, err)
+		return fmt.Errorf("make table %s: %w", t.table.Name, err)
 	}
 	return nil
 }

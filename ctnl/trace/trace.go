@@ -28,7 +28,7 @@ type Tracer struct {
 	plan  Plan
 	group *netlink.Conn  // of NFNLGRP_NFTRACE
 	c     *nftables.Conn // owns the table
-	table string
+	table *nftables.Table
 	rules *ruleset.Ruleset
 	names map[uint32]string    // of interfaces
 	open  map[uint32]*building // packets under way, by the kernel's ID
@@ -46,7 +46,7 @@ type building struct {
 const quiet = 150 * time.Millisecond
 
 // Table names the table that was made.
-func (t *Tracer) Table() string { return "inet " + t.table }
+func (t *Tracer) Table() string { return "inet " + t.table.Name }
 
 // Close takes the table away.
 func (t *Tracer) Close() error {
@@ -160,7 +160,7 @@ func (t *Tracer) message(b []byte, now time.Time) {
 		}
 		return
 	}
-	if m.step.Table == t.table && m.step.Family == "inet" {
+	if m.step.Table == t.table.Name && m.step.Family == "inet" {
 		if m.step.Kind == model.TraceRule {
 			t.begin(&m, now)
 		}

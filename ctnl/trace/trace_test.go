@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/labtest"
 	"ctview/model"
@@ -185,7 +187,7 @@ func TestTraceRefused(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 8, 0, 6, 0, 0, 0, 0, 1, 8, 0, 4, 0, 0, 0, 0, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tr := &Tracer{table: "t", names: map[uint32]string{}, open: map[uint32]*building{}}
+		tr := &Tracer{table: &nftables.Table{Name: "t"}, names: map[uint32]string{}, open: map[uint32]*building{}}
 		if len(b) >= 4 {
 			_, _ = tr.decode(b[4:])
 		}
