@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ type nflog struct {
 	group uint16
 
 	mu    sync.Mutex
-	names map[uint32]string
+	names *ruleset.IfNames
 	seq   uint32
 	begun bool
 	lost  uint64
@@ -73,7 +72,7 @@ func openSamples(ns ruleset.Namespace) (*nflog, error) {
 }
 
 func openLog(ns ruleset.Namespace, group uint16) (*nflog, error) {
-	l := &nflog{ns: ns, group: group, names: map[uint32]string{}}
+	l := &nflog{ns: ns, group: group, names: ruleset.NewIfNames(ns)}
 	err := ns.Do(func() (err error) {
 		l.c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
@@ -180,9 +179,9 @@ func (l *nflog) sample(b []byte) (s model.Sample, ok bool) {
 		case typ == nfulaTimestamp && len(v) >= 16:
 			s.At = int64(binary.BigEndian.Uint64(v))*1e9 + int64(binary.BigEndian.Uint64(v[8:]))*1e3
 		case typ == nfulaIndev:
-			s.In = l.ifName(v)
+			s.In = l.names.Name(v)
 		case typ == nfulaOutdev:
-			s.Out = l.ifName(v)
+			s.Out = l.names.Name(v)
 		case typ == nfulaPayload:
 			payload = v
 		case typ == nfulaPrefix:
@@ -226,25 +225,4 @@ func (l *nflog) gap(seq uint32) {
 		l.lost += uint64(seq - l.seq - 1)
 	}
 	l.begun, l.seq = true, seq
-}
-
-// ifName resolves an interface index of the namespace, once.
-func (l *nflog) ifName(v []byte) string {
-	if len(v) < 4 {
-		return ""
-	}
-	i := binary.BigEndian.Uint32(v)
-	if name, ok := l.names[i]; ok {
-		return name
-	}
-	name := fmt.Sprint("if", i)
-	_ = l.ns.Do(func() error {
-		d, err := net.InterfaceByIndex(int(i))
-		if err == nil {
-			name = d.Name
-		}
-		return err
-	})
-	l.names[i] = name
-	return name
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mdlayher/netlink"
 
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -38,7 +39,7 @@ func TestBrokenSampleIsCounted(t *testing.T) {
 		{"no state", logMessage(t, 1, "somebody else's", packets(t)[0]), false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := &nflog{names: map[uint32]string{}}
+			l := &nflog{names: ruleset.NewIfNames(nowhere{})}
 			s, ok := l.sample(tt.b)
 			if ok != tt.ok || l.lost != tt.lost {
 				t.Errorf("shown %v, lost %d; want %v, %d", ok, l.lost, tt.ok, tt.lost)
@@ -56,7 +57,7 @@ func FuzzSample(f *testing.F) {
 		f.Add(logMessage(f, 9, "nf_ct_tcp: SEQ is over the upper bound ", b))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := &nflog{names: map[uint32]string{0: "if0"}, ns: nowhere{}}
+		l := &nflog{names: ruleset.NewIfNames(nowhere{})}
 		if s, ok := l.sample(b); ok && s.State == 0 {
 			t.Error("a sample without a state")
 		}

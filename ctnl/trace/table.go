@@ -116,7 +116,7 @@ func match(t *model.Tuple) []expr.Any {
 // Open joins the kernel's trace messages and then makes the table, so that nothing is missed between. The error wraps
 // ErrNoNftables or ErrNoRules where tracing can tell nothing, ctnl.ErrPermission where it is not allowed. Close ends it.
 func Open(ns ruleset.Namespace, p Plan) (*Tracer, error) {
-	t := &Tracer{ns: ns, plan: p, names: map[uint32]string{}, open: map[uint32]*building{}}
+	t := &Tracer{ns: ns, plan: p, names: ruleset.NewIfNames(ns), open: map[uint32]*building{}}
 	if err := t.survey(); err != nil {
 		return nil, err
 	}

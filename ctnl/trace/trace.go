@@ -30,7 +30,7 @@ type Tracer struct {
 	c     *nftables.Conn // owns the table
 	table *nftables.Table
 	rules *ruleset.Ruleset
-	names map[uint32]string    // of interfaces
+	names *ruleset.IfNames
 	open  map[uint32]*building // packets under way, by the kernel's ID
 	over  []*model.TracePacket // packets whose way has ended, not handed on yet
 }
@@ -209,9 +209,9 @@ func (t *Tracer) decode(b []byte) (m message, err error) {
 		case unix.NFTA_TRACE_TRANSPORT_HEADER:
 			l4 = v
 		case unix.NFTA_TRACE_IIF:
-			m.step.In = t.ifName(v)
+			m.step.In = t.names.Name(v)
 		case unix.NFTA_TRACE_OIF:
-			m.step.Out = t.ifName(v)
+			m.step.Out = t.names.Name(v)
 		case unix.NFTA_TRACE_MARK:
 			m.step.Mark = ruleset.U32(v)
 		case unix.NFTA_TRACE_POLICY:

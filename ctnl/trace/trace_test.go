@@ -12,6 +12,7 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/labtest"
+	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
 
@@ -187,7 +188,7 @@ func TestTraceRefused(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 8, 0, 6, 0, 0, 0, 0, 1, 8, 0, 4, 0, 0, 0, 0, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tr := &Tracer{table: &nftables.Table{Name: "t"}, names: map[uint32]string{}, open: map[uint32]*building{}}
+		tr := &Tracer{table: &nftables.Table{Name: "t"}, names: ruleset.NewIfNames(ruleset.Here{}), open: map[uint32]*building{}}
 		if len(b) >= 4 {
 			_, _ = tr.decode(b[4:])
 		}

@@ -3,7 +3,9 @@ package ruleset
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -72,4 +74,35 @@ func lookTool(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
+}
+
+// IfNames are the names of a namespace's interfaces by their index, each asked for once. Not safe for concurrent use.
+type IfNames struct {
+	ns    Namespace
+	names map[uint32]string
+}
+
+// NewIfNames returns the names of ns, none of them asked for yet.
+func NewIfNames(ns Namespace) *IfNames { return &IfNames{ns: ns, names: map[uint32]string{}} }
+
+// Name returns the name of the interface whose index is v, an attribute of four bytes in network order: "if7" where there is
+// no such interface any more, "" where v is no index.
+func (n *IfNames) Name(v []byte) string {
+	if len(v) < 4 {
+		return ""
+	}
+	i := binary.BigEndian.Uint32(v)
+	if name, ok := n.names[i]; ok {
+		return name
+	}
+	name := fmt.Sprint("if", i)
+	_ = n.ns.Do(func() error {
+		d, err := net.InterfaceByIndex(int(i))
+		if err == nil {
+			name = d.Name
+		}
+		return err
+	})
+	n.names[i] = name
+	return name
 }

@@ -1,10 +1,6 @@
 package trace
 
 import (
-	"encoding/binary"
-	"fmt"
-	"net"
-
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
 )
@@ -56,25 +52,4 @@ func (t *Tracer) reread() bool {
 	}
 	t.rules = rs
 	return true
-}
-
-// ifName resolves an interface index of the namespace, once.
-func (t *Tracer) ifName(v []byte) string {
-	if len(v) < 4 {
-		return ""
-	}
-	i := binary.BigEndian.Uint32(v)
-	if name, ok := t.names[i]; ok {
-		return name
-	}
-	name := fmt.Sprint("if", i)
-	_ = t.ns.Do(func() error {
-		d, err := net.InterfaceByIndex(int(i))
-		if err == nil {
-			name = d.Name
-		}
-		return err
-	})
-	t.names[i] = name
-	return name
 }
