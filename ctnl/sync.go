@@ -101,11 +101,15 @@ func NewSyncer(ns *Netns, store Store, opt SyncOptions) (*Syncer, error) {
 // Close gives the sockets back. Run does it too.
 func (s *Syncer) Close() error { return errors.Join(s.w.Close(), s.k.Close()) }
 
-// RcvBuf is that of the Watcher.
-func (s *Syncer) RcvBuf() (bytes int, forced bool) { return s.w.RcvBuf() }
-
-// AskedRcvBuf is what the Watcher asked for in bytes, half of what the kernel counts if nothing held it down.
-func (s *Syncer) AskedRcvBuf() int { return s.w.wish }
+// System is Kernel.System with the buffer of the Watcher.
+func (s *Syncer) System(ctx context.Context) (model.System, error) {
+	sys, err := s.k.System(ctx)
+	var forced bool
+	sys.RcvBuf, forced = s.w.RcvBuf()
+	// The kernel counts twice what is asked for, if nothing holds it down.
+	sys.RcvBufHeld, sys.RcvBufScarce = !forced && sys.RcvBuf < 2*s.w.wish, s.w.wish < DefaultRcvBuf
+	return sys, err
+}
 
 // Kernel returns the Kernel that asks for overdue flows, for others to use too.
 func (s *Syncer) Kernel() *Kernel { return s.k }

@@ -168,15 +168,7 @@ func (d *diagnosis) whole(ctx context.Context) error {
 
 // outlineOf reads the rules and addresses that cures name. What is not permitted leaves them unknown.
 func outlineOf(ns *ctnl.Netns) finding.Rules {
-	r, err := ruleset.Outline(ns)
-	if err != nil {
-		r = finding.Rules{}
-	}
-	if local, err := ns.LocalAddrs(); err == nil {
-		for a := range local {
-			r.Local = append(r.Local, a)
-		}
-	}
+	r := ruleset.OutlineOf(ns)
 	r.Netns, r.Elsewhere = ns.Spec(), elsewhere(ns)
 	return r
 }
@@ -206,7 +198,7 @@ func elsewhere(ns *ctnl.Netns) (all []finding.Elsewhere) {
 
 // judge looks at everything once.
 func (d *diagnosis) judge(ctx context.Context) ([]finding.Finding, error) {
-	sys, err := systemOf(ctx, d.sync)
+	sys, err := d.sync.System(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -223,16 +215,6 @@ func (d *diagnosis) judge(ctx context.Context) ([]finding.Finding, error) {
 		d.found = d.found || all[i].Severity > finding.Note
 	}
 	return all, nil
-}
-
-// systemOf returns the settings of a namespace that is watched, with its buffer for events.
-func systemOf(ctx context.Context, sync *ctnl.Syncer) (model.System, error) {
-	s, err := sync.Kernel().System(ctx)
-	var forced bool
-	s.RcvBuf, forced = sync.RcvBuf()
-	asked := sync.AskedRcvBuf()
-	s.RcvBufHeld, s.RcvBufScarce = !forced && s.RcvBuf < 2*asked, asked < ctnl.DefaultRcvBuf
-	return s, err
 }
 
 func (d *diagnosis) print(b []byte) error {

@@ -60,7 +60,7 @@ func (k *kernel) Detail(ctx context.Context, key model.Key) (model.Event, error)
 
 // System implements tui.Kernel.
 func (k *kernel) System(ctx context.Context) (model.System, error) {
-	s, err := systemOf(ctx, k.sync)
+	s, err := k.sync.System(ctx)
 	s.Netns = k.name
 	if s.EntriesOK && s.Entries == 0 { // the screen is empty, and says why
 		if t, err := ruleset.Active(k.ns); err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"ctview/ctnl"
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model/finding"
 )
@@ -40,7 +39,7 @@ func (w *watching) judge(ctx context.Context) {
 			continue
 		}
 		if pass%outlineEvery == 0 {
-			rules = outline(w.ns)
+			rules = ruleset.OutlineOf(w.ns)
 		}
 		all, ok := w.look(ctx, &engine, rules, pass)
 		w.mu.Lock()
@@ -51,7 +50,7 @@ func (w *watching) judge(ctx context.Context) {
 
 // look judges once; not ok where the kernel does not answer.
 func (w *watching) look(ctx context.Context, engine *finding.Engine, rules finding.Rules, pass int) (map[string]findingCount, bool) {
-	sys, err := w.kernel.System(ctx)
+	sys, err := w.sync.System(ctx)
 	if err != nil {
 		return nil, false
 	}
@@ -59,10 +58,6 @@ func (w *watching) look(ctx context.Context, engine *finding.Engine, rules findi
 	if err != nil {
 		return nil, false
 	}
-	var forced bool
-	sys.RcvBuf, forced = w.sync.RcvBuf()
-	asked := w.sync.AskedRcvBuf()
-	sys.RcvBufHeld, sys.RcvBufScarce = !forced && sys.RcvBuf < 2*asked, asked < ctnl.DefaultRcvBuf
 	now := time.Now().UnixNano()
 	found := engine.Judge(&finding.Input{Now: now, Stats: w.table.Stats(), Seconds: w.table.Seconds(now, nil), System: sys, HasSystem: true, CPUs: cpus,
 		Rules: rules, Survey: finding.Look(w.table, &finding.Question{Now: now, System: &sys, Pass: pass})})
@@ -72,18 +67,4 @@ func (w *watching) look(ctx context.Context, engine *finding.Engine, rules findi
 		all[found[i].Name] = findingCount{max(f.severity, found[i].Severity), f.n + 1}
 	}
 	return all, true
-}
-
-// outline reads what the findings need to know of the firewall; what is not permitted is not known.
-func outline(ns *ctnl.Netns) finding.Rules {
-	r, err := ruleset.Outline(ns)
-	if err != nil {
-		r = finding.Rules{}
-	}
-	if local, err := ns.LocalAddrs(); err == nil {
-		for a := range local {
-			r.Local = append(r.Local, a)
-		}
-	}
-	return r
 }

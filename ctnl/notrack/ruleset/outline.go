@@ -49,6 +49,21 @@ func Outline(ns Namespace) (finding.Rules, error) {
 	return r, nil
 }
 
+// OutlineOf is Outline of a namespace with its addresses. What is not permitted or cannot be read stays unknown: cures are then
+// less exact, and nothing else.
+func OutlineOf(ns *ctnl.Netns) finding.Rules {
+	r, err := Outline(ns)
+	if err != nil {
+		r = finding.Rules{}
+	}
+	if local, err := ns.LocalAddrs(); err == nil {
+		for a := range local {
+			r.Local = append(r.Local, a)
+		}
+	}
+	return r
+}
+
 type chainOf struct {
 	finding.Chain
 	rules int
