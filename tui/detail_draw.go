@@ -30,15 +30,12 @@ func (d *detail) draw(a *App, f *draw.Frame) {
 		f.End()
 	}
 	f.Blanks(f.H - 2)
-	f.Begin(draw.Plain)
-	f.Text(" ")
 	msg := a.message()
 	if msg == "" && len(body) > room {
 		msg = fmt.Sprintf("lines %d-%d of %d, PgDn shows more", d.top+1, min(len(body), d.top+room), len(body))
 	}
-	f.Styled(a.noteLog, msg)
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, msg, "")
+	a.keysLine(f)
 }
 
 func (d *detail) placeText(a *App, wide bool) string {

@@ -185,15 +185,12 @@ func (s *events) foot(a *App, f *draw.Frame) {
 		f.End()
 	}
 	for _, l := range lines[:min(len(lines), 2)] {
-		f.Begin(draw.Plain)
-		f.Text(" ")
-		f.Styled(a.noteLog, l)
-		f.End()
+		a.noteLine(f, l, "")
 	}
 	if !short {
 		f.Line(draw.Plain, noteOf(s.current()))
 	}
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.keysLine(f)
 }
 
 // unknown says how many events do not tell what the filter compares, and what would make the kernel tell it.

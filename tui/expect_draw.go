@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -43,15 +44,8 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 	f.End()
 	s.page.draw(f, lines)
 	f.Blanks(f.H - 2)
-	msg := a.message()
-	if r := s.row(); msg == "" && r != nil {
-		msg = r.about
-	}
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, msg)
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, cmp.Or(a.message(), s.aboutRow()), "")
+	a.keysLine(f)
 }
 
 // lines are what the screen has: the expectations, then helpers.

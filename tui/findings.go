@@ -248,14 +248,8 @@ func (s *findings) draw(a *App, f *draw.Frame) {
 	a.tabsWith(f, s.position())
 	s.page.draw(f, lines)
 	f.Blanks(f.H - 2)
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, a.message())
-	if !a.hasTabs() {
-		f.Right(draw.Faint, s.position())
-	}
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, a.message(), a.withoutTabs(s.position()))
+	a.keysLine(f)
 }
 
 // lines are the findings, each with what proves it and what cures it.

@@ -178,17 +178,9 @@ func (s *flows) footer(a *App, f *draw.Frame) {
 		s.currentLine(f, a)
 	}
 	for _, l := range lines {
-		f.Begin(draw.Plain)
-		f.Text(" ")
-		f.Styled(a.noteLog, l)
-		f.End()
+		a.noteLine(f, l, "")
 	}
-	a.hints(f, s.hintBindings(a))
-}
-
-// hintBindings are those of the mode that has the keys.
-func (s *flows) hintBindings(a *App) []binding {
-	return rebind(a.top().bindings(), a.opt.Keys)
+	a.keysLine(f)
 }
 
 // barText is the message line while a filter is typed: what the rows are.

@@ -205,12 +205,9 @@ func (s *groups) foot(a *App, f *draw.Frame) {
 		f.Line(draw.Plain, " "+say)
 	}
 	if !short || msg != "" {
-		f.Begin(draw.Plain)
-		f.Text(" ")
-		f.Styled(a.noteLog, msg)
-		f.End()
+		a.noteLine(f, msg, "")
 	}
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.keysLine(f)
 }
 
 // striking says in a sentence what stands out of the group under the cursor.

@@ -240,6 +240,28 @@ func (a *App) hints(f *draw.Frame, bs []binding) {
 	f.End()
 }
 
+// keysLine writes the keys of the mode that has them.
+func (a *App) keysLine(f *draw.Frame) { a.hints(f, rebind(a.top().bindings(), a.opt.Keys)) }
+
+// noteLine writes a message, and at the right edge where one is in a list.
+func (a *App) noteLine(f *draw.Frame, text, right string) {
+	f.Begin(draw.Plain)
+	f.Text(" ")
+	f.Styled(a.noteLog, text)
+	if right != "" {
+		f.Right(draw.Faint, right)
+	}
+	f.End()
+}
+
+// withoutTabs is a position for the line of the message, where there are no tabs beside which it stands.
+func (a *App) withoutTabs(position string) string {
+	if a.hasTabs() {
+		return ""
+	}
+	return position
+}
+
 // tailHints is the end of the keys line: how to get help and how to leave.
 func (a *App) tailHints(narrow bool) string {
 	h, q := keyOf(a.always, "help"), keyOf(a.always, "quit")

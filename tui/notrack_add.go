@@ -263,10 +263,7 @@ func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 	}
 	f.Blanks(f.H - 4)
 	d.fieldLines(f)
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, a.message())
-	f.End()
+	a.noteLine(f, a.message(), "")
 	a.hints(f, d.bindings())
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -35,18 +36,8 @@ func (s *notrack) draw(a *App, f *draw.Frame) {
 	a.tabsWith(f, s.position())
 	s.page.draw(f, lines)
 	f.Blanks(f.H - 2)
-	msg := a.message()
-	if r := s.row(); msg == "" && r != nil {
-		msg = r.about
-	}
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, msg)
-	if !a.hasTabs() {
-		f.Right(draw.Faint, s.position())
-	}
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, cmp.Or(a.message(), s.aboutRow()), a.withoutTabs(s.position()))
+	a.keysLine(f)
 }
 
 // lines are what the screen has: ctview's rules, then those of others.

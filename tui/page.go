@@ -62,6 +62,14 @@ func (p *page) steer(a *App, id, what string) tea.Cmd {
 	return nil
 }
 
+// aboutRow is what is said of the row under the cursor.
+func (p *page) aboutRow() string {
+	if r := p.row(); r != nil {
+		return r.about
+	}
+	return ""
+}
+
 func (p *page) goToRow(to int) { p.reach(to, len(p.rows), len(p.rows), 0, len(p.rows), p.id) }
 
 // settle takes the rows of a page of n lines, of which size are shown from line y of the screen on; see cursor.

@@ -52,15 +52,12 @@ func (s *packetStates) draw(a *App, f *draw.Frame) {
 		s.sampleRows(a, f)
 	}
 	f.Blanks(room)
-	f.Begin(draw.Plain)
-	f.Text(" ")
 	msg := a.message()
 	if x := s.sample(); msg == "" && x != nil && s.on {
 		msg = s.about(x)
 	}
-	f.Styled(a.noteLog, msg)
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, msg, "")
+	a.keysLine(f)
 }
 
 func (s *packetStates) statusLine(a *App, f *draw.Frame) {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -70,21 +71,12 @@ func (s *stats) draw(a *App, f *draw.Frame) {
 		s.body(a, f)
 	}
 	f.Blanks(f.H - 2)
-	msg := a.message()
-	if r := s.row(); msg == "" && r != nil {
-		msg = r.about
-	}
+	msg := cmp.Or(a.message(), s.aboutRow())
 	if msg == "" {
 		msg = s.striking(a)
 	}
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, msg)
-	if !a.hasTabs() {
-		f.Right(draw.Faint, s.position())
-	}
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, msg, a.withoutTabs(s.position()))
+	a.keysLine(f)
 }
 
 // body writes one or two columns of lines, scrolled so that the chosen row is visible.

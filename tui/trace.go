@@ -166,12 +166,8 @@ func (s *traced) draw(a *App, f *draw.Frame) {
 	s.lay(a, lines, f.Y(), f.H-f.Y()-2)
 	s.page.draw(f, lines)
 	f.Blanks(f.H - 2)
-	f.Begin(draw.Plain)
-	f.Text(" ")
-	f.Styled(a.noteLog, a.message())
-	f.Right(draw.Faint, s.position())
-	f.End()
-	a.hints(f, rebind(a.top().bindings(), a.opt.Keys))
+	a.noteLine(f, a.message(), s.position())
+	a.keysLine(f)
 }
 
 // standing says how far the trace is.
