@@ -2,22 +2,16 @@ package ctnl
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math"
-	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"ctview/model"
 	"ctview/model/crash"
 
-	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 )
 
@@ -168,107 +162,6 @@ func Dump(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model
 	return info, nil
 }
 
-// splitFrom is how many flows a table has that is read by two: each reader walks all buckets, some 0.36 µs each.
-const splitFrom = 30_000
-
-// halves are what the flows of two readers are told apart by. It never changes while a flow lives, so that none is missed
-// between the two: the family, and statuses that are set before a flow is confirmed (IPS_UNCHANGEABLE_MASK). Every kernel
-// filters by the family; by the status those since 5.15.
-var halves = [...][2]model.KernelFilter{
-	{{Family: model.IPv4}, {Family: model.IPv6}},
-	{model.KernelFilter{}.WithStatus(model.StatusSrcNAT, model.StatusSrcNAT), model.KernelFilter{}.WithStatus(0, model.StatusSrcNAT)},
-	{model.KernelFilter{}.WithStatus(model.StatusDstNAT, model.StatusDstNAT), model.KernelFilter{}.WithStatus(0, model.StatusDstNAT)},
-}
-
-// shares returns what the readers of a dump ask for, one or two. The first rows of the table, which come in the order of their
-// hash, tell which halves are alike: the smaller has to have a fifth, that of a status a tenth more than the families have.
-func shares(ctx context.Context, ns *Netns, opt *DumpOptions) []model.KernelFilter {
-	k := opt.Filter
-	one := []model.KernelFilter{k}
-	if opt.OneReader || opt.Source != Tracked || opt.Zero || opt.Raw != nil || k.Orig.Has|k.Reply.Has != 0 ||
-		runtime.GOMAXPROCS(0) < 2 || !worthSplitting(ns) {
-		return one
-	}
-	rows := firstRows(ctx, ns, &model.KernelFilter{})
-	best, most := one, len(rows)/10
-	for _, h := range halves {
-		if k.Family != 0 && h[0].Family != 0 || k.StatusMask&h[0].StatusMask != 0 {
-			continue
-		}
-		first := matching(rows, &h[0])
-		if small := min(first, len(rows)-first); small > most+len(rows)/10 && (h[0].Family != 0 || filtersStatus(ctx, ns, &h)) {
-			best, most = []model.KernelFilter{k.And(h[0]), k.And(h[1])}, small
-		}
-	}
-	return best
-}
-
-// filtersStatus reports whether the kernel sends of each half of h, both of which are there, nothing of the other.
-func filtersStatus(ctx context.Context, ns *Netns, h *[2]model.KernelFilter) bool {
-	for i := range h {
-		if rows := firstRows(ctx, ns, &h[i]); len(rows) == 0 || matching(rows, &h[i]) < len(rows) {
-			return false
-		}
-	}
-	return true
-}
-
-// firstRows returns the first rows of a dump, some 200: those of two datagrams, of which the first is small (NLMSG_GOODSIZE).
-func firstRows(ctx context.Context, ns *Netns, k *model.KernelFilter) (rows []model.Event) {
-	s, err := dial(ns)
-	if err != nil {
-		return nil
-	}
-	defer s.close() // which ends the dump
-	defer s.cancelOn(ctx)()
-	var r request
-	dumpRequest(&r, &DumpOptions{Filter: *k})
-	if s.send(r.b) != nil || s.await(ctx, answerTimeout) != nil {
-		return nil
-	}
-	in, d, part := newReceiver(s, dumpBuffer), NewDecoder(), make([]model.Event, 0, batchSize)
-	for range 2 {
-		b, err := in.next()
-		if err != nil {
-			return nil
-		}
-		w := Walk{Rest: b}
-		if rows = append(rows, d.Batch(0, part, &w)...); w.Done {
-			break
-		}
-	}
-	return rows
-}
-
-// matching returns how many of rows k lets pass.
-func matching(rows []model.Event, k *model.KernelFilter) (n int) {
-	for i := range rows {
-		if k.Match(&rows[i].Flow) {
-			n++
-		}
-	}
-	return n
-}
-
-// worthSplitting reports whether the table is large and a CPU idle. Tests put their own in its place.
-var worthSplitting = func(ns *Netns) bool {
-	var count model.Setting
-	_ = ns.Do(func() error { count = readSetting("nf_conntrack_count"); return nil })
-	return count.Value >= splitFrom && busyCPUs() < runtime.NumCPU()
-}
-
-// busyCPUs is how many threads run or want to at this moment, the caller's included; many where it is not known.
-func busyCPUs() int {
-	b, err := os.ReadFile("/proc/loadavg")
-	if f := strings.Fields(string(b)); err == nil && len(f) > 3 {
-		running, _, _ := strings.Cut(f[3], "/")
-		if n, err := strconv.Atoi(running); err == nil {
-			return n
-		}
-	}
-	return math.MaxInt
-}
-
 // buckets returns nf_conntrack_buckets, -1 where it cannot be read.
 func buckets(ns *Netns) int64 {
 	var s model.Setting
@@ -277,75 +170,6 @@ func buckets(ns *Netns) int64 {
 		return -1
 	}
 	return s.Value
-}
-
-// dumpRequest writes the request. Only what the kernel matches rightly goes into it (see model.KernelFilter), and
-// always a value with its mask: a mask alone is ignored, a status of 0 alone refused.
-func dumpRequest(r *request, opt *DumpOptions) {
-	typ := uint8(ctGet)
-	switch {
-	case opt.Source == Dying:
-		typ = ctGetDying
-	case opt.Source == Unconfirmed:
-		typ = ctGetUnconfirmed
-	case opt.Zero:
-		typ = ctGetCtrZero
-	}
-	k := &opt.Filter
-	r.message(netfilter.NFSubsysCTNetlink, typ, unix.NLM_F_DUMP, 1, k.Family, 0)
-	if k.HasMark {
-		r.uint32(ctaMark, k.Mark&k.MarkMask)
-		r.uint32(ctaMarkMask, k.MarkMask)
-	}
-	if k.HasStatus && k.StatusMask != 0 {
-		r.uint32(ctaStatus, uint32(k.Status&k.StatusMask))
-		r.uint32(ctaStatusMask, uint32(k.StatusMask))
-	}
-	if k.HasZone {
-		r.uint16(ctaZone, k.Zone)
-	}
-	r.filterTuples(k)
-	r.end()
-}
-
-// Bits of CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS (CTA_FILTER_F_* in nf_conntrack_netlink.c), by the parts of a
-// model.KernelTuple.
-var filterFlags = [...]uint32{1 << 0, 1 << 1, 1 << 4, 1 << 5, 1 << 3}
-
-// filterTuples writes CTA_FILTER and what it compares. The kernel refuses it without a family.
-func (r *request) filterTuples(k *model.KernelFilter) {
-	tuples := [...]*model.KernelTuple{&k.Orig, &k.Reply}
-	if k.Family == 0 || tuples[0].Has|tuples[1].Has == 0 {
-		return
-	}
-	var flags [2]uint32
-	for i, t := range tuples {
-		for part, bit := range filterFlags {
-			if t.Has>>part&1 != 0 {
-				flags[i] |= bit
-			}
-		}
-		if t.Has == 0 {
-			continue
-		}
-		at := r.nest(uint16(ctaTupleOrig + i))
-		ip := r.nest(ctaTupleIP)
-		if k.Family == model.IPv4 {
-			r.bytes(ctaIPv4Src, t.Src[:]...)
-			r.bytes(ctaIPv4Dst, t.Dst[:]...)
-		}
-		r.endNest(ip)
-		proto := r.nest(ctaTupleProto)
-		r.bytes(ctaProtoNum, uint8(t.Proto))
-		r.uint16(ctaProtoSrcPort, t.Sport)
-		r.uint16(ctaProtoDstPort, t.Dport)
-		r.endNest(proto)
-		r.endNest(at)
-	}
-	at := r.nest(ctaFilter)
-	r.bytes(1, binary.NativeEndian.AppendUint32(nil, flags[0])...) // CTA_FILTER_ORIG_FLAGS
-	r.bytes(2, binary.NativeEndian.AppendUint32(nil, flags[1])...) // CTA_FILTER_REPLY_FLAGS
-	r.endNest(at)
 }
 
 // errStopped wraps an error of the caller's function, which Dump returns as it is.
