@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
-
 	"ctview/ctnl/notrack/ruleset"
 	"ctview/model"
-	"ctview/model/filter"
 )
 
 // iptables keeps rules in the raw table with "-j CT --notrack". Comments carry what set elements carry in nftables;
@@ -191,122 +186,6 @@ func deletions(rules []ruleset.XTRule) []string {
 	return out
 }
 
-// xtInstalled is what stands in the raw tables.
-type xtInstalled struct {
-	rules []model.NotrackRule
-	lines map[string]map[model.Family][]ruleset.XTRule // by id
-	tags  map[string]ruleset.Tag
-	dead  map[model.Family][]ruleset.XTRule // expired
-}
-
-func (in *xtInstalled) find(id string) *model.NotrackRule {
-	for i := range in.rules {
-		if in.rules[i].ID == id {
-			return &in.rules[i]
-		}
-	}
-	return nil
-}
-
-// read lists ctview's rules. The legacy programs are run only where a raw table exists: they would create it.
-func (b *iptables) read(ctx context.Context) (*xtInstalled, error) {
-	in := &xtInstalled{lines: map[string]map[model.Family][]ruleset.XTRule{}, tags: map[string]ruleset.Tag{}, dead: map[model.Family][]ruleset.XTRule{}}
-	at := map[string]int{}
-	for _, f := range [...]model.Family{model.IPv4, model.IPv6} {
-		if b.variant == "iptables-legacy" && !slices.Contains(ruleset.LegacyTables(b.ns, f == model.IPv6), "raw") {
-			continue
-		}
-		out, err := ruleset.Run(ctx, b.ns, nil, b.tool(f, "save"), "-c", "-t", "raw")
-		if err != nil {
-			return nil, fmt.Errorf("notrack: %w", err)
-		}
-		rules, _ := ruleset.ParseSave(string(out), f == model.IPv6)
-		for _, r := range rules {
-			b.readRule(in, at, f, r)
-		}
-	}
-	model.SortNotrackRules(in.rules)
-	return in, nil
-}
-
-func (b *iptables) readRule(in *xtInstalled, at map[string]int, f model.Family, r ruleset.XTRule) {
-	t, ok := ruleset.ParseTag(r.Option("--comment"))
-	if !ok || !b.wrote(f, r, t) {
-		return
-	}
-	var left time.Duration
-	stop := r.Option("--datestop")
-	if end, err := time.Parse(stampForm, stop); stop != "" && err == nil {
-		start, _ := time.Parse(stampForm, r.Option("--datestart")) // older ctviews wrote none
-		if left = leftBetween(start, end); left <= 0 {
-			in.dead[f] = append(in.dead[f], r)
-			return
-		}
-	}
-	i, ok := at[t.ID]
-	if !ok {
-		i = len(in.rules)
-		at[t.ID] = i
-		in.rules = append(in.rules, model.NotrackRule{ID: t.ID, Backend: b.variant, Table: "raw", Hooks: "prerouting output",
-			Keep: t.Keep, Who: t.Who, When: t.Made(), Limited: stop != "", Left: left, Pending: t.Trial != 0,
-			Owner: uint32(t.Owner), Mine: t.Owner == os.Getpid()})
-		in.lines[t.ID] = map[model.Family][]ruleset.XTRule{}
-		in.tags[t.ID] = t
-	}
-	in.lines[t.ID][f] = append(in.lines[t.ID][f], r)
-	x := &in.rules[i]
-	x.Packets[t.Dir] += r.Packets
-	x.Bytes[t.Dir] += r.Bytes
-	if m, err := filter.ParseRule(t.Rule); err == nil && !slices.Contains(x.Rules, m) {
-		x.Rules = append(x.Rules, m)
-	}
-}
-
-// wrote reports whether a line is as ctview writes it for its tag. A comment alone anybody can write.
-func (b *iptables) wrote(f model.Family, r ruleset.XTRule, t ruleset.Tag) bool {
-	m, err := filter.ParseRule(t.Rule)
-	if err != nil {
-		return false
-	}
-	got := plain(r.Chain, r.Args)
-	for _, l := range b.lines(&group{id: t.ID, rules: []model.Rule{m}}, f, 0) {
-		if w := ruleset.ShellWords(l); plain(w[1], w[2:]) == got {
-			return true
-		}
-	}
-	return false
-}
-
-// plain writes what a line says in one order, whichever program printed it, without comment and end.
-func plain(chain string, args []string) string {
-	words := []string{chain}
-	for i := 0; i < len(args); i++ {
-		switch a := args[i]; {
-		case a == "-m" && i+1 < len(args) && (args[i+1] == "comment" || args[i+1] == "time"):
-			i++
-		case (a == "--comment" || a == "--datestart" || a == "--datestop") && i+1 < len(args):
-			i++
-		case a == "-j" && i+1 < len(args) && args[i+1] == "NOTRACK":
-			words = append(words, "-j", "CT", "--notrack")
-			i++
-		case a == "udplite":
-			words = append(words, "136")
-		default:
-			words = append(words, a)
-		}
-	}
-	slices.Sort(words)
-	return strings.Join(words, " ")
-}
-
-func (b *iptables) list(ctx context.Context) ([]model.NotrackRule, error) {
-	in, err := b.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return in.rules, nil
-}
-
 // extend replaces the rules of an id by the same with another end; their counters begin anew.
 func (b *iptables) extend(ctx context.Context, id string, life time.Duration) error {
 	return b.replace(ctx, id, life, func(*ruleset.Meta) {})
@@ -406,95 +285,6 @@ func (b *iptables) sweep(ctx context.Context) error {
 		return nil // a legacy table stays for as long as its namespace: the kernel has no way to delete it
 	}
 	return b.dropRaw()
-}
-
-// madeRaw is the name of a chain without rules by which a raw table is known that was not there before ctview's rules.
-const madeRaw = "made-by-ctview"
-
-// lacksRaw returns, for the families that have no raw table yet, the line that marks it as ctview's.
-func (b *iptables) lacksRaw() map[model.Family][]string {
-	rd, err := ruleset.Dial(b.ns)
-	if err != nil || b.variant != "iptables-nft" {
-		return nil
-	}
-	defer rd.Close()
-	rs, err := rd.Read()
-	if err != nil {
-		return nil
-	}
-	made := map[model.Family][]string{model.IPv4: {":" + madeRaw + " - [0:0]"}, model.IPv6: {":" + madeRaw + " - [0:0]"}}
-	for _, t := range rs.Tables {
-		if t.Name == "raw" {
-			delete(made, model.Family(t.Family))
-		}
-	}
-	return made
-}
-
-// dropRaw deletes the raw tables with that mark in which nobody has a rule, a set or a chain of their own.
-func (b *iptables) dropRaw() error {
-	rd, err := ruleset.Dial(b.ns)
-	if err != nil {
-		return err
-	}
-	defer rd.Close()
-	n := &nft{ns: b.ns, rd: rd}
-	return retry("delete an empty raw table", func() error {
-		rs, err := rd.Read()
-		if err != nil {
-			return err
-		}
-		for _, t := range rs.Tables {
-			chains := rawChains(rs, &t)
-			if len(chains) == 0 {
-				continue
-			}
-			tgt, err := n.target(rs, t.Name)
-			if err != nil {
-				return err
-			}
-			defer tgt.done()
-			nt := &nftables.Table{Name: t.Name, Family: nftables.TableFamily(t.Family)}
-			for _, name := range chains {
-				tgt.c.DelChain(&nftables.Chain{Name: name, Table: nt})
-			}
-			tgt.c.DelTable(nt)
-			switch err := tgt.commit(); {
-			case err == nil:
-				return unix.ERESTART // the other family's is decided on what stands now
-			case !errors.Is(err, unix.EBUSY): // that is a named object: not empty
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// rawChains returns the chains of a raw table that ctview made and that is as iptables makes it, empty; none otherwise.
-func rawChains(rs *ruleset.Ruleset, t *ruleset.Table) (chains []string) {
-	if t.Name != "raw" || t.Flags != 0 {
-		return nil
-	}
-	for i := range rs.Chains {
-		c := &rs.Chains[i]
-		switch {
-		case c.Table != t.Name || c.Family != t.Family:
-		case len(c.Rules) > 0, c.Base && (c.Policy != ruleset.VerdictAccept || c.Name != "PREROUTING" && c.Name != "OUTPUT"),
-			!c.Base && c.Name != madeRaw:
-			return nil
-		default:
-			chains = append(chains, c.Name)
-		}
-	}
-	for s := range rs.Sets {
-		if s.Table == t.Name && s.Family == t.Family {
-			return nil
-		}
-	}
-	if !slices.Contains(chains, madeRaw) {
-		return nil
-	}
-	return chains
 }
 
 func (b *iptables) sessionLife() time.Duration { return lease }
