@@ -73,7 +73,7 @@ const overrunTries = 4
 func dumpAgain(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []model.Event) error) error {
 	var (
 		seed = maphash.MakeSeed()
-		sums []uint64            // of the rows handed on
+		sums rowSums             // of the rows handed on
 		had  map[uint64]struct{} // the same, once it is asked again
 	)
 	fresh := func(batch []model.Event) error {
@@ -83,8 +83,10 @@ func dumpAgain(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []
 			if _, twice := had[sum]; twice {
 				continue
 			}
-			sums = append(sums, sum)
-			batch[n] = batch[i]
+			sums.add(sum)
+			if n != i {
+				batch[n] = batch[i]
+			}
 			n++
 		}
 		if n == 0 {
@@ -97,9 +99,11 @@ func dumpAgain(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []
 		if try == overrunTries || !errors.Is(err, ErrOverrun) {
 			return err
 		}
-		had = make(map[uint64]struct{}, len(sums))
-		for _, sum := range sums {
-			had[sum] = struct{}{}
+		had = map[uint64]struct{}{}
+		for _, chunk := range sums {
+			for _, sum := range chunk {
+				had[sum] = struct{}{}
+			}
 		}
 		select {
 		case <-time.After(pause):
@@ -107,6 +111,18 @@ func dumpAgain(ctx context.Context, ns *Netns, opt DumpOptions, fn func(batch []
 			return ctx.Err()
 		}
 	}
+}
+
+// rowSums are sums in pieces of 256 kB: nothing is copied, and nothing becomes garbage, as they grow to millions.
+type rowSums [][]uint64
+
+func (s *rowSums) add(sum uint64) {
+	last := len(*s) - 1
+	if last < 0 || len((*s)[last]) == cap((*s)[last]) {
+		*s = append(*s, make([]uint64, 0, 1<<15))
+		last++
+	}
+	(*s)[last] = append((*s)[last], sum)
 }
 
 // A rowID tells the rows of a dump apart.
