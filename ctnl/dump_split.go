@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"ctview/model"
 )
@@ -100,8 +101,19 @@ var worthSplitting = func(ns *Netns) bool {
 	return count.Value >= splitFrom && busyCPUs() < runtime.NumCPU()
 }
 
-// busyCPUs is how many threads run or want to at this moment, the caller's included; many where it is not known.
+// busyCPUs is how many threads run or want to, the caller's included: the least of three looks a millisecond apart, since
+// threads of ctview's own run for a moment at its start.
 func busyCPUs() int {
+	least := runningThreads()
+	for range 2 {
+		time.Sleep(time.Millisecond)
+		least = min(least, runningThreads())
+	}
+	return least
+}
+
+// runningThreads is what /proc/loadavg says of this moment; many where it is not known.
+func runningThreads() int {
 	b, err := os.ReadFile("/proc/loadavg")
 	if f := strings.Fields(string(b)); err == nil && len(f) > 3 {
 		running, _, _ := strings.Cut(f[3], "/")
