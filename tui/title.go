@@ -121,7 +121,10 @@ func (a *App) titleParts(wide bool) (left, right []part) {
 		left = slices.Insert(left, 1, part{"ns " + draw.Clip(model.Escape(a.opt.Netns), 20, a.marks.Ellipsis), draw.Strong, 0})
 	}
 	where := "" // the line of views tells it
-	if !a.hasTabs() || a.bottom() >= 0 {
+	switch {
+	case a.bottom() >= 0: // what covers a view has no number
+		where = a.top0().name()
+	case !a.hasTabs():
 		where = strconv.Itoa(a.current+1) + a.top0().name()
 	}
 	fillDrop := 2
