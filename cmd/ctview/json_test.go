@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -39,11 +40,12 @@ func TestJSONOfEveryReader(t *testing.T) {
 			_, _ = l.Ping(ctx, lab.From{}, 3, 50*time.Millisecond)
 		}
 	}()
-	for _, tt := range []struct {
+	type held struct {
 		schema string
 		least  int // lines
 		args   string
-	}{
+	}
+	all := []held{
 		{"flow", 20, "list -j"},
 		{"flow", 1, "get tcp " + anyFlow(t, ns) + " -j"},
 		{"flow", 5, "events -j --dump --max 30"},
@@ -60,7 +62,25 @@ func TestJSONOfEveryReader(t *testing.T) {
 		{"sample", 3, "states --samples --reasons --max 5 --for 20s -j"},
 		{"rule", 2, "notrack list -j"},
 		{"finding", 0, "diagnose --for 1s -j"},
-	} {
+		{"trace", 1, "trace " + steady(t, ctx, l) + " --yes --for 1s -j"},
+	}
+	commands := map[string]bool{"ctview expect events": true} // of expectations, as expect list
+	for _, tt := range all {
+		c, _, err := everyCommand()[0].Find(strings.Fields(tt.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands[c.CommandPath()] = true
+	}
+	for _, c := range everyCommand() {
+		if c.Flags().Lookup("json") != nil && !commands[c.CommandPath()] {
+			t.Errorf("%s -j is held to no schema", c.CommandPath())
+		}
+		if f := c.Flags().Lookup("output"); f != nil && f.Value.Type() != (&outputForm{}).Type() {
+			t.Errorf("%s: -o is not addOutput's", c.CommandPath())
+		}
+	}
+	for _, tt := range all {
 		t.Run(tt.args, func(t *testing.T) {
 			cmd := ctview(t, append(strings.Fields(tt.args), "--netns", ns)...)
 			var diag bytes.Buffer
@@ -97,6 +117,21 @@ func anyFlow(t *testing.T, ns string) string {
 	t.Helper()
 	out := must(ctview(t, "list", "tcp and zone 0 and ip", "--no-header", "--columns", "src,dst", "--limit", "1", "--netns", ns).Output())(t)
 	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// steady sends a packet of one flow again and again, and returns the flow as trace takes it.
+func steady(t *testing.T, ctx context.Context, l *lab.Lab) string {
+	t.Helper()
+	const from, to = "192.168.1.10:41002", "203.0.113.202:514" // nobody is there
+	c := must(l.Client().Dial(ctx, "udp", from, to))(t)
+	go func() {
+		defer c.Close()
+		for ctx.Err() == nil {
+			_, _ = c.Write([]byte("again"))
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return "udp " + from + " " + to
 }
 
 // schemas are those of docs by name, once read.

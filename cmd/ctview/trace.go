@@ -40,9 +40,6 @@ cannot be told before packets are tracked: packets of the same tuple in other zo
 table the answers are known; of another they are traced if nothing translates them.` + tupleTopic + `
 or the number of a flow (its ID, as "ctview list --columns id" shows it).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.output != "table" && o.output != "json" {
-				return usageError{fmt.Sprintf("-o: unknown format %q", o.output), "the formats of trace are table and json"}
-			}
 			if o.packets < 1 || o.packets > 1000 {
 				return usageError{fmt.Sprintf("--packets %d: not from 1 to 1000", o.packets), "10 show what a rule does"}
 			}
@@ -54,8 +51,7 @@ or the number of a flow (its ID, as "ctview list --columns id" shows it).`,
 	}
 	addChangeFlags(cmd, &o.change)
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "table", "output `FORMAT`: table, json (JSON Lines)")
-	offer(cmd, "output", "table", "json")
+	addOutput(cmd, &o.output, "", "table", "json")
 	addDuration(f, &o.limit, "for", 30*time.Second, "end after `TIME`")
 	f.IntVar(&o.packets, "packets", trace.Packets, "trace `N` packets of each direction at most")
 	return cmd
