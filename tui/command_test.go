@@ -215,7 +215,7 @@ func TestNames(t *testing.T) {
 	g.keys("r")
 	g.tick(2e9)
 	g.tick(2e9)
-	if g.line(`evil\x1b[2J.example`) == "" || g.line("203.0.113.7:https") == "" {
+	if g.line(`evil\x1b[2J.example`) == "" || g.line("203.0.113.7:https") == "" || g.line("[2001:db8:9::53]:https") == "" {
 		t.Errorf("no names:\n%s", g.screen())
 	}
 	g.keys("enter")

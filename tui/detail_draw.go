@@ -201,7 +201,7 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 		return append(d.tuplesTall(a), d.natPieces(a)...)
 	}
 	row := func(name, s, t, pk, by, ra string) string {
-		l := padRight(name, nw) + " " + padRight(draw.Clip(s, aw, a.marks.Ellipsis), aw) + " " + padRight(draw.Clip(t, aw, a.marks.Ellipsis), aw)
+		l := padRight(name, nw) + " " + padRight(s, aw) + " " + padRight(t, aw)
 		if wide {
 			l = " " + padRight(name, nw) + "   " + padRight(s, aw) + " " + padRight(t, aw) + padLeft(pk, 10)
 		}
@@ -216,7 +216,8 @@ func (d *detail) tuples(a *App, wide bool) []piece {
 		if fl.Known&model.KnownRate != 0 {
 			ra = string(d.fl.c.appendRate(nil, float64(fl.Rate[i])))
 		}
-		out = append(out, words(row(names[i], draw.End(t, true), draw.End(t, false), pk, by, ra)))
+		src, dst := draw.EndIn(t, true, aw, a.marks.Ellipsis), draw.EndIn(t, false, aw, a.marks.Ellipsis)
+		out = append(out, words(row(names[i], src, dst, pk, by, ra)))
 		for _, src := range []bool{true, false} {
 			if n := a.nameOf(&t, src); n != "" {
 				out = append(out, words(strings.Repeat(" ", nw+1)+draw.End(t, src)+" is "+n))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -16,6 +17,7 @@ import (
 	"ctview/model/filter"
 	"ctview/model/finding"
 	"ctview/model/table"
+	"ctview/tui/draw"
 )
 
 // expects is the screen of expectations and helpers.
@@ -110,29 +112,30 @@ func (s *expects) askDelete(a *App) tea.Cmd {
 }
 
 func expectText(x *model.Expect) string {
-	return dash(model.Escape(x.Helper)) + " " + x.Tuple.Proto.String() + " " + expectEnd(x, true) + " > " + expectEnd(x, false) + fmt.Sprintf(" zone %d", x.Zone)
+	return dash(model.Escape(x.Helper)) + " " + x.Tuple.Proto.String() + " " + expectEnd(x, true, 0, "") + " > " + expectEnd(x, false, 0, "") + fmt.Sprintf(" zone %d", x.Zone)
 }
 
-// expectEnd is one end of what is expected; what the mask leaves open is "*".
-func expectEnd(x *model.Expect, src bool) string {
+// expectEnd is one end of what is expected, in at most room cells (0: never cut); what the mask leaves open is "*".
+func expectEnd(x *model.Expect, src bool, room int, more string) string {
 	addr, port, ma, mp := x.Tuple.DstAddr(), x.Tuple.Dport, x.Mask.Dst, x.Mask.Dport
 	if src {
 		addr, port, ma, mp = x.Tuple.SrcAddr(), x.Tuple.Sport, x.Mask.Src, x.Mask.Sport
 	}
-	a := addr.String()
-	if src && ma == [16]byte{} || addr.IsUnspecified() {
-		a = "*"
+	p := "*"
+	if port != 0 || mp != 0 {
+		p = strconv.Itoa(int(port))
 	}
-	if x.Mask.Family == model.IPv4 && src && bytes.Equal(ma[12:], make([]byte, 4)) {
-		a = "*"
+	v4 := x.Mask.Family == model.IPv4 && bytes.Equal(ma[12:], make([]byte, 4))
+	switch ports := x.Tuple.Proto.HasPorts(); {
+	case addr.IsUnspecified() || src && (v4 || ma == [16]byte{}):
+		if !ports {
+			return "*"
+		}
+		return "*:" + p
+	case !ports:
+		return addr.String()
 	}
-	if !x.Tuple.Proto.HasPorts() {
-		return a
-	}
-	if port == 0 && mp == 0 {
-		return a + ":*"
-	}
-	return a + fmt.Sprintf(":%d", port)
+	return string(draw.AppendPort(nil, addr, p, room, more))
 }
 
 type expectsAnswer struct {

@@ -17,8 +17,8 @@ import (
 var (
 	expectColumns = []column{
 		{name: "helper", title: "HELPER", short: "HELPER", min: 7, want: 7, max: 12},
-		{name: "src", title: "EXPECTED SOURCE", short: "EXPECTED SOURCE", min: 18, want: 22, max: 47},
-		{name: "dst", title: "EXPECTED DESTINATION", short: "EXPECTED DEST", min: 20, want: 22, max: 47},
+		{name: "src", title: "EXPECTED SOURCE", short: "EXPECTED SOURCE", min: 18, want: 22, max: addrMax},
+		{name: "dst", title: "EXPECTED DESTINATION", short: "EXPECTED DEST", min: 20, want: 22, max: addrMax},
 		{name: "proto", title: "PROTO", short: "PRO", min: 4, want: 5},
 		{name: "zone", title: "ZONE", short: "ZONE", min: 4, want: 4, right: true},
 		{name: "timeout", title: "TIMEOUT", short: "TIMEOUT", min: 7, want: 8, right: true},
@@ -100,9 +100,9 @@ func (s *expects) expectRow(f *draw.Frame, ps []placed, base draw.Role, lead str
 		case "helper":
 			return dash(model.Escape(x.Helper)), draw.Helped
 		case "src":
-			return expectEnd(x, true), draw.Plain
+			return expectEnd(x, true, w, f.Marks.Ellipsis), draw.Plain
 		case "dst":
-			return expectEnd(x, false), draw.Plain
+			return expectEnd(x, false, w, f.Marks.Ellipsis), draw.Plain
 		case "proto":
 			return x.Tuple.Proto.String(), draw.Plain
 		case "zone":
@@ -121,7 +121,7 @@ func (s *expects) expectRow(f *draw.Frame, ps []placed, base draw.Role, lead str
 		case "flags":
 			return expectFlags(x.Flags), draw.Plain
 		}
-		return string(draw.AppendPair(nil, &x.Master)), draw.Plain
+		return draw.PairIn(&x.Master, w, f.Marks.Ellipsis), draw.Plain
 	})
 }
 

@@ -187,18 +187,25 @@ func fill(ps []placed, room int, d demand) []placed {
 	used := len(ps) - 1
 	for _, p := range ps {
 		w := max(p.want, p.w)
-		if p.name == "src" || p.name == "dst" {
+		if p.max == addrMax {
 			w = max(w, d.addr)
 		}
 		used += w
 	}
 	for _, name := range spareColumns {
 		c := columnNamed(name)
-		if c == nil || slices.ContainsFunc(ps, func(p placed) bool { return p.name == name }) || used+c.want+1 > room {
+		if c == nil || isPlaced(ps, c) {
 			continue
 		}
-		used += c.want + 1
-		ps = append(ps, placed{column: c, w: c.want})
+		w := c.want
+		if c.max == addrMax {
+			w = max(w, d.addr)
+		}
+		if used+w+1 > room {
+			continue
+		}
+		used += w + 1
+		ps = append(ps, placed{column: c, w: w})
 	}
 	return ps
 }
@@ -215,7 +222,7 @@ func widen(ps []placed, room int, d demand) {
 	}
 	if d.addr > 0 {
 		for i := range ps {
-			if ps[i].name == "src" || ps[i].name == "dst" { // no wider than what there is to see
+			if ps[i].max == addrMax { // no wider than what there is to see
 				n := max(min(free, min(d.addr, ps[i].max)-ps[i].w), 0)
 				ps[i].w += n
 				free -= n
@@ -225,7 +232,7 @@ func widen(ps []placed, room int, d demand) {
 	for grown := true; grown && free > 0; {
 		grown = false
 		for i := range ps {
-			if d.addr > 0 && (ps[i].name == "src" || ps[i].name == "dst") {
+			if d.addr > 0 && ps[i].max == addrMax {
 				continue
 			}
 			if free > 0 && ps[i].max > ps[i].w {

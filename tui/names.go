@@ -11,6 +11,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/table"
+	"ctview/tui/draw"
 )
 
 // Bounds of the name cache: how many names are kept, how many questions are open, how long one may take.
@@ -74,8 +75,8 @@ func (a *App) endName(t *model.Tuple, src bool) string {
 	switch {
 	case n == "" && service == "":
 		return ""
-	case n == "":
-		n = endAddr(t, src).String()
+	case n == "": // a service has a port
+		return string(draw.AppendPort(nil, endAddr(t, src), service, 0, ""))
 	}
 	if t.Proto.HasPorts() {
 		if service == "" {

@@ -160,7 +160,7 @@ func (s *packetStates) sampleRow(a *App, f *draw.Frame, ps []placed, x *model.Sa
 	if current {
 		base, lead = draw.Selected, f.Marks.Cursor+" "
 	}
-	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
+	writeGrid(f, ps, base, lead, func(name string, w int) (string, draw.Role) {
 		switch name {
 		case "time":
 			return draw.Clock(x.At, a.now.Location()) + fmt.Sprintf(".%03d", x.At/1e6%1000), draw.Plain
@@ -171,9 +171,9 @@ func (s *packetStates) sampleRow(a *App, f *draw.Frame, ps []placed, x *model.Sa
 		case "proto":
 			return x.Tuple.Proto.String(), draw.Plain
 		case "src":
-			return draw.End(x.Tuple, true), draw.Plain
+			return draw.EndIn(x.Tuple, true, w, f.Marks.Ellipsis), draw.Plain
 		case "dst":
-			return draw.End(x.Tuple, false), draw.Plain
+			return draw.EndIn(x.Tuple, false, w, f.Marks.Ellipsis), draw.Plain
 		case "flags":
 			return dash(x.TCP), draw.Plain
 		case "len":

@@ -3,7 +3,9 @@ package filter
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -141,7 +143,7 @@ func slowSearch(f *model.Flow, x *model.Extra, text string) bool {
 	for _, t := range []model.Tuple{f.Orig(), f.Reply()} {
 		src, dst := t.SrcAddr().String(), t.DstAddr().String()
 		if t.Proto.HasPorts() {
-			src, dst = fmt.Sprintf("%s:%d", src, t.Sport), fmt.Sprintf("%s:%d", dst, t.Dport)
+			src, dst = net.JoinHostPort(src, strconv.Itoa(int(t.Sport))), net.JoinHostPort(dst, strconv.Itoa(int(t.Dport)))
 		} else if t.Proto.IsICMP() {
 			src = fmt.Sprintf("%s id %d", src, t.Sport)
 		}

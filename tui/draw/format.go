@@ -40,8 +40,8 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 	return append(dst, end[:t]...)
 }
 
-// AppendEnd appends one end of a tuple, "addr:port", "addr id N" for the source of ICMP, in at most room cells where the
-// port leaves that much. The address goes before an id that has no room beside it.
+// AppendEnd appends one end of a tuple, "addr:port", "[addr]:port" for IPv6 (RFC 5952, 6), "addr id N" for the source of
+// ICMP, in at most room cells where the port leaves that much. The address goes before an id that has no room beside it.
 func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
 	a, port := t.DstAddr(), t.Dport
 	if src {
@@ -51,7 +51,7 @@ func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []by
 	suffix := tail[:0]
 	switch {
 	case t.Proto.HasPorts():
-		suffix = AppendInt(append(suffix, ':'), port)
+		return AppendPort(dst, a, AppendInt(suffix, port), room, more)
 	case t.Proto.IsICMP() && src:
 		suffix = AppendInt(append(suffix, " id "...), port)
 		if n := textLen(a); room > 0 && n+len(suffix) > room {
@@ -69,6 +69,24 @@ func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []by
 	return append(dst, suffix...)
 }
 
+// AppendPort appends an address and a port, or what stands for one, in at most room cells where the port leaves that much
+// (room 0: never cut).
+func AppendPort[T ~string | ~[]byte](dst []byte, a netip.Addr, port T, room int, more string) []byte {
+	beside := len(":") + utf8.RuneCountInString(string(port))
+	if a.Is6() {
+		dst = append(dst, '[')
+		beside += len("[]")
+	}
+	if room > 0 {
+		room = max(room-beside, 1)
+	}
+	dst = appendAddr(dst, a, room, more)
+	if a.Is6() {
+		dst = append(dst, ']')
+	}
+	return append(append(dst, ':'), port...)
+}
+
 // textLen is the number of cells of a.
 func textLen(a netip.Addr) int {
 	var b [48]byte
@@ -78,11 +96,27 @@ func textLen(a netip.Addr) int {
 // End returns one end of a tuple in full.
 func End(t model.Tuple, src bool) string { return string(AppendEnd(nil, &t, src, 0, "")) }
 
+// EndIn returns one end of a tuple in at most room cells: the port stays, the address is cut.
+func EndIn(t model.Tuple, src bool, room int, more string) string {
+	return string(AppendEnd(nil, &t, src, room, more))
+}
+
 // AppendPair appends "source > destination".
 func AppendPair(dst []byte, t *model.Tuple) []byte {
 	dst = AppendEnd(dst, t, true, 0, "")
 	dst = append(dst, " > "...)
 	return AppendEnd(dst, t, false, 0, "")
+}
+
+// PairIn writes "source > destination" in at most room cells: where both ends have no room, each is cut as AppendEnd does.
+func PairIn(t *model.Tuple, room int, more string) string {
+	const between = " > "
+	src, dst := End(*t, true), End(*t, false)
+	if free := room - len(between); Width(src)+Width(dst) > free {
+		n := min(Width(src), max(free/2, free-Width(dst)))
+		src, dst = EndIn(*t, true, n, more), EndIn(*t, false, free-n, more)
+	}
+	return src + between + dst
 }
 
 // Describe names a flow in a line: protocol, both ends, zone where it is not 0.
