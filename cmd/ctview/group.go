@@ -20,6 +20,9 @@ func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions)
 	if err != nil {
 		return usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
 	}
+	if o.columns != "" || o.resolve {
+		return usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
+	}
 	q := table.GroupQuery{Filter: f, Keys: keys, Limit: o.limit, Desc: true}
 	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
 		return err

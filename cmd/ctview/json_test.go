@@ -47,6 +47,7 @@ func TestJSONOfEveryReader(t *testing.T) {
 	}
 	all := []held{
 		{"flow", 20, "list -j"},
+		{"flow", 20, "list -j --over 300ms"},
 		{"flow", 1, "get tcp " + anyFlow(t, ns) + " -j"},
 		{"flow", 5, "events -j --dump --max 30"},
 		{"group", 2, "list --group-by src,dport -j"},
@@ -93,6 +94,9 @@ func TestJSONOfEveryReader(t *testing.T) {
 			for line := range bytes.Lines(out) {
 				n++
 				checkSchema(t, tt.schema, line)
+			}
+			if strings.HasPrefix(tt.args, "list -j --over") && !bytes.Contains(out, []byte(`,"rate":`)) {
+				t.Errorf("no rates:\n%s", out)
 			}
 			if n < tt.least {
 				t.Errorf("%d lines, want %d:\n%s%s", n, tt.least, out, &diag)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 
 	"ctview/model"
@@ -82,6 +84,9 @@ func (p *rowPrinter) end() error {
 
 // newLineFormat returns the form that o asks for. events says that it is for the event stream.
 func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) {
+	if o.output == "json" {
+		return g.jsonLines(o, events)
+	}
 	cols, err := parseColumns(o.columns)
 	if err != nil {
 		return lineFormat{}, err
@@ -91,19 +96,14 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 			return lineFormat{}, err
 		}
 	}
-	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
-	if o.resolve {
-		if o.output != "table" && o.output != "wide" && o.output != "json" {
-			return lineFormat{}, usageError{"--resolve: -o " + o.output + " has no place for names", "use it with -o table, wide or json"}
-		}
-		opt.Host, opt.Service = g.hostName(events), serviceName
+	opt := g.formatOptions(o, events)
+	if o.resolve && o.output != "table" && o.output != "wide" {
+		return lineFormat{}, usageError{"--resolve: -o " + o.output + " has no place for names", "use it with -o table, wide or json"}
 	}
 	var lf lineFormat
 	switch o.output {
 	case "table", "wide":
 		lf = tableFormat(cols, o.output == "wide", events, opt)
-	case "json":
-		lf = jsonFormat(opt)
 	case "csv":
 		lf = csvFormat(cols, events, opt)
 	case "conntrack":
@@ -117,12 +117,72 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 		lf = saveFormat(opt)
 	}
 	if cols != nil && o.output != "table" && o.output != "wide" && o.output != "csv" {
-		return lf, usageError{"--columns: -o " + o.output + " has no columns", "use it with -o table, wide or csv"}
+		return lf, usageError{"--columns: -o " + o.output + " has no columns", "use it with -o table, wide, json or csv"}
 	}
 	if o.noHeader && o.output != "xml" {
 		lf.head = nil
 	}
 	return lf, nil
+}
+
+func (g *globals) formatOptions(o listOptions, events bool) format.Options {
+	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
+	if o.resolve {
+		opt.Host, opt.Service = g.hostName(events), serviceName
+	}
+	return opt
+}
+
+// jsonLines is newLineFormat for -o json, whose columns are fields.
+func (g *globals) jsonLines(o listOptions, events bool) (lineFormat, error) {
+	pick, err := g.parseFields(o.columns)
+	if err != nil {
+		return lineFormat{}, err
+	}
+	return jsonFormat(g.formatOptions(o, events), pick), nil
+}
+
+// notInJSON tells what to take for columns that JSON has no field for.
+var notInJSON = map[model.Column]string{model.ColNAT: "status tells it (SRC_NAT, DST_NAT), and reply whereto", model.ColFlags: "status has them",
+	model.ColAge: "start tells it", model.ColPhase: "state and status tell it", model.ColAvgPkt: "bytes divided by packets"}
+
+// parseFields reads --columns of -o json: columns, or fields by the names that they have there.
+func (g *globals) parseFields(s string) (format.Pick, error) {
+	if s == "" {
+		return format.Pick{}, nil
+	}
+	var fields []string
+	known := format.JSONFields()
+	for _, name := range strings.Split(s, ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if slices.Contains(known, name) {
+			if strings.HasSuffix(name, ".rate") || strings.HasSuffix(name, ".pps") {
+				if err := g.needsOver("--columns", model.ColRate); err != nil {
+					return format.Pick{}, err
+				}
+			}
+			fields = append(fields, name)
+			continue
+		}
+		c, err := model.ParseColumn(name)
+		if err != nil {
+			near := model.Nearest(name, append(columnNames(), known...))
+			if near != "" {
+				near = "did you mean " + near + "? "
+			}
+			return format.Pick{}, usageError{fmt.Sprintf("--columns: unknown column %q", name),
+				near + "with -o json it takes columns (ctview help columns) and fields of the object, such as orig.src"}
+		}
+		if err := g.needsOver("--columns", c); err != nil {
+			return format.Pick{}, err
+		}
+		of := format.ColumnFields(c)
+		if of == nil {
+			return format.Pick{}, usageError{fmt.Sprintf("--columns: -o json has no field for %v", c), notInJSON[c] + "; -o csv has it"}
+		}
+		fields = append(fields, of...)
+	}
+	return format.NewPick(fields), nil
 }
 
 // parseColumns reads --columns; "" gives nil, the default columns of the form.
@@ -148,11 +208,16 @@ func conntrackLine(opt format.Options) func([]byte, *model.Event, int64) []byte 
 	}
 }
 
-func jsonFormat(opt format.Options) lineFormat {
+func jsonFormat(opt format.Options, pick format.Pick) lineFormat {
+	var whole []byte
 	return lineFormat{
 		line: func(dst []byte, ev *model.Event, now int64) []byte {
 			opt.Now = now
-			return append(format.AppendJSON(dst, ev, opt), '\n')
+			if pick.All() {
+				return append(format.AppendJSON(dst, ev, opt), '\n')
+			}
+			whole = format.AppendJSON(whole[:0], ev, opt)
+			return append(format.AppendPicked(dst, whole, pick), '\n')
 		},
 		lost: func(dst []byte, now int64, n uint64) []byte {
 			return append(format.AppendLostJSON(dst, now, n), '\n')

@@ -1,10 +1,14 @@
 package format
 
-import "ctview/model"
+import (
+	"strconv"
+
+	"ctview/model"
+)
 
 // AppendJSON appends e as one JSON object without a line end: the fields of docs/flow.schema.json, always in the same
 // order. What the kernel did not say is absent. Events begin with "event" and "time"; dump rows have neither. Of the
-// options Now, Labels and Host count. It does not allocate by itself.
+// options Now, Labels and Host count. Rates stand only where a table knows them. It does not allocate by itself.
 func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 	f := &e.Flow
 	dst = append(dst, '{')
@@ -85,6 +89,7 @@ func appendJSONSides(dst []byte, e *model.Event, o *Options) []byte {
 	if e.Has.Has(model.HasCountersOrig) {
 		dst = appendJSONCounters(dst, f.Packets[0], f.Bytes[0])
 	}
+	dst = appendJSONRates(dst, f, 0)
 	if f.ZoneDir == model.ZoneOrig {
 		dst = appendUint(append(dst, `,"zone":`...), uint64(f.Zone))
 	}
@@ -98,6 +103,7 @@ func appendJSONSides(dst []byte, e *model.Event, o *Options) []byte {
 	if e.Has.Has(model.HasCountersReply) {
 		dst = appendJSONCounters(dst, f.Packets[1], f.Bytes[1])
 	}
+	dst = appendJSONRates(dst, f, 1)
 	if f.ZoneDir == model.ZoneReply {
 		dst = appendUint(append(dst, `,"zone":`...), uint64(f.Zone))
 	}
@@ -149,6 +155,15 @@ func appendJSONHosts(dst []byte, t *model.Tuple, o *Options) []byte {
 func appendJSONCounters(dst []byte, packets, bytes uint64) []byte {
 	dst = appendUint(append(dst, `,"packets":`...), packets)
 	return appendUint(append(dst, `,"bytes":`...), bytes)
+}
+
+// appendJSONRates appends bytes and packets per second of a direction, where they are known.
+func appendJSONRates(dst []byte, f *model.Flow, dir int) []byte {
+	if f.Known&model.KnownRate == 0 {
+		return dst
+	}
+	dst = strconv.AppendFloat(append(dst, `,"rate":`...), float64(f.Rate[dir]), 'f', 1, 64)
+	return strconv.AppendFloat(append(dst, `,"pps":`...), float64(f.PacketRate[dir]), 'f', 1, 64)
 }
 
 // appendJSONMeta appends what belongs to the flow as a whole, from "zone" to "stop".
