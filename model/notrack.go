@@ -143,6 +143,19 @@ func (k NotrackWarningKind) String() string {
 	return ""
 }
 
+// Word returns what answers a warning of the kind that asks: a word on the screen, a flag of the command; "" if none does.
+func (k NotrackWarningKind) Word() string {
+	switch k {
+	case WarnNAT:
+		return "nat"
+	case WarnSession:
+		return "mine"
+	case WarnFirewall, WarnBack:
+		return "cut"
+	}
+	return ""
+}
+
 // A NotrackPreview is what a rule would do, found without changing anything.
 type NotrackPreview struct {
 	ID      string
@@ -172,14 +185,17 @@ func (p *NotrackPreview) Refused() string {
 	return ""
 }
 
-// Question returns the text of the first warning that wants an answer of its own, "" if none does.
-func (p *NotrackPreview) Question() string {
+// Words returns the words that answer the questions of a preview, each once.
+func (p *NotrackPreview) Words() (words []string) {
+	if p.SessionHit {
+		words = append(words, WarnSession.Word())
+	}
 	for _, w := range p.Warnings {
-		if w.Ask {
-			return w.Text
+		if word := w.Kind.Word(); w.Ask && !slices.Contains(words, word) {
+			words = append(words, word)
 		}
 	}
-	return ""
+	return words
 }
 
 // Changed reports whether now, a later preview of the same, says something that was not said in p: a refusal, a warning, the
@@ -191,7 +207,7 @@ func (p *NotrackPreview) Changed(now *NotrackPreview) bool {
 	}
 	said := map[string]bool{}
 	key := func(w *NotrackWarning) string {
-		return fmt.Sprint(w.Kind, w.Refuse) + strings.Map(func(r rune) rune {
+		return fmt.Sprint(w.Kind, w.Refuse, w.Ask) + strings.Map(func(r rune) rune {
 			if r >= '0' && r <= '9' { // counts of flows, times left
 				return -1
 			}

@@ -71,7 +71,7 @@ func (d *ruleDialog) look(a *App) tea.Cmd {
 }
 
 func (d *ruleDialog) request() RuleRequest {
-	return RuleRequest{Rules: slices.Clone(d.rules), Keep: keeps[d.keep].keep}
+	return RuleRequest{Rules: slices.Clone(d.rules), Keep: keeps[d.keep].keep, Leave: !d.del}
 }
 
 func (d *ruleDialog) name() string        { return "Add NOTRACK" }
@@ -89,11 +89,10 @@ var ruleDialogBindings = []binding{
 
 // word is what has to be typed.
 func (d *ruleDialog) word() string {
-	if d.preview != nil && d.preview.SessionHit {
-		return "mine"
-	}
-	if d.preview != nil && d.preview.Question() != "" {
-		return "nat"
+	if d.preview != nil {
+		if words := d.preview.Words(); len(words) > 0 {
+			return strings.Join(words, " ")
+		}
 	}
 	if d.preview != nil && d.preview.Covered > 0 {
 		return strconv.Itoa(d.preview.Covered)
@@ -157,6 +156,7 @@ func (d *ruleDialog) change(a *App, back bool) tea.Cmd {
 		d.keep = (d.keep + step) % len(keeps)
 	case fieldDelete:
 		d.del = !d.del
+		return d.look(a)
 	}
 	return nil
 }
@@ -200,11 +200,11 @@ func (d *ruleDialog) lookAgain(a *App) tea.Cmd {
 
 func (d *ruleDialog) apply(a *App) tea.Cmd {
 	a.pop()
-	q, del, rules, ctx := d.request(), d.del, a.opt.Rules, a.ctx
+	q, rules, ctx := d.request(), a.opt.Rules, a.ctx
 	a.installed = true
 	a.say("installing " + a.marks.Ellipsis)
 	return func() tea.Msg {
-		res, err := rules.Apply(ctx, q, del)
+		res, err := rules.Apply(ctx, q)
 		return doneMsg{func(a *App) tea.Cmd {
 			if err != nil {
 				a.fail(err.Error())

@@ -21,7 +21,6 @@ type fakeRules struct {
 	preview  model.NotrackPreview
 	asked    []RuleRequest
 	applied  []RuleRequest
-	del      bool
 	kept     []string
 	removed  []string
 	undone   int
@@ -35,8 +34,8 @@ func (r *fakeRules) Preview(_ context.Context, q RuleRequest) (*model.NotrackPre
 	p := r.preview
 	return &p, nil
 }
-func (r *fakeRules) Apply(_ context.Context, q RuleRequest, del bool) (model.NotrackResult, error) {
-	r.applied, r.del = append(r.applied, q), del
+func (r *fakeRules) Apply(_ context.Context, q RuleRequest) (model.NotrackResult, error) {
+	r.applied = append(r.applied, q)
 	return model.NotrackResult{Rule: model.NotrackRule{ID: "ab12cd", Rules: q.Rules, Keep: q.Keep, Pending: true}, Verified: true, Packets: 42}, r.applyErr
 }
 func (r *fakeRules) Confirm(_ context.Context, id string, keep *model.Keep) error {
@@ -103,8 +102,8 @@ func TestNotrackDialog(t *testing.T) {
 		t.Fatalf("installed with a wrong count:\n%s", g.screen())
 	}
 	g.keys("tab", "space", "tab", "right", "tab", "space", "tab", "6101", "enter")
-	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || r.del {
-		t.Fatalf("installed %+v, deletion %v\n%s", r.applied, r.del, g.screen())
+	if len(r.applied) != 1 || !r.applied[0].Rules[0].OneWay || r.applied[0].Keep != 600 || !r.applied[0].Leave {
+		t.Fatalf("installed %+v\n%s", r.applied, g.screen())
 	}
 	if g.line("42 packets seen, none of them tracked") == "" || len(r.kept) != 0 {
 		t.Fatalf("the second question is missing:\n%s", g.screen())
@@ -152,6 +151,17 @@ func TestNotrackRefusedAndMine(t *testing.T) {
 	g.keys("ctrl+u", "mine", "enter")
 	if len(r.applied) != 1 {
 		t.Fatalf("mine was not taken:\n%s", g.screen())
+	}
+	r = mockRules(t)
+	r.preview.SessionHit, r.preview.Warnings[0].Ask, r.preview.Warnings[1].Ask = true, true, true
+	g = newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N", "nat", "enter")
+	if len(r.applied) != 0 || g.line("Type mine nat cut to install") == "" {
+		t.Errorf("one word answered three questions:\n%s", g.screen())
+	}
+	g.keys("ctrl+u", "mine nat", "space", "cut", "enter")
+	if len(r.applied) != 1 {
+		t.Errorf("three words were not taken:\n%s", g.screen())
 	}
 	r = mockRules(t)
 	r.preview.Warnings[0].Refuse = true

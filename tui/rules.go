@@ -11,6 +11,7 @@ import (
 type RuleRequest struct {
 	Rules []model.Rule
 	Keep  model.Keep // life once confirmed
+	Leave bool       // the entries that it covers stay
 }
 
 // Rules are the NOTRACK rules of the namespace. Methods are called from goroutines of their own and end when ctx does.
@@ -19,8 +20,8 @@ type Rules interface {
 	List(ctx context.Context) ([]model.NotrackRule, error)
 	Others(ctx context.Context) ([]model.ForeignRule, error)
 	Preview(ctx context.Context, q RuleRequest) (*model.NotrackPreview, error)
-	// Apply installs q for the trial, deletes the entries that it covers if del is set, and looks whether it works.
-	Apply(ctx context.Context, q RuleRequest, del bool) (model.NotrackResult, error)
+	// Apply installs q for the trial, deletes the entries that it covers unless they are to stay, and looks whether it works.
+	Apply(ctx context.Context, q RuleRequest) (model.NotrackResult, error)
 	// Confirm keeps a rule beyond its trial; keep nil: as was asked for.
 	Confirm(ctx context.Context, id string, keep *model.Keep) error
 	Remove(ctx context.Context, ids ...string) error

@@ -306,7 +306,7 @@ func (a *App) reinstall(lost []model.NotrackRule) tea.Cmd {
 	rules := a.opt.Rules
 	return a.ruleCmd(func(ctx context.Context) (string, error) {
 		for i := range lost {
-			res, err := rules.Apply(ctx, RuleRequest{Rules: lost[i].Rules, Keep: lost[i].Keep}, true)
+			res, err := rules.Apply(ctx, RuleRequest{Rules: lost[i].Rules, Keep: lost[i].Keep})
 			if err != nil {
 				return "", err
 			}

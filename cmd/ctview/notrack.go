@@ -50,8 +50,7 @@ type notrackAddOptions struct {
 	keep                    string
 	iif                     string
 	oneWay, flows, noDelete bool
-	mine                    bool
-	nat                     bool
+	mine, nat, cut          bool
 }
 
 func notrackAdd(g *globals, backend *string) *cobra.Command {
@@ -88,6 +87,7 @@ filter now, and then takes any filter.`,
 	addDuration(f, &o.verify, "verify", notrack.DefaultVerify, "`TIME` to look for packets that are tracked all the same; 0 to not look")
 	offer(cmd, "keep", "removed", "10m", "session")
 	f.BoolVar(&o.nat, "nat", false, "allow a rule of which some traffic may be translated (NAT): --yes does not")
+	f.BoolVar(&o.cut, "cut", false, "allow a rule that is certain to cut connections, at once or when it ends: --yes does not")
 	f.BoolVar(&o.mine, "mine", false, "allow a rule that covers your own ssh session")
 	return cmd
 }
@@ -148,7 +148,7 @@ func runNotrackAdd(ctx context.Context, g *globals, backend, text string, o *not
 	if err := g.allowed("notrack add"); err != nil && !o.dryRun {
 		return err
 	}
-	q := &notrack.Request{Trial: o.trial}
+	q := &notrack.Request{Trial: o.trial, Leave: o.noDelete}
 	var err error
 	if q.Keep, err = parseKeep(o.keep); err != nil {
 		return err
@@ -363,8 +363,11 @@ func (n *notracker) agree(p *model.NotrackPreview, o *notrackAddOptions) error {
 	if p.SessionHit && !o.mine {
 		return usageError{"notrack add: this rule covers your own ssh session", "--mine allows it; the rule expires by itself where you lose the connection"}
 	}
-	if why := p.Question(); why != "" && o.yes && !o.nat {
-		return usageError{"notrack add: " + why, "--yes does not answer that: answer at a terminal, name the flows more exactly, or add --nat"}
+	allowed := map[string]bool{"nat": o.nat, "cut": o.cut}
+	for _, w := range p.Warnings {
+		if word := w.Kind.Word(); w.Ask && o.yes && !allowed[word] {
+			return usageError{"notrack add: " + w.Text, "--yes does not answer that: answer at a terminal, name the flows more exactly, or add --" + word}
+		}
 	}
 	what := fmt.Sprintf("notrack: install this rule (%s covered)?", model.Plural(p.Covered, "flow"))
 	return n.g.confirm(o.change, what, p.Covered)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ctview/ctnl/lab"
+	"ctview/ctnl/lab/labtest"
 )
 
 // trackingNS makes a namespace that tracks connections.
@@ -70,6 +71,58 @@ func TestNotrackMaybeTranslated(t *testing.T) {
 	}
 	if code, diag := add("--nat"); code != 0 {
 		t.Errorf("--yes --nat: %d %s", code, diag)
+	}
+}
+
+// TestNotrackCut has a connection that will be cut when the rule ends, or by it: --yes does not say yes to that, --cut does.
+func TestNotrackCut(t *testing.T) {
+	for _, tt := range []struct {
+		name, rules, says string
+		atOnce            bool
+	}{
+		{"when it ends", "ct state new tcp flags & (fin|syn|rst|ack) != syn drop;", "this connection will be cut when the rule ends", false},
+		{"at once", "policy drop; ct state established accept; ct state new tcp dport 5000 accept; meta l4proto != tcp accept;", "untracked packets of it will be dropped", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := trackingNS(t)
+			l := must(ns.Listen("tcp", "127.0.0.1:5000"))(t)
+			defer func() { _ = l.Close() }()
+			go func() {
+				if c, err := l.Accept(); err == nil {
+					_, _ = io.Copy(c, c)
+				}
+			}()
+			conn := must(ns.Dial(t.Context(), "tcp4", "127.0.0.1:4000", "127.0.0.1:5000"))(t)
+			defer func() { _ = conn.Close() }()
+			lives := func() bool {
+				_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+				_, err := conn.Write([]byte("x"))
+				if err == nil {
+					_, err = io.ReadFull(conn, make([]byte, 1))
+				}
+				return err == nil
+			}
+			if !lives() {
+				t.Fatal("no connection")
+			}
+			labtest.Rules(t, ns, "table inet f { chain c { type filter hook input priority 0; "+tt.rules+" }; }\n")
+			before := nftRuleset(t, ns)
+			run := func(args ...string) (int, string) {
+				code, _, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path(), "notrack"}, args...)...))
+				return code, diag
+			}
+			add := []string{"add", "--yes", "--nat", "tcp", "127.0.0.1:4000", "to", "127.0.0.1:5000"}
+			if code, diag := run(add...); code != exitUsage || !strings.Contains(diag, tt.says) || !strings.Contains(diag, "--yes does not answer that") ||
+				!strings.Contains(diag, "--cut") || nftRuleset(t, ns) != before || !lives() {
+				t.Errorf("--yes: %d %s", code, diag)
+			}
+			if code, diag := run(append(add, "--cut")...); code != 0 || lives() == tt.atOnce {
+				t.Errorf("--yes --cut: %d %s", code, diag)
+			}
+			if code, diag := run("remove", "--all"); code != 0 || !tt.atOnce && lives() {
+				t.Errorf("it was not cut when the rule ended: %d %s", code, diag)
+			}
+		})
 	}
 }
 

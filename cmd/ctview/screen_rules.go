@@ -77,7 +77,7 @@ func (r *screenRules) Losses() []model.NotrackLoss {
 }
 
 func (r *screenRules) request(q tui.RuleRequest) *notrack.Request {
-	return &notrack.Request{Rules: q.Rules, Keep: q.Keep}
+	return &notrack.Request{Rules: q.Rules, Keep: q.Keep, Leave: q.Leave}
 }
 
 // List implements tui.Rules.
@@ -95,8 +95,8 @@ func (r *screenRules) Preview(ctx context.Context, q tui.RuleRequest) (*model.No
 }
 
 // Apply implements tui.Rules.
-func (r *screenRules) Apply(ctx context.Context, q tui.RuleRequest, del bool) (model.NotrackResult, error) {
-	return r.conn.Apply(ctx, r.request(q), r.flows, notrack.ApplyOptions{Delete: del})
+func (r *screenRules) Apply(ctx context.Context, q tui.RuleRequest) (model.NotrackResult, error) {
+	return r.conn.Apply(ctx, r.request(q), r.flows, notrack.ApplyOptions{Delete: !q.Leave})
 }
 
 // Confirm implements tui.Rules.

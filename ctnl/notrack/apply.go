@@ -303,8 +303,8 @@ func (a *attempt) fragile(ctx context.Context) (n int, blind bool, err error) {
 		if all++; probed < maxProbes && f.Proto.HasPorts() && (f.Proto != model.ProtoTCP || f.State == model.TCPEstablished) {
 			probed++
 			r := model.RuleFromFlow(f)
-			back := s.Back(&r)
-			cut, blind = cut || back.Cut != dryrun.No, blind || back.Strict
+			back := s.Back(&r, false)
+			cut, blind = cut || back.Cut != dryrun.No, blind || back.As == dryrun.AsStrict
 		}
 		return true
 	})

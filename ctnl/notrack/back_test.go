@@ -1,7 +1,9 @@
 package notrack
 
 import (
+	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,20 +19,24 @@ var ends = []struct {
 	loose       string   // nf_conntrack_tcp_loose
 	want        string   // of the preview, "" for no warning
 	lives       bool
+	leave       bool // the entry
 }{
-	{"nothing in the way", "", nil, "1", "", true},
-	{"invalid dropped, picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "1", "", true},
+	{"nothing in the way", "", nil, "1", "", true, false},
+	{"invalid dropped, picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "1", "", true, false},
 	{"invalid dropped, not picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "0",
-		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c: ct state invalid drop)", false},
+		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c: ct state invalid drop)", false, false},
 	{"not picked up, policy", "table inet f { chain c { type filter hook forward priority 0; policy drop; ct state established,related,untracked accept; ct state new accept; }; }", nil, "0",
-		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c (policy drop))", false},
-	{"not picked up, nothing drops", "", nil, "0", "", true},
+		"this connection will be cut when the rule ends: the first packets that are tracked again are INVALID, because nf_conntrack_tcp_loose is 0, and dropped (inet f/c (policy drop))", false, false},
+	{"not picked up, nothing drops", "", nil, "0", "", true, false},
 	{"new without SYN", "table inet f { chain c { type filter hook forward priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }", nil, "1",
-		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (inet f/c:", false},
+		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (inet f/c:", false, false},
 	{"new without SYN, iptables", "", []string{"-A", "FORWARD", "-p", "tcp", "!", "--syn", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"}, "1",
-		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (iptables filter:", false},
+		"this connection will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (iptables filter:", false, false},
 	{"new from one side", `table inet f { chain c { type filter hook forward priority 0; policy drop; ct state established,untracked accept; iifname "lan" ct state new accept; }; }`, nil, "1",
-		"this connection may be cut when the rule ends, or stand still until the client sends", true},
+		"this connection may be cut when the rule ends, or stand still until the client sends", true, false},
+	{"invalid dropped, entry left", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", nil, "0",
+		"this connection may be cut when the rule ends, or stand still until the client sends: the first packets that are tracked again are INVALID if more has passed than the window", false, true},
+	{"new without SYN, entry left", "table inet f { chain c { type filter hook forward priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }", nil, "1", "", true, true},
 }
 
 // TestTheEnd untracks a connection, lets the rule end, and compares what becomes of it with what the preview said.
@@ -49,21 +55,77 @@ func TestTheEnd(t *testing.T) {
 			}
 			must(t, n.router.Sysctl("net/netfilter/nf_conntrack_tcp_loose", tt.loose))
 			c := open(t, n.router, "nftables")
-			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}}
+			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}, Leave: tt.leave}
 			pre, err := c.Preview(ctx(t), q, flowsOf(t, n.router), nil)
 			must(t, err)
+			if asks := slices.Equal(pre.Words(), []string{"cut"}); asks != strings.Contains(tt.want, "will be cut") {
+				t.Errorf("asks for %q, and says %q", pre.Words(), tt.want)
+			}
 			if w := warning(pre, model.WarnBack); !strings.HasPrefix(w, tt.want) || (tt.want == "") != (w == "") || pre.Covered != 1 {
 				t.Errorf("preview of %d flows: %q, want %q", pre.Covered, w, tt.want)
 			}
 			stop := p.keepTalking()
-			res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: true})
+			res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: !tt.leave})
 			must(t, err)
 			stop()
 			if !res.Verified {
 				t.Errorf("%+v", res)
 			}
+			if tt.leave { // more than the window that the entry remembers
+				p.bulk(8 << 20)
+			}
 			must(t, c.Remove(ctx(t), res.Rule.ID))
 			if lives := p.try(); lives != tt.lives {
+				t.Errorf("lives: %v", lives)
+			}
+		})
+	}
+}
+
+// bulk sends bytes through the connection and reads them back.
+func (p *pingPong) bulk(n int) {
+	p.t.Helper()
+	_ = p.c.SetDeadline(time.Now().Add(pace * 10 * time.Second))
+	go func() { _, _ = p.c.Write(make([]byte, n)) }()
+	if _, err := io.ReadFull(p.c, make([]byte, n)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestOneWayAnswers takes one direction of a connection out of tracking. Its answers are the first that tracking sees of it
+// then, and what the firewall does to such packets is what the preview says.
+func TestOneWayAnswers(t *testing.T) {
+	t.Parallel()
+	const usual = `table inet f { chain c { type filter hook forward priority 0; policy drop; ct state established,related,untracked accept; iifname "lan" ct state new accept; }; }`
+	for _, tt := range []struct {
+		name, rules, loose, want string
+		leave                    bool
+	}{
+		{"nothing in the way", "", "1", "", false},
+		{"new from one side", usual, "1", "the answers, which are tracked without what they answer, are new or INVALID and will be dropped: inet f/c (policy drop)", false},
+		{"not picked up", "table inet f { chain c { type filter hook forward priority 0; ct state invalid drop; }; }", "0", "the answers, ", false},
+		{"new from one side, entry left", usual, "1", "the answers, ", true},
+		{"new without SYN, entry left", "table inet f { chain c { type filter hook forward priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }", "1", "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newTriple(t)
+			nftRules(t, n.router, ctState)
+			p := traffic(t, n.client, n.server, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+			p.exchange(3)
+			nftRules(t, n.router, tt.rules+"\n")
+			must(t, n.router.Sysctl("net/netfilter/nf_conntrack_tcp_loose", tt.loose))
+			c := open(t, n.router, "nftables")
+			q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000 one-way")}, Leave: tt.leave}
+			pre, err := c.Preview(ctx(t), q, flowsOf(t, n.router), nil)
+			must(t, err)
+			w := warning(pre, model.WarnFirewall)
+			if !strings.HasPrefix(w, tt.want) || (tt.want == "") != (w == "") || (tt.want != "") != slices.Contains(pre.Words(), "cut") {
+				t.Errorf("preview: %q, asks for %q, want %q", w, pre.Words(), tt.want)
+			}
+			_, err = c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: !tt.leave, Verify: -1})
+			must(t, err)
+			if lives := p.try(); lives != (tt.want == "") {
 				t.Errorf("lives: %v", lives)
 			}
 		})

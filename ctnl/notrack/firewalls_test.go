@@ -160,7 +160,7 @@ func TestFirewalls(t *testing.T) {
 			switch {
 			case strings.Contains(pre.Refused(), "translate"):
 				says = refused
-			case strings.Contains(pre.Question(), "translate"):
+			case strings.Contains(question(pre), "translate"):
 				says = asked
 			case w != "":
 				says = warned

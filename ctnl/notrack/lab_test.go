@@ -250,3 +250,13 @@ func (p *pingPong) keepTalking() (stop func()) {
 		}
 	}
 }
+
+// question returns what a preview asks and a general "yes" does not answer, "" for nothing.
+func question(p *model.NotrackPreview) string {
+	for _, w := range p.Warnings {
+		if w.Ask {
+			return w.Text
+		}
+	}
+	return ""
+}

@@ -84,7 +84,7 @@ COMMIT
 			switch {
 			case strings.Contains(pre.Refused(), "translate"):
 				got = "refuse"
-			case strings.Contains(pre.Question(), "translate"):
+			case strings.Contains(question(pre), "translate"):
 				got = "ask"
 			}
 			if got != tt.want {
@@ -108,7 +108,7 @@ func TestPreviewPolicyRouting(t *testing.T) {
 	ask := func() string {
 		pre, err := c.Preview(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.3.0.2:443")}}, flowsOf(t, n.router), nil)
 		must(t, err)
-		return pre.Question()
+		return question(pre)
 	}
 	if q := ask(); q != "" {
 		t.Errorf("routed to dmz: %q", q)

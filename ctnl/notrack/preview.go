@@ -79,8 +79,8 @@ func (c *Installer) Preview(ctx context.Context, q *Request, flows Flows, own *m
 	b.session(cov, own)
 	b.unread()
 	b.natRules()
-	b.firewall()
-	b.back()
+	b.firewall(q.Leave)
+	b.back(q.Leave)
 	b.zones()
 	b.helperRules()
 	b.pmtu()
@@ -115,6 +115,12 @@ func (b *previewer) warn(k model.NotrackWarningKind, n int, format string, args 
 func (b *previewer) refuse(k model.NotrackWarningKind, n int, format string, args ...any) {
 	b.warn(k, n, format, args...)
 	b.p.Warnings[len(b.p.Warnings)-1].Refuse = true
+}
+
+// ask warns of what a general "yes" does not answer: the kind's own word does.
+func (b *previewer) ask(k model.NotrackWarningKind, n int, format string, args ...any) {
+	b.warn(k, n, format, args...)
+	b.p.Warnings[len(b.p.Warnings)-1].Ask = true
 }
 
 // flows tells what the covered flows themselves say.
@@ -189,8 +195,7 @@ func (b *previewer) unread() {
 	isNAT := func(t string) bool { return strings.HasPrefix(t, "nat") }
 	const text = "the legacy iptables rules in %s cannot be read (iptables-legacy-save is missing, or fails): whether they %s this traffic is not known"
 	if slices.ContainsFunc(b.s.Unread, isNAT) {
-		b.warn(model.WarnNAT, 0, text, "nat", "translate")
-		b.p.Warnings[len(b.p.Warnings)-1].Ask = true
+		b.ask(model.WarnNAT, 0, text, "nat", "translate")
 	}
 	if rest := slices.DeleteFunc(slices.Clone(b.s.Unread), isNAT); len(rest) > 0 {
 		b.warn(model.WarnFirewall, 0, text, strings.Join(rest, ", "), "drop, or give a zone or a helper to,")
@@ -220,8 +225,7 @@ func (b *previewer) natRules() {
 	if len(sure) > 0 {
 		b.refuse(model.WarnNAT, 0, "a rule translates this traffic (%s). Untracked packets are not translated", list(sure))
 	} else if len(perhaps) > 0 {
-		b.warn(model.WarnNAT, 0, "a rule may translate some of this traffic (%s). Untracked packets are not translated", list(perhaps))
-		b.p.Warnings[len(b.p.Warnings)-1].Ask = true
+		b.ask(model.WarnNAT, 0, "a rule may translate some of this traffic (%s). Untracked packets are not translated", list(perhaps))
 	}
 }
 
@@ -234,68 +238,92 @@ func list(m map[string]bool) string {
 	return strings.Join(s, "; ")
 }
 
-// firewall walks the traffic through the filter rules as it is now and as untracked.
-func (b *previewer) firewall() {
-	drop, perhaps := map[string]bool{}, map[string]bool{}
+// firewall walks the traffic through the filter rules as it is now and as untracked. Answers that a one-way rule leaves to
+// tracking are new to it once the entry is gone.
+func (b *previewer) firewall(left bool) {
+	packets, answers := places{}, places{}
 	for i := range b.probes() {
-		d, sure := b.s.UntrackedDropped(&b.p.Rules[i])
-		for _, w := range d {
-			if sure {
-				drop[w] = true
-			} else {
-				perhaps[w] = true
-			}
+		r := &b.p.Rules[i]
+		packets.add(b.s.UntrackedDropped(r))
+		if r.OneWay && b.s.Tracking.Any() {
+			answers.add(b.s.AnswersDropped(r, left))
 		}
 	}
-	if len(drop) > 0 {
-		b.warn(model.WarnFirewall, 0, "untracked packets of it will be dropped: %s. What gets through now does so as established or related; "+
-			"an accept for \"ct state untracked\" is needed there", list(drop))
-	} else if len(perhaps) > 0 {
+	if sure := packets[true]; len(sure) > 0 {
+		b.ask(model.WarnFirewall, 0, "untracked packets of it will be dropped: %s. What gets through now does so as established or related; "+
+			"an accept for \"ct state untracked\" is needed there", list(sure))
+	} else if perhaps := packets[false]; len(perhaps) > 0 {
 		b.warn(model.WarnFirewall, 0, "untracked packets of it may be dropped: %s", list(perhaps))
+	}
+	const text = "the answers, which are tracked without what they answer, are new or INVALID and %s dropped: %s. A rule of both directions takes them out, too"
+	if sure := answers[true]; len(sure) > 0 {
+		b.ask(model.WarnFirewall, 0, text, "will be", list(sure))
+	} else if perhaps := answers[false]; len(perhaps) > 0 {
+		b.warn(model.WarnFirewall, 0, text, "may be", list(perhaps))
 	}
 }
 
-// back walks the flows through the filter rules as they will be when the rule ends.
-func (b *previewer) back() {
+// places are where packets are dropped, for sure or perhaps.
+type places map[bool]map[string]bool
+
+func (p places) add(where []string, sure bool) {
+	for _, w := range where {
+		if p[sure] == nil {
+			p[sure] = map[string]bool{}
+		}
+		p[sure][w] = true
+	}
+}
+
+// back walks the flows through the filter rules as they will be when the rule ends; where there is none yet, the rules' own
+// packets.
+func (b *previewer) back(left bool) {
 	if !b.s.Tracking.Any() {
 		return
 	}
-	n := map[dryrun.Tri]int{}
-	where := map[dryrun.Tri]map[string]bool{dryrun.Maybe: {}, dryrun.Yes: {}}
-	strict := false
-	for i := range b.running {
-		r := b.s.Back(&b.running[i])
-		n[r.Cut]++
-		strict = strict || r.Strict
-		for _, w := range r.Where {
-			if r.Cut != dryrun.No {
-				where[r.Cut][w] = true
-			}
-		}
+	conns, later := b.running, len(b.running) == 0
+	if later && !slices.ContainsFunc(b.p.Warnings, func(w model.NotrackWarning) bool { return w.Kind == model.WarnFirewall }) {
+		conns = b.probes()
 	}
-	as := "new, but in mid-stream"
-	if strict {
-		as = "INVALID, because nf_conntrack_tcp_loose is 0"
+	n, where, as := map[dryrun.Tri]int{}, places{}, map[dryrun.Tri]map[string]bool{dryrun.Yes: {}, dryrun.Maybe: {}}
+	for i := range conns {
+		r := b.s.Back(&conns[i], left && !later)
+		if r.Cut == dryrun.No {
+			continue
+		}
+		n[r.Cut]++
+		where.add(r.Where, r.Cut == dryrun.Yes)
+		as[r.Cut][asText[r.As]] = true
 	}
 	of := ""
-	if b.p.Covered > len(b.running) && len(b.running) == maxProbes {
+	if b.p.Covered > len(conns) && len(conns) == maxProbes {
 		of = fmt.Sprintf(" of the first %d", maxProbes)
 	}
+	these := func(n int) string {
+		switch {
+		case later:
+			return "connections that begin meanwhile"
+		case n == 1:
+			return "this connection"
+		}
+		return fmt.Sprintf("these %d connections", n)
+	}
+	const text = "%s%s %s cut when the rule ends%s: the first packets that are tracked again are %s, and %s (%s)"
 	if c := n[dryrun.Yes]; c > 0 {
-		b.warn(model.WarnBack, c, "%s%s will be cut when the rule ends: the first packets that are tracked again are %s, and dropped (%s)",
-			these(c), of, as, list(where[dryrun.Yes]))
+		b.warn(model.WarnBack, c, text, these(c), of, "will be", "", list(as[dryrun.Yes]), "dropped", list(where[true]))
+		b.p.Warnings[len(b.p.Warnings)-1].Ask = !later
 	}
 	if c := n[dryrun.Maybe]; c > 0 {
-		b.warn(model.WarnBack, c, "%s%s may be cut when the rule ends, or stand still until the client sends: the first packets that are tracked again are %s, "+
-			"and may be dropped (%s)", these(c), of, as, list(where[dryrun.Maybe]))
+		b.warn(model.WarnBack, c, text, these(c), of, "may be", ", or stand still until the client sends", list(as[dryrun.Maybe]), "may be dropped",
+			list(where[false]))
 	}
 }
 
-func these(n int) string {
-	if n == 1 {
-		return "this connection"
-	}
-	return fmt.Sprintf("these %d connections", n)
+var asText = [...]string{
+	dryrun.AsNew:       "new, but in mid-stream",
+	dryrun.AsStrict:    "INVALID, because nf_conntrack_tcp_loose is 0",
+	dryrun.AsHeartbeat: "INVALID until an end sends a heartbeat",
+	dryrun.AsOutside:   "INVALID if more has passed than the window that their entry remembers",
 }
 
 func (b *previewer) zones() {

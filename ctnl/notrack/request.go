@@ -19,6 +19,7 @@ type Request struct {
 	Rules []model.Rule
 	Trial time.Duration // life until confirmed; 0 is DefaultTrial, at least a second
 	Keep  model.Keep    // life once confirmed
+	Leave bool          // the covered entries stay: what Preview says of the end is another
 }
 
 func (c *Installer) group(q *Request) (*group, error) {

@@ -6,52 +6,62 @@ import (
 	"ctview/model"
 )
 
-// A Return is what becomes of a connection whose packets are tracked again after they were not: its next packet is the
-// first that tracking sees of it.
+// A Return is what becomes of a connection whose packets are tracked again after they were not.
 type Return struct {
-	Cut    Tri      // Yes: packets of neither direction pass, so nothing can begin it anew
-	Where  []string // what drops them
-	Strict bool     // nf_conntrack_tcp_loose is 0: they are INVALID, not NEW
+	Cut   Tri      // Yes: packets of neither direction pass, so nothing can begin it anew
+	Where []string // what drops them
+	As    As
 }
 
-// Back walks the next packets of a connection, in both directions, as tracking will see them. Rules that are met only by
-// what passes today count: a connection that is cut off already loses nothing. r is exact.
-func (s *Survey) Back(r *model.Rule) (ret Return) {
-	state := uint32(expr.CtStateBitNEW)
-	if tcp := r.Proto == model.ProtoTCP; tcp && !s.loose {
-		state, ret.Strict = expr.CtStateBitINVALID, true
+// As is how tracking sees the first packet of a connection that it meets again.
+type As uint8
+
+// Without an entry, it is new in mid-stream, or INVALID where nf_conntrack_tcp_loose is 0. Where the entry was left, it is
+// INVALID if so much passed meanwhile that it is outside the window that the entry remembers. SCTP is INVALID until one of the
+// heartbeats that an idle end sends, every 30 s.
+const (
+	AsNew As = iota
+	AsStrict
+	AsOutside
+	AsHeartbeat
+)
+
+// Back walks the next packets of a connection, in both directions, as tracking will see them; left says that its entry
+// stays. Rules that are met only by what passes today count: a connection that is cut off already loses nothing.
+func (s *Survey) Back(r *model.Rule, left bool) (ret Return) {
+	state, tcp := uint32(expr.CtStateBitNEW), r.Proto == model.ProtoTCP
+	switch {
+	case tcp && left && s.liberal:
+		return Return{}
+	case tcp && left:
+		state, ret.As = expr.CtStateBitINVALID, AsOutside
+	case tcp && !s.loose:
+		state, ret.As = expr.CtStateBitINVALID, AsStrict
 	}
 	cut := [2]Tri{}
 	for i, d := range [...]model.Rule{*r, r.Reverse()} {
-		f, ways := d.Families()[0], s.paths(&d)
-		for _, w := range ways {
-			now := s.walk(s.packet(&d, f, w, expr.CtStateBitESTABLISHED), w, filterKinds, filterTables)
-			then := s.packet(&d, f, w, state)
-			if d.Proto == model.ProtoTCP {
-				then.flags(tcpACK)
-			}
-			next := s.walk(then, w, filterKinds, filterTables)
-			if now.out&accepts == 0 || next.out&drops == 0 {
-				continue
-			}
-			t := Maybe
-			if next.out == drops && now.out == accepts && len(ways) == 1 {
-				t = Yes
-			}
-			if cut[i] = max(cut[i], t); len(next.drop) > 0 {
-				ret.Where = append(ret.Where, last(next.drop)...)
-			}
-		}
+		t, _, where := s.dropped(&d, state)
+		cut[i], ret.Where = t, append(ret.Where, where...)
 	}
 	switch {
-	case ret.Strict: // either direction is enough: nothing is established by the other one
+	case ret.As != AsNew: // either direction is enough: nothing is established by the other one
 		ret.Cut = max(cut[0], cut[1])
 	case cut[0] == Yes && cut[1] == Yes:
 		ret.Cut = Yes
 	case cut[0] != No:
 		ret.Cut = Maybe
-	case cut[1] != No && r.Proto == model.ProtoTCP: // the server may be the next to speak
+	case cut[1] != No && tcp: // the server may be the next to speak
 		ret.Cut = Maybe
+	}
+	if r.Proto == model.ProtoSCTP && !left && ret.Cut == No {
+		for _, d := range r.Directions() {
+			if t, _, where := s.dropped(&d, expr.CtStateBitINVALID); t != No {
+				ret.Cut, ret.As, ret.Where = Maybe, AsHeartbeat, append(ret.Where, where...)
+			}
+		}
+	}
+	if left { // it depends on how much passes, or on how long the entry lives
+		ret.Cut = min(ret.Cut, Maybe)
 	}
 	return ret
 }

@@ -25,6 +25,7 @@ type Survey struct {
 	local    map[string][]netip.Addr // by interface
 	policy   bool                    // routes depend on more than the destination
 	loose    bool                    // nf_conntrack_tcp_loose: TCP is picked up in mid-stream
+	liberal  bool                    // nf_conntrack_tcp_be_liberal: packets outside the window are not INVALID
 	Tracking ruleset.Tracked
 	// Unread are legacy tables whose rules could not be read: nothing is known of what they do.
 	Unread []string
@@ -52,6 +53,8 @@ func Open(ns ruleset.Namespace) (*Survey, error) {
 	s.xt, s.xtc, s.Unread = l.Rules, l.Chains, l.Unread
 	s.Tracking = ruleset.Tracking(s.rs, ns)
 	s.loose = ruleset.ReadIn(ns, "/proc/sys/net/netfilter/nf_conntrack_tcp_loose") != "0"
+	liberal := ruleset.ReadIn(ns, "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
+	s.liberal = liberal != "" && liberal != "0"
 	if err := ns.Do(s.network); err != nil {
 		rd.Close()
 		return nil, err
@@ -240,22 +243,54 @@ var (
 // UntrackedDropped returns where packets of r are dropped as untracked while they pass as established; sure is false
 // where it depends on more than the rule says.
 func (s *Survey) UntrackedDropped(r *model.Rule) (where []string, sure bool) {
-	sure = true
+	least := Yes
 	for _, d := range r.Directions() {
-		for _, f := range d.Families() {
-			ways := s.paths(&d)
-			for _, w := range ways {
-				now := s.walk(s.packet(&d, f, w, expr.CtStateBitESTABLISHED), w, filterKinds, filterTables)
-				then := s.walk(s.packet(&d, f, w, expr.CtStateBitUNTRACKED), w, filterKinds, filterTables)
-				if now.out&accepts == 0 || then.out&drops == 0 || now.out == then.out {
-					continue
-				}
-				sure = sure && then.out == drops && len(ways) == 1
-				where = append(where, last(then.drop)...)
-			}
+		if most, l, w := s.dropped(&d, expr.CtStateBitUNTRACKED); most != No {
+			least, where = min(least, l), append(where, w...)
 		}
 	}
-	return where, sure && len(where) > 0
+	return where, least == Yes && len(where) > 0
+}
+
+// AnswersDropped returns where the answers to packets of r, which is one-way, are dropped while they pass as established:
+// tracking sees no packet that they answer, so they are new themselves, or, where the entry was left, acknowledge what it
+// has not seen, which is INVALID. sure is as for UntrackedDropped.
+func (s *Survey) AnswersDropped(r *model.Rule, left bool) (where []string, sure bool) {
+	d, state, tcp := r.Reverse(), uint32(expr.CtStateBitNEW), r.Proto == model.ProtoTCP
+	if left = left && r.Exact(); left && (!tcp || s.liberal) {
+		return nil, false
+	}
+	if tcp && (left || !s.loose) {
+		state = expr.CtStateBitINVALID
+	}
+	_, least, where := s.dropped(&d, state)
+	return where, least == Yes
+}
+
+// dropped walks packets of d's own direction, in a state, on every way that they may take, and returns where those are
+// dropped that pass as established. Of the ways on which there is such a place, least is how sure it is of each, most of any.
+func (s *Survey) dropped(d *model.Rule, state uint32) (most, least Tri, where []string) {
+	least = Yes
+	for _, f := range d.Families() {
+		ways := s.paths(d)
+		for _, w := range ways {
+			now := s.walk(s.packet(d, f, w, expr.CtStateBitESTABLISHED), w, filterKinds, filterTables)
+			p := s.packet(d, f, w, state)
+			if d.Proto == model.ProtoTCP && state != expr.CtStateBitUNTRACKED {
+				p.flags(tcpACK)
+			}
+			then := s.walk(p, w, filterKinds, filterTables)
+			if now.out&accepts == 0 || then.out&drops == 0 || now.out == then.out {
+				continue
+			}
+			t := Maybe
+			if then.out == drops && len(ways) == 1 {
+				t = Yes
+			}
+			most, least, where = max(most, t), min(least, t), append(where, last(then.drop)...)
+		}
+	}
+	return most, min(least, most), where
 }
 
 // last returns the rule that decided, the one met last.
