@@ -117,7 +117,7 @@ func (s *events) row(a *App, f *draw.Frame, ps []placed, c *table.Change, curren
 		f.Begin(base)
 		f.Text(lead)
 		look := draw.Alarm
-		if c.Note == table.NoteResync || current {
+		if c.Note == table.NoteResync {
 			look = draw.Plain
 		}
 		f.Styled(look, "!! "+stamp(c.Time, a.now.Location(), f.W >= 60)+"  "+changeNote(c))

@@ -219,7 +219,11 @@ func TestStatsBuffer(t *testing.T) {
 			a.sys.RcvBuf, a.sys.RcvBufHeld, a.sys.RcvBufScarce = 8<<20, tt.held, tt.scarce
 			found := false
 			for _, l := range (&stats{}).ctviewLines(a) {
-				found = found || l.String() == tt.want
+				text := ""
+				for _, sp := range l.spans {
+					text += sp.text
+				}
+				found = found || text == tt.want
 			}
 			if !found {
 				t.Errorf("no line %q", tt.want)

@@ -23,14 +23,6 @@ type statLine struct {
 	row   *pageRow
 }
 
-func (l *statLine) String() string {
-	var b strings.Builder
-	for _, s := range l.spans {
-		b.WriteString(s.text)
-	}
-	return b.String()
-}
-
 // statText is a line that looks one way.
 func statText(look draw.Role, t string) statLine { return statLine{spans: []span{{t, look}}} }
 
@@ -129,7 +121,10 @@ func (s *stats) body(a *App, f *draw.Frame) {
 // cell writes a line of a column, in cw cells.
 func (s *stats) cell(f *draw.Frame, l statLine, cw int, id string) {
 	if l.row != nil && l.row.id == id {
-		f.Styled(draw.Selected, f.Marks.Cursor+padRight(draw.Clip(l.String(), cw-2, f.Marks.Ellipsis), cw-2))
+		f.Within(draw.Selected, f.X+cw-1, func() {
+			f.Text(f.Marks.Cursor)
+			writeSpans(f, l.spans, cw-2)
+		})
 		return
 	}
 	f.Text(" ")

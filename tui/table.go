@@ -67,12 +67,9 @@ func writeRow(f *draw.Frame, ps []placed, r *model.Row, c *cells, st rowState) {
 }
 
 // inRow is how the cell that f has just been given looks in a row of the style base: what is not known stands back, and what is
-// nothing too, and in the current row neither does.
+// nothing too.
 func inRow(f *draw.Frame, base, look draw.Role) draw.Role {
-	switch {
-	case base == draw.Selected && (look == draw.Faint || look == draw.Finished):
-		return draw.Plain
-	case base == draw.Plain && look == draw.Plain && nothing(f.Cell):
+	if base == draw.Plain && look == draw.Plain && nothing(f.Cell) {
 		return draw.Faint
 	}
 	return look

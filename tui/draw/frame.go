@@ -74,8 +74,30 @@ func (f *Frame) Text(s string) {
 	f.X += w
 }
 
+// Within writes a part of a line, up to column x, in the style of base, as Begin and End do with a whole one.
+func (f *Frame) Within(base Role, x int, write func()) {
+	outer := f.base
+	f.base = base
+	f.Turn(base)
+	write()
+	f.Pad(x)
+	f.buf = append(f.buf, ResetSGR...)
+	f.base = outer
+	f.Turn(outer)
+}
+
+// inLine is how what looks like r looks in the line being written: in the current row nothing stands back, for it has no
+// contrast to spare.
+func (f *Frame) inLine(r Role) Role {
+	if f.base == Selected && (r == Faint || r == Finished) {
+		return Plain
+	}
+	return r
+}
+
 // Styled writes s in the style of r and returns to the line's own.
 func (f *Frame) Styled(r Role, s string) {
+	r = f.inLine(r)
 	if r == Plain || f.Theme[r] == "" {
 		f.Text(s)
 		return
@@ -231,7 +253,7 @@ func (f *Frame) Put(x, w int, right bool, look Role) {
 		f.Bar(look, string(f.Cell))
 		return
 	}
-	if look != Plain && f.Theme[look] != "" {
+	if look = f.inLine(look); look != Plain && f.Theme[look] != "" {
 		f.buf = append(f.buf, f.Theme[look]...)
 		f.buf = append(f.buf, f.Cell...)
 		f.buf = append(f.buf, ResetSGR...)
