@@ -36,14 +36,24 @@ type Input struct {
 }
 
 // NewInput returns f as Input, whose settings it remembers. escape is how long ESC alone waits at most to be more than a key; 0
-// is DefaultEscape.
+// is as long as f is known to need: 20 ms on a virtual console of this machine, else DefaultEscape.
 func NewInput(f *os.File, escape time.Duration) *Input {
 	if escape <= 0 {
 		escape = DefaultEscape
+		if dev, err := unix.IoctlGetUint32(int(f.Fd()), unix.TIOCGDEV); err == nil && isVirtualConsole(uint64(dev)) {
+			escape = leastEscape
+		}
 	}
 	i := &Input{File: f, keys: gatherer{escape: escape}}
 	i.was, _ = unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return i
+}
+
+// isVirtualConsole reports whether a terminal is a keyboard and a screen of this machine (tty1 to tty63, Linux:
+// Documentation/admin-guide/devices.txt). There the kernel makes the sequences and hands each on whole. No variable tells that:
+// sudo drops those of ssh, a telnet server sets none.
+func isVirtualConsole(dev uint64) bool {
+	return unix.Major(dev) == 4 && unix.Minor(dev) >= 1 && unix.Minor(dev) <= 63
 }
 
 // Fd returns the terminal, or no descriptor at all while another has it: Bubble Tea, ending, would change its settings.

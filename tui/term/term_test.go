@@ -4,6 +4,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 func TestKindOf(t *testing.T) {
@@ -52,5 +56,39 @@ func TestReadStat(t *testing.T) {
 	}
 	if _, _, ok := readStat(name + "x"); ok {
 		t.Error("a process that is gone has a parent")
+	}
+}
+
+// TestEscapeOfATerminal: ESC waits for the rest of a sequence wherever one may come in pieces; on a virtual console, whose sequences
+// the kernel makes, it hardly does. What the operator says counts everywhere.
+func TestEscapeOfATerminal(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		major, minor uint32
+		want         bool
+	}{
+		{"tty1", 4, 1, true}, {"tty63", 4, 63, true}, {"tty0", 4, 0, false}, {"ttyS0", 4, 64, false}, {"console", 5, 1, false},
+		{"pts/0", 136, 1, false}, {"hvc0", 229, 0, false}, {"ttyUSB1", 188, 1, false},
+	} {
+		if got := isVirtualConsole(unix.Mkdev(tt.major, tt.minor)); got != tt.want {
+			t.Errorf("%s is a virtual console: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	_, f, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if i := NewInput(f, 0); i.keys.escape != DefaultEscape {
+		t.Errorf("on a pty ESC waits %v, want %v", i.keys.escape, DefaultEscape)
+	}
+	if i := NewInput(f, time.Second); i.keys.escape != time.Second {
+		t.Errorf("with a time given ESC waits %v, want 1s", i.keys.escape)
+	}
+	if f, err := os.OpenFile("/dev/tty60", os.O_RDWR|unix.O_NOCTTY, 0); err == nil { // where there is one
+		defer f.Close()
+		if i := NewInput(f, 0); i.keys.escape != leastEscape {
+			t.Errorf("on tty60 ESC waits %v, want %v", i.keys.escape, leastEscape)
+		}
 	}
 }
