@@ -61,7 +61,7 @@ const defaultConfig = `# ctview's configuration. Every key is optional; what sta
 
 # theme = "auto"          # auto, none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
-# escape_time = "200ms"   # how long Esc waits to be more than the key. Not set: as long as the terminal takes to answer, 200ms at most
+# escape_time = "200ms"   # how long Esc waits to be more than the key. Not set: until the terminal answers, 200ms at most; 20ms on a virtual console
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns. Not set: rate, bytes or what is newest, by what is known
 # columns = ["proto", "state", "src", "dst", "nat", "zone", "helper", "flags", "timeout", "rate", "bytes", "age"]
 # ascii = false           # draw with ASCII only
@@ -370,7 +370,7 @@ func (c *config) escape() (time.Duration, error) {
 	if c.Escape == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(c.Escape)
+	d, err := parseDuration(c.Escape)
 	if err != nil || d < 10*time.Millisecond || d > 2*time.Second {
 		return 0, fmt.Errorf("escape-time: %q is not a duration between 10ms and 2s, such as 200ms or 500ms", c.Escape)
 	}

@@ -40,7 +40,7 @@ outside is touched, and all of it is gone when ctview ends, however it ends.`,
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().Float64Var(&rate, "rate", 1, "how lively the traffic is; 1 is about ten new flows a second")
+	cmd.Flags().Float64Var(&rate, "rate", 1, "how lively the traffic is, `N` times about ten new flows a second")
 	return cmd
 }
 

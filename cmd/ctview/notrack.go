@@ -79,7 +79,7 @@ filter now, and then takes any filter.`,
 	addOverFlag(cmd, g)
 	f := cmd.Flags()
 	addDuration(f, &o.trial, "for", notrack.DefaultTrial, "`TIME` that the rule lives unless it is confirmed")
-	f.StringVar(&o.keep, "keep", "removed", "once confirmed: until `removed`, for a TIME such as 10m, or for this session (until this command ends)")
+	f.StringVar(&o.keep, "keep", "removed", "`TIME` that it lives once confirmed, such as 10m; or session (until this command ends), or removed (by notrack remove)")
 	f.StringVar(&o.iif, "iif", "", "only packets that come in on this `INTERFACE`, and their answers")
 	f.BoolVar(&o.oneWay, "one-way", false, "this direction only, not the answers")
 	f.BoolVar(&o.flows, "flows", false, "an exact rule for each flow that matches FILTER now")

@@ -36,9 +36,9 @@ type tuiOptions struct {
 func (o *tuiOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	addDuration(f, &o.refresh, "refresh", 0, "`TIME` between two readings (default 1s; 5s for a serial line)")
-	f.StringVar(&o.theme, "theme", "", "auto, none, ansi, 256, light256, or a theme of your own")
+	f.StringVar(&o.theme, "theme", "", "`THEME`: auto, none, ansi, 256, light256, or one of your own")
 	f.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
-	f.DurationVar(&o.escape, "escape-time", 0, "how long Esc waits to be more than the key (default: as long as the terminal takes to answer, at most 200ms)")
+	addDuration(f, &o.escape, "escape-time", 0, "`TIME` that Esc waits to be more than the key (default: until the terminal answers, 200ms at most)")
 	f.Float64Var(&o.budget, "budget", 0, "`PERCENT` of one core that re-reading the table may cost (default 5)")
 }
 

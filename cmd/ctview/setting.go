@@ -34,13 +34,13 @@ func (s *flowSettings) addFlags(cmd *cobra.Command, create bool) {
 	addSeconds(f, &s.timeout, "`TIME` until the flow ends, e.g. 120 or 5m")
 	f.StringVar(&s.state, "state", "", "protocol `STATE`, e.g. ESTABLISHED")
 	f.StringVarP(&s.mark, "mark", "m", "", "mark, `VALUE[/MASK]`; 0x for hexadecimal")
-	f.StringVarP(&s.status, "status", "u", "", "status bits to set, `BIT,…`: assured, seen_reply, fixed_timeout, …")
+	f.StringVarP(&s.status, "status", "u", "", "status bits to set, `BIT,...`: assured, seen_reply, fixed_timeout and others")
 	f.StringVar(&s.helper, "helper", "", "helper's `NAME`")
 	if !create {
 		f.Lookup("helper").Usage += `; "" takes it away`
 		_ = f.SetAnnotation("helper", mayBeEmpty, []string{"true"})
 	}
-	f.StringVarP(&s.labels, "labels", "l", "", "labels to set, `NAME|BIT,…`; -NAME takes one away")
+	f.StringVarP(&s.labels, "labels", "l", "", "labels to set, `NAME|BIT,...`; -NAME takes one away")
 	if create {
 		f.StringVar(&s.snat, "snat", "", "translate the source to `ADDRESS[:PORT]`")
 		f.StringVar(&s.dnat, "dnat", "", "translate the destination to `ADDRESS[:PORT]`")
