@@ -63,7 +63,7 @@ func TestFirstSignalEnds(t *testing.T) {
 	if err := ns.EnableTracking(); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range []string{"events", "expect events", "events --read -", "list --read -", "add --file -", "stats --watch",
+	for _, args := range []string{"events", "expect events", "events --read -", "list --read -", "add --file -", "stats --watch", "list --watch",
 		"states --watch", "states --samples", "record -", "record " + filepath.Join(t.TempDir(), "r")} {
 		for _, sig := range []syscall.Signal{sigTerminate, sigInterrupt} {
 			t.Run(args+" "+sig.String(), func(t *testing.T) {

@@ -23,7 +23,7 @@ func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 		return nil, err
 	}
 	opt := c.parseOptions()
-	opt.Once = once && g.over == 0
+	opt.Once = once && !g.rates()
 	return filter.Parse(text, opt)
 }
 

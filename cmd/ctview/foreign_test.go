@@ -42,7 +42,7 @@ func TestGroupsAreNoFormulas(t *testing.T) {
 	v := listOf(table.GroupView{Rows: []table.GroupRow{
 		{Values: []string{"=1+1"}, GroupSum: table.GroupSum{Flows: 2}}, {Values: []string{"@sum(a1),b"}, GroupSum: table.GroupSum{Flows: 1}}, {Values: []string{"a\x1b[31m\u200b"}, GroupSum: table.GroupSum{Flows: 1}},
 	}})
-	if err := groupCSV(&globals{out: &out}, listOptions{}, []string{"helper"}, v); err != nil {
+	if err := groupCSV(&globals{out: &out}, &listOptions{}, []string{"helper"}, v); err != nil {
 		t.Fatal(err)
 	}
 	want := "helper,flows,unreplied,bytes,uncounted\n'=1+1,2,0,,2\n\"'@sum(a1),b\",1,0,,1\na\\x1b[31m\\u{200b},1,0,,1\n"
@@ -116,7 +116,7 @@ func TestForeignTextOfCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			show, err := groupWriter(g, listOptions{output: output, noHeader: true}, keys)
+			show, err := groupWriter(g, &listOptions{output: output, noHeader: true}, keys)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,48 +14,50 @@ import (
 	"ctview/model/table"
 )
 
-// runGroups is list --group-by: one dump into a table, its groups printed.
-func runGroups(ctx context.Context, g *globals, f *filter.Filter, o listOptions) error {
+// prepareGroups returns what prints list --group-by: one reading into a table, its groups printed.
+func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading, keep bool, err error) {
 	keys, err := table.ParseGroupKeys(o.groupBy)
 	if err != nil {
-		return usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
+		return nil, false, usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
 	}
 	if o.columns != "" || o.resolve {
-		return usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
+		return nil, false, usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
 	}
-	q := table.GroupQuery{Filter: f, Keys: keys, Limit: o.limit, Desc: true}
+	q := table.GroupQuery{Filter: f, Keys: keys, Desc: true}
 	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
-		return err
+		return nil, false, err
 	}
 	if q.Sort == table.GroupRate {
 		if err := g.needsOver("--sort", model.ColRate); err != nil {
-			return err
+			return nil, false, err
 		}
 	}
 	write, err := groupWriter(g, o, keys)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	src, done, err := g.flows(o.read)
-	if err != nil {
-		return err
-	}
-	defer done()
-	tab, err := g.readTable(ctx, src, f.Kernel())
-	if err != nil {
-		return err
-	}
-	q.Now = g.now()
-	var v table.GroupView
-	all := pages(tab, q, &v)
-	g.noteUnknown(f, v.Unknown)
-	if err := write(all); err != nil {
-		return err
-	}
-	if all.matched == 0 && o.exitCode {
-		return errNoMatch
-	}
-	return nil
+	return func(ctx context.Context, src flowSource) error {
+		tab, err := g.readTable(ctx, src, f.Kernel())
+		if err != nil {
+			return err
+		}
+		q := q
+		q.Now, q.Limit = g.now(), o.limit
+		if o.page != nil && (q.Limit == 0 || q.Limit > o.page.left(o)) {
+			q.Limit = o.page.left(o)
+		}
+		var v table.GroupView
+		all := pages(tab, q, &v)
+		o.count = countOf(len(v.Rows), v.Groups, "group")
+		g.noteUnknown(f, v.Unknown)
+		if err := write(all); err != nil {
+			return err
+		}
+		if all.matched == 0 && o.exitCode {
+			return errNoMatch
+		}
+		return nil
+	}, true, nil
 }
 
 // A groupList is what groups are printed from: as often as it is walked, row by row.
@@ -113,7 +115,7 @@ func parseGroupSort(s string) (c table.GroupColumn, desc bool, err error) {
 }
 
 // groupWriter returns what prints groups in the form that o names.
-func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(groupList) error, error) {
+func groupWriter(g *globals, o *listOptions, keys []table.GroupKey) (func(groupList) error, error) {
 	var names []string
 	for _, k := range keys {
 		names = append(names, k.String())
@@ -122,7 +124,7 @@ func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(groupLi
 	case "table", "wide":
 		return func(all groupList) error { return groupTable(g, o, names, all) }, nil
 	case "json":
-		return func(all groupList) error { return groupJSON(g, names, all) }, nil
+		return func(all groupList) error { return groupJSON(g, o, names, all) }, nil
 	case "csv":
 		return func(all groupList) error { return groupCSV(g, o, names, all) }, nil
 	}
@@ -130,7 +132,7 @@ func groupWriter(g *globals, o listOptions, keys []table.GroupKey) (func(groupLi
 }
 
 // groupTable prints groups in columns. All rows are there, so widths fit.
-func groupTable(g *globals, o listOptions, names []string, all groupList) error {
+func groupTable(g *globals, o *listOptions, names []string, all groupList) error {
 	widths := make([]int, len(names))
 	for i, n := range names {
 		widths[i] = len(n)
@@ -146,7 +148,7 @@ func groupTable(g *globals, o listOptions, names []string, all groupList) error 
 			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], strings.ToUpper(n))
 		}
 		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s", "FLOWS", "%", "UNREPLIED", "BYTES")
-		if g.over > 0 {
+		if g.rates() {
 			out.buf = fmt.Appendf(out.buf, " %11s", "RATE")
 		}
 		out.buf = append(out.buf, '\n')
@@ -158,7 +160,7 @@ func groupTable(g *globals, o listOptions, names []string, all groupList) error 
 		}
 		bytes := atLeast(row.Flows, row.KnownBytes, model.AppendBytes(nil, row.Bytes))
 		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(all.matched), row.Unreplied, bytes)
-		if g.over > 0 {
+		if g.rates() {
 			out.buf = fmt.Appendf(out.buf, " %11s", atLeast(row.Flows, row.KnownRate, model.AppendRate(nil, row.Rate)))
 		}
 		out.buf = append(out.buf, '\n')
@@ -181,7 +183,7 @@ func atLeast(flows, known int, sum []byte) string {
 }
 
 // groupJSON prints an object a group; bytes only where the kernel counts them, and how many flows it does not count.
-func groupJSON(g *globals, names []string, all groupList) error {
+func groupJSON(g *globals, o *listOptions, names []string, all groupList) error {
 	out := newFlusher(g.out)
 	for row := range all.rows {
 		keys := map[string]string{}
@@ -189,6 +191,7 @@ func groupJSON(g *globals, names []string, all groupList) error {
 			keys[n] = row.Values[i]
 		}
 		obj := struct {
+			Time      string            `json:"time,omitempty"` // --watch
 			Group     map[string]string `json:"group"`
 			Filter    string            `json:"filter"`
 			Flows     int               `json:"flows"`
@@ -196,7 +199,7 @@ func groupJSON(g *globals, names []string, all groupList) error {
 			Bytes     *uint64           `json:"bytes,omitempty"`
 			Rate      *float64          `json:"rate,omitempty"`
 			Uncounted int               `json:"uncounted,omitempty"` // flows whose bytes are not in Bytes
-		}{keys, row.Filter, row.Flows, row.Unreplied, nil, nil, row.Flows - row.KnownBytes}
+		}{o.stamp(), keys, row.Filter, row.Flows, row.Unreplied, nil, nil, row.Flows - row.KnownBytes}
 		if row.KnownBytes > 0 {
 			obj.Bytes = &row.Bytes
 		}
@@ -214,12 +217,21 @@ func groupJSON(g *globals, names []string, all groupList) error {
 	return out.flush()
 }
 
-func groupCSV(g *globals, o listOptions, names []string, all groupList) error {
+func groupCSV(g *globals, o *listOptions, names []string, all groupList) error {
 	out := newFlusher(g.out)
+	stamp := o.stamp()
+	if stamp != "" {
+		stamp += ","
+	}
 	if !o.noHeader {
+		if stamp != "" {
+			out.buf = append(out.buf, "time,"...)
+		}
 		out.buf = append(append(out.buf, strings.Join(names, ",")...), ",flows,unreplied,bytes,uncounted\n"...)
 	}
+	o.noHeader = o.noHeader || o.watch // once is enough
 	for row := range all.rows {
+		out.buf = append(out.buf, stamp...)
 		for _, value := range row.Values {
 			out.buf = append(format.AppendCSVField(out.buf, value), ',')
 		}
@@ -233,4 +245,12 @@ func groupCSV(g *globals, o listOptions, names []string, all groupList) error {
 		}
 	}
 	return out.flush()
+}
+
+// stamp is the time of a reading of --watch, "" for another.
+func (o *listOptions) stamp() string {
+	if !o.watch {
+		return ""
+	}
+	return string(format.AppendRFC3339(nil, o.at.UnixNano()))
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"ctview/model"
 	"ctview/model/filter"
@@ -24,6 +25,13 @@ type listOptions struct {
 	exitCode bool
 	resolve  bool
 	read     string
+	watch    bool
+	every    time.Duration // between two readings of --watch
+
+	filter string     // its text
+	at     time.Time  // of the reading that is printed
+	count  string     // of what it has
+	page   *watchPage // that it is printed on, nil for none
 }
 
 func listCommand(g *globals) *cobra.Command {
@@ -32,8 +40,18 @@ func listCommand(g *globals) *cobra.Command {
 		Use:   "list [FILTER…]",
 		Short: "the table, once",
 		Long: `list prints the flows that match FILTER, or all. Without --sort and --limit it streams, and
-takes 8 bytes of memory a flow.`,
+takes 8 bytes of memory a flow.
+
+--watch goes on until it is interrupted: on a terminal it draws each reading over the one before, as far as the screen reaches;
+into a pipe or a file it writes one behind the other, each with its time. It knows rates from the second reading on.`,
+		Example: `  ctview list 'src 192.168.1.0/24 and not assured' --sort bytes:desc --limit 20
+  ctview list --watch --sort rate:desc
+  ctview list --watch=5s --group-by src,dport --limit 10
+  ctview list -j --columns proto,src,dst,bytes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.checkWatch(g, args); err != nil {
+				return err
+			}
 			return runList(cmd.Context(), g, filterText(args), o)
 		},
 	}
@@ -45,6 +63,8 @@ takes 8 bytes of memory a flow.`,
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	addReadFlag(cmd, &o.read)
 	addOverFlag(cmd, g)
+	o.every = 2 * time.Second
+	addWatch(cmd, &o.watch, &o.every, minOver, "again and again, every `TIME` (2s unless said)")
 	return cmd
 }
 
@@ -58,6 +78,7 @@ func addFormatFlags(cmd *cobra.Command, o *listOptions) {
 }
 
 func runList(ctx context.Context, g *globals, text string, o listOptions) error {
+	g.watches = o.watch
 	f, err := g.parseFilter(text)
 	if err != nil {
 		return err
@@ -68,46 +89,78 @@ func runList(ctx context.Context, g *globals, text string, o listOptions) error 
 	if o.read != "" && g.over > 0 {
 		return usageError{"--over: a recording is not read twice", "leave --over or --read out"}
 	}
+	prepare := prepareList
 	if o.groupBy != "" {
-		return runGroups(ctx, g, f, o)
+		prepare = prepareGroups
 	}
-	lf, err := g.newLineFormat(o, false)
+	o.filter = text
+	read, keep, err := prepare(g, f, &o)
 	if err != nil {
 		return err
 	}
-	order, err := parseSort(o.sort)
-	if err != nil {
-		return err
-	}
-	if order != nil {
-		if err := g.needsOver("--sort", order.column); err != nil {
-			return err
-		}
+	if o.watch {
+		return watchList(ctx, g, &o, keep, read)
 	}
 	src, done, err := g.flows(o.read)
 	if err != nil {
 		return err
 	}
 	defer done()
+	return read(ctx, src)
+}
 
-	l := lister{g: g, src: g.reading(src, f), filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
+// prepareList returns what prints a list, and whether it takes a table of the readings before.
+func prepareList(g *globals, f *filter.Filter, o *listOptions) (_ listReading, keep bool, err error) {
+	lf, err := g.newLineFormat(*o, false)
+	if err != nil {
+		return nil, false, err
+	}
+	order, err := parseSort(o.sort)
+	if err != nil {
+		return nil, false, err
+	}
+	if order != nil {
+		if err := g.needsOver("--sort", order.column); err != nil {
+			return nil, false, err
+		}
+	}
+	if o.watch {
+		lf = stamped(lf, o)
+	}
+	return func(ctx context.Context, src flowSource) error {
+		l := lister{g: g, src: g.reading(src, f), filter: f, rows: rowPrinter{format: lf, out: newFlusher(g.out)}, limit: o.limit}
+		if o.page != nil {
+			l.room = o.page.left(o)
+		}
+		if o.output == "csv" {
+			lf.head = nil // once is enough
+		}
+		err := l.print(ctx, o, order)
+		o.count = countOf(l.printed, l.matched, "flow")
+		return err
+	}, asksRate(f, o, order), nil
+}
+
+// print prints a reading.
+func (l *lister) print(ctx context.Context, o *listOptions, order *sortOrder) error {
 	if o.resolve {
 		asked, cancel := context.WithTimeout(ctx, resolveTime)
 		defer cancel()
-		l.resolve = func(evs []*model.Event) { g.resolve(asked, evs) }
+		l.resolve = func(evs []*model.Event) { l.g.resolve(asked, evs) }
 	}
+	var err error
 	if order != nil {
 		err = l.sorted(ctx, *order)
 	} else {
 		err = l.stream(ctx)
 	}
+	if err == nil {
+		err = l.rows.end()
+	}
 	if err != nil {
 		return err
 	}
-	if err := l.rows.end(); err != nil {
-		return err
-	}
-	g.noteUnknown(f, l.unknown)
+	l.g.noteUnknown(l.filter, l.unknown)
 	if l.matched == 0 && o.exitCode {
 		return errNoMatch
 	}
@@ -121,7 +174,9 @@ type lister struct {
 	filter  *filter.Filter
 	rows    rowPrinter
 	limit   int
+	room    int // rows that are printed at most, of all that are counted; 0: all
 	matched int
+	printed int
 	unknown int
 	resolve func([]*model.Event) // asks for the names in what is to be printed; nil: without names
 }
@@ -147,9 +202,10 @@ func (l *lister) stream(ctx context.Context) error {
 			l.resolveMatching(evs, now)
 		}
 		for i := range evs {
-			if !l.match(&evs[i], now) {
+			if !l.match(&evs[i], now) || l.room > 0 && l.printed == l.room {
 				continue
 			}
+			l.printed++
 			line = l.rows.format.line(line[:0], &evs[i], now)
 			if err := l.rows.print(line); err != nil {
 				return err
@@ -170,7 +226,7 @@ func (l *lister) stream(ctx context.Context) error {
 func (l *lister) resolveMatching(evs []model.Event, now int64) {
 	var shown []*model.Event
 	for i := range evs {
-		if l.limit > 0 && l.matched+len(shown) == l.limit {
+		if l.limit > 0 && l.matched+len(shown) == l.limit || l.room > 0 && l.printed+len(shown) == l.room {
 			break
 		}
 		if l.filter.Match(&evs[i].Flow, &evs[i].Extra, now) {
@@ -213,7 +269,10 @@ func parseSort(s string) (*sortOrder, error) {
 func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	var kept packed
 	var key []byte
-	now := l.g.now()
+	now, limit := l.g.now(), l.limit
+	if l.room > 0 && (limit == 0 || limit > l.room) {
+		limit = l.room
+	}
 	err := l.src(ctx, l.filter.Kernel(), func(evs []model.Event) error {
 		now = l.g.now()
 		for i := range evs {
@@ -223,8 +282,8 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 			}
 			key = table.AppendSortKey(key[:0], order.column, order.desc, &ev.Flow, &ev.Extra)
 			kept.add(key, ev)
-			if l.limit > 0 && kept.n >= 2*l.limit+1024 {
-				kept = kept.first(l.limit)
+			if limit > 0 && kept.n >= 2*limit+1024 {
+				kept = kept.first(limit)
 			}
 		}
 		return l.g.enough(kept.memory(), "sorting", l.matched)
@@ -233,9 +292,10 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 		return err
 	}
 	rows := kept.sorted()
-	if l.limit > 0 && len(rows) > l.limit {
-		rows = rows[:l.limit]
+	if limit > 0 && len(rows) > limit {
+		rows = rows[:limit]
 	}
+	l.printed = len(rows)
 	l.measure(&kept, rows, now)
 	var ev model.Event
 	var line []byte

@@ -236,7 +236,10 @@ func (p *page) flags(intro string, fs *pflag.FlagSet) {
 			fmt.Fprintf(p, "Fl %s , ", f.Shorthand)
 		}
 		fmt.Fprintf(p, "Fl Fl %s", f.Name)
-		if value != "" {
+		switch {
+		case f.NoOptDefVal != "" && value != "" && f.Value.Type() != "bool":
+			fmt.Fprintf(p, " Ns Op = Ns Ar %s", escape(value))
+		case value != "":
 			fmt.Fprintf(p, " Ar %s", escape(value))
 		}
 		p.WriteString("\n")

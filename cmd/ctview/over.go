@@ -33,8 +33,8 @@ func (g *globals) checkOver() error {
 func (g *globals) needsOver(flag string, c model.Column) error {
 	switch c {
 	case model.ColRate, model.ColOrigRate, model.ColReplyRate, model.ColPPS:
-		if g.over == 0 {
-			return usageError{fmt.Sprintf("%s: %v takes two readings of the counters, and here there is one", flag, c), "rates are in list --over 1s, and on the screen: ctview"}
+		if !g.rates() {
+			return usageError{fmt.Sprintf("%s: %v takes two readings of the counters, and here there is one", flag, c), "rates are in list --over 1s and list --watch, and on the screen: ctview"}
 		}
 	}
 	return nil
@@ -51,7 +51,7 @@ func (g *globals) dump(ctx context.Context, ns *ctnl.Netns, f *filter.Filter, fn
 // reading is src, or what a table made of it knows better: with --over rates, by a second reading, and where f asks for
 // them the helpers of masters, which may stand behind the flows that they announced.
 func (g *globals) reading(src flowSource, f *filter.Filter) flowSource {
-	if g.over == 0 && !f.NeedsMaster() {
+	if g.over == 0 && g.again == nil && !f.NeedsMaster() {
 		return src
 	}
 	return func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
@@ -63,9 +63,15 @@ func (g *globals) reading(src flowSource, f *filter.Filter) flowSource {
 	}
 }
 
-// readTable reads a table of src, with --over twice.
+// rates reports whether the table is read more than once.
+func (g *globals) rates() bool { return g.over > 0 || g.watches }
+
+// readTable reads a table of src, with --over twice; with --watch it is the one that the readings before went to.
 func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelFilter) (*table.Table, error) {
-	tab := g.newTable()
+	tab := g.again
+	if tab == nil {
+		tab = g.newTable()
+	}
 	read := func() error {
 		tab.BeginDump(g.now())
 		err := src(ctx, k, func(evs []model.Event) error {

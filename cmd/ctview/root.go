@@ -10,6 +10,7 @@ import (
 
 	"ctview/cmd/ctview/names"
 	"ctview/ctnl/confine"
+	"ctview/model/table"
 
 	"github.com/spf13/cobra"
 )
@@ -45,6 +46,8 @@ type globals struct {
 	maxMemory  int64
 	memoryOnce sync.Once
 	over       time.Duration // between two readings of the table; 0: it is read once
+	watches    bool          // list --watch: it is read again and again
+	again      *table.Table  // that these readings go to, nil: each is on its own
 	at         int64         // the time, where a recording is shown: Unix nanoseconds
 }
 

@@ -181,7 +181,7 @@ func TestNetnsCommand(t *testing.T) {
 // TestNamespaceGoneEnds: what follows a namespace that is taken away says so and ends; its socket would keep the namespace, and
 // the links in it, alive for as long as it runs.
 func TestNamespaceGoneEnds(t *testing.T) {
-	for i, args := range []string{"events", "expect events", "record -", "states --watch", "states --samples", "stats --watch", "conntrack -E", "diagnose --watch"} {
+	for i, args := range []string{"events", "expect events", "record -", "states --watch", "states --samples", "stats --watch", "conntrack -E", "diagnose --watch", "list --watch"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			name := fmt.Sprintf("ctview-test-gone-%d-%d", os.Getpid(), i)

@@ -42,7 +42,7 @@ for the state of a packet would switch it on. --samples lists INVALID and UNTRAC
 FILTER selects among them. --reasons adds why a packet is INVALID: it changes nf_conntrack_log_invalid and the logger
 of the namespace, and puts them back afterwards, after a crash the next time ctview is run.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.every < 100*time.Millisecond {
+			if o.every < leastInterval {
 				return usageError{"--interval: too short", "100ms is the shortest"}
 			}
 			if o.reasons && !o.samples {
@@ -56,10 +56,10 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 	}
 	f := cmd.Flags()
 	addOutput(cmd, &o.output, "", "table", "json")
-	f.BoolVarP(&o.watch, "watch", "w", false, "count packets of all five states, again and again, with rates")
 	f.BoolVar(&o.samples, "samples", false, "list INVALID and UNTRACKED packets as they come")
 	f.BoolVar(&o.reasons, "reasons", false, "with --samples: the kernel's reason for INVALID")
 	addDuration(f, &o.every, "interval", time.Second, "`TIME` between two readings of --watch")
+	addWatch(cmd, &o.watch, &o.every, leastInterval, "count packets of all five states, again and again, every `TIME` (1s unless said), with rates")
 	addDuration(f, &o.limit, "for", 0, "end after `TIME`")
 	f.IntVar(&o.max, "max", 0, "with --samples: end after `N` samples")
 	return cmd

@@ -29,7 +29,7 @@ func statsCommand(g *globals) *cobra.Command {
 			if output == "prometheus" && watch {
 				return usageError{"--watch: -o prometheus is one reading", "a textfile collector reads a file that is written anew each time: leave --watch out"}
 			}
-			if every < 100*time.Millisecond {
+			if every < leastInterval {
 				return usageError{"--interval: too short", "100ms is the shortest"}
 			}
 			return runStats(cmd.Context(), g, show, watch, every)
@@ -37,10 +37,13 @@ func statsCommand(g *globals) *cobra.Command {
 	}
 	f := cmd.Flags()
 	addOutput(cmd, &output, "prometheus is for the textfile collector of node_exporter", "table", "json", "prometheus")
-	f.BoolVarP(&watch, "watch", "w", false, "again and again, with what changed per second")
 	addDuration(f, &every, "interval", time.Second, "`TIME` between two readings of --watch")
+	addWatch(cmd, &watch, &every, leastInterval, "again and again, every `TIME` (1s unless said), with what changed per second")
 	return cmd
 }
+
+// leastInterval is the shortest time between two readings of counters.
+const leastInterval = 100 * time.Millisecond
 
 // A statsReading is one reading of everything that stats shows.
 type statsReading struct {

@@ -120,7 +120,7 @@ func AppendExpectJSON(dst []byte, x *model.Expect, o Options) []byte {
 	dst = append(dst, '{')
 	if x.Kind != model.Dump {
 		dst = append(append(append(dst, `"event":"`...), x.Kind.String()...), `","time":"`...)
-		dst = append(appendRFC3339(dst, o.Now), `",`...)
+		dst = append(AppendRFC3339(dst, o.Now), `",`...)
 	}
 	dst = append(append(append(dst, `"family":"`...), x.Tuple.Family.String()...), `",`...)
 	dst = appendJSONProto(dst, x.Tuple.Proto)

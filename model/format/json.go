@@ -14,7 +14,7 @@ func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 	dst = append(dst, '{')
 	if e.Kind != model.Dump {
 		dst = append(append(append(dst, `"event":"`...), e.Kind.String()...), `","time":"`...)
-		dst = append(appendRFC3339(dst, eventTime(e, &o)), `",`...)
+		dst = append(AppendRFC3339(dst, eventTime(e, &o)), `",`...)
 	}
 	dst = append(append(append(dst, `"family":"`...), f.Family.String()...), `",`...)
 	dst = appendJSONProto(dst, f.Proto)
@@ -37,7 +37,7 @@ func AppendJSON(dst []byte, e *model.Event, o Options) []byte {
 // AppendLostJSON appends the object that stands in a stream of events for n that were lost, noticed at now; n is 0
 // where the kernel does not say how many.
 func AppendLostJSON(dst []byte, now int64, n uint64) []byte {
-	dst = appendRFC3339(append(dst, `{"event":"lost","time":"`...), now)
+	dst = AppendRFC3339(append(dst, `{"event":"lost","time":"`...), now)
 	return append(appendUint(append(dst, `","lost":`...), n), '}')
 }
 
@@ -194,10 +194,10 @@ func appendJSONMeta(dst []byte, e *model.Event, o *Options) []byte {
 		dst = appendJSONLabels(append(dst, `,"labels":`...), &e.Extra.Labels, o.Labels)
 	}
 	if has.Has(model.HasStart) {
-		dst = append(appendRFC3339(append(dst, `,"start":"`...), e.Start), '"')
+		dst = append(AppendRFC3339(append(dst, `,"start":"`...), e.Start), '"')
 	}
 	if has.Has(model.HasStop) {
-		dst = append(appendRFC3339(append(dst, `,"stop":"`...), e.Stop), '"')
+		dst = append(AppendRFC3339(append(dst, `,"stop":"`...), e.Stop), '"')
 	}
 	return dst
 }

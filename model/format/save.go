@@ -241,7 +241,7 @@ func AppendSaveNote(dst []byte, e *model.Event) []byte {
 		dst = appendUint(append(dst, " reply-bytes="...), f.Bytes[1])
 	}
 	if e.Has.Has(model.HasStart) {
-		dst = appendRFC3339(append(dst, " start="...), e.Start)
+		dst = AppendRFC3339(append(dst, " start="...), e.Start)
 	}
 	if e.Has.Has(model.HasStatus) && f.Status&model.StatusExpected != 0 {
 		dst = append(dst, " expected"...)

@@ -51,9 +51,9 @@ func appendCtime(dst []byte, ns int64, loc *time.Location) []byte {
 	return time.Unix(ns/second, 0).In(loc).AppendFormat(dst, time.ANSIC)
 }
 
-// appendRFC3339 appends a time in UTC with all nine digits of its nanoseconds, so that the texts sort as the times do.
+// AppendRFC3339 appends a time in UTC with all nine digits of its nanoseconds, so that the texts sort as the times do.
 // An int64 of nanoseconds reaches from 1677 to 2262: years have four digits.
-func appendRFC3339(dst []byte, ns int64) []byte {
+func AppendRFC3339(dst []byte, ns int64) []byte {
 	t := time.Unix(0, ns).UTC()
 	year, month, day := t.Date()
 	hour, minute, sec := t.Clock()
