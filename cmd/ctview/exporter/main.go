@@ -211,7 +211,7 @@ func diagnose(err error) (code int, hint string) {
 	case errors.As(err, &usage):
 		return exitUsage, usage.cure
 	case errors.Is(err, ctnl.ErrPermission):
-		return exitPermission, "it needs CAP_NET_ADMIN, and CAP_SYS_ADMIN for --netns: as root, or by the unit that comes with it"
+		return exitPermission, "it needs CAP_NET_ADMIN, and CAP_SYS_ADMIN for --netns: as root, or by the unit that comes with it (netns.conf)"
 	case errors.Is(err, ctnl.ErrNoConntrack):
 		return exitNoConntrack, "modprobe nf_conntrack_netlink"
 	case errors.Is(err, ctnl.ErrNoNetns):

@@ -95,7 +95,12 @@ func begin(t testing.TB, ns *lab.NS, args ...string) *running {
 // beginAny starts an exporter in ns and waits for nothing.
 func beginAny(t testing.TB, ns *lab.NS, args ...string) *running {
 	t.Helper()
-	r := &running{ns: ns, log: new(bytes.Buffer), cmd: exporterCommand(t, ns, args...), done: make(chan error, 1)}
+	return beginCommand(t, ns, exporterCommand(t, ns, args...))
+}
+
+func beginCommand(t testing.TB, ns *lab.NS, cmd *lab.Cmd) *running {
+	t.Helper()
+	r := &running{ns: ns, log: new(bytes.Buffer), cmd: cmd, done: make(chan error, 1)}
 	r.cmd.Stderr = r.log
 	r.client = &http.Client{Timeout: deadline, Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return ns.Dial(ctx, network, "", addr)
