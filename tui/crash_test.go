@@ -35,15 +35,24 @@ func TestPanicGivesTheTerminalBack(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestPanicGivesTheTerminalBack$")
 	cmd.Env = append(os.Environ(), crashVar+"=1", "TERM=xterm-256color", "LANG=C.UTF-8", "GOTRACEBACK=single")
 	cmd.ExtraFiles = []*os.File{r}
-	master, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 80, Rows: 24})
+	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer master.Close()
+	before := local(t, master)
+	if err := pty.Setsize(master, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
 	r.Close()
 	stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer stuck.Stop()
-	before := local(t, master)
 
 	out := readUntil(t, master, nil, "192.168.1.44")
 	if local(t, master)&syscall.ICANON != 0 {
