@@ -23,6 +23,9 @@ func (p *parser) amount(s *subject, pr *pred) *Error {
 		r = relEq
 	case t.is("!="):
 		r = relNe
+	case pr.field == fieldEnded: // "ended 2m": no longer ago
+		pr.rel = relLe
+		return p.amountValue(s, pr)
 	default:
 		e := p.fail(t, s.word+" wants a comparison", "")
 		if t.kind == tokAtom && !isReserved(foldWord(t.text)) {
@@ -35,8 +38,14 @@ func (p *parser) amount(s *subject, pr *pred) *Error {
 		return e
 	}
 	p.next()
+	pr.rel = r
+	return p.amountValue(s, pr)
+}
+
+// amountValue reads the value that an amount is compared with.
+func (p *parser) amountValue(s *subject, pr *pred) *Error {
 	p.want = want{kind: wantValue, field: pr.field}
-	t = p.tok()
+	t, like := p.tok(), fieldInfos[pr.field].eg
 	if t.kind != tokAtom || isReserved(foldWord(t.text)) {
 		if t.is("{") {
 			return p.fail(t, s.word+" takes one value", "write for example "+s.word+" > "+like)
@@ -58,7 +67,7 @@ func (p *parser) amount(s *subject, pr *pred) *Error {
 		}
 	}
 	p.next()
-	pr.rel, pr.vals = r, []val{{lo: n, hi: n}}
+	pr.vals = []val{{lo: n, hi: n}}
 	return nil
 }
 
@@ -82,14 +91,20 @@ func (p *parser) amountError(t *token, s *subject, f field, unit string, bad amo
 			fieldBytes: "bytes take k, M, G, T (1000) and Ki, Mi, Gi, Ti (1024)", fieldAvgPkt: "bytes take k, M, G and Ki, Mi, Gi",
 			fieldRate: "rates take k, M, G, Ki, Mi, Gi (bytes a second) and kbit, Mbit, Gbit", fieldPackets: "packets take k, M, G and T",
 			fieldPPS: "packet rates take k, M, G and T", fieldAge: "times take d, h, m and s, as in 1h30m",
-			fieldTimeout: "times take d, h, m and s, as in 1h30m",
+			fieldTimeout: "times take d, h, m and s, as in 1h30m", fieldLived: "times take d, h, m and s, as in 1h30m",
+			fieldEnded: "times take d, h, m and s, as in 1h30m",
 		}[f]
-		if (f == fieldAge || f == fieldTimeout) && strings.Contains(t.text, ".") {
+		if isTime(f) && strings.Contains(t.text, ".") {
 			return p.fail(t, model.Escape(t.text)+" is not whole", "write for example 1h30m")
 		}
 		return p.fail(t, "unknown unit "+quote(unit)+" in "+model.Escape(t.text), takes)
 	}
 	return nil
+}
+
+// isTime reports whether the values of f are times.
+func isTime(f field) bool {
+	return f == fieldAge || f == fieldTimeout || f == fieldLived || f == fieldEnded
 }
 
 // amountProblem says why a text is no amount.
@@ -110,7 +125,7 @@ func parseAmount(f field, s string) (n uint64, unit string, bad amountProblem) {
 	if whole == "" {
 		return 0, "", amountNone
 	}
-	if f == fieldAge || f == fieldTimeout {
+	if isTime(f) {
 		n, bad = parseSeconds(s)
 		return n, unit, bad
 	}

@@ -278,7 +278,7 @@ func (p *pred) appendVal(dst []byte, v *val) []byte {
 		return appendCount(dst, v.lo)
 	case fieldRate:
 		return appendBitRate(dst, v.lo)
-	case fieldAge, fieldTimeout:
+	case fieldAge, fieldTimeout, fieldLived, fieldEnded:
 		return appendSeconds(dst, v.lo)
 	case fieldMark:
 		return appendNumVal(dst, v, 16)

@@ -36,6 +36,8 @@ const (
 	opPPS      //
 	opAge      // in seconds
 	opTimeout  // in seconds
+	opLived    // in seconds; false of what has not ended
+	opEnded    // seconds since; false of what has not ended
 	opHelper   // none of, or one of set.names
 	opHelperIn // contains set.text
 	opLabel    // any bit of set.labels
@@ -133,7 +135,7 @@ func (c *compiler) pred(p *pred) op {
 		if c.ranges(&o, p, opPortSet); o.lo > o.hi {
 			o.code = opNever
 		}
-	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout:
+	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout, fieldLived, fieldEnded:
 		o.code = opBytes + opcode(p.field-fieldBytes)
 		o.lo, o.hi = relRange(p.rel, p.vals[0].lo, math.MaxUint64)
 	case fieldZone, fieldMark, fieldID, fieldICMPType, fieldICMPCode, fieldICMPID, fieldSrcKey, fieldDstKey:

@@ -186,7 +186,9 @@ func (c *completer) primaries() {
 	} {
 		c.add(w.insert, w.show, w.hint)
 	}
-	c.add("ended", "", "of events: the flow ended with it")
+	c.add("ended", "", "the flow has ended: in Recent and events")
+	c.add("ended ", "ended <time>", "no longer ago")
+	c.add("lived < ", "lived < <time>", "of flows that ended: their whole life")
 	for i, n := range flagNames {
 		c.add(n, "", flagHints[i])
 	}
@@ -315,7 +317,7 @@ func (c *completer) names(f field) {
 		more = []string{"100", "500", "1k"}
 	case fieldRate:
 		more = []string{"10kB/s", "1MB/s", "5Mbit", "1Gbit"}
-	case fieldAge, fieldTimeout:
+	case fieldAge, fieldTimeout, fieldLived, fieldEnded:
 		more = []string{"10s", "1m", "30m", "1h", "1d"}
 	}
 	for _, n := range sortedWords(slices.Clone(names)) {

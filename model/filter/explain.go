@@ -64,6 +64,8 @@ func (p *pred) note() string {
 	case fieldAge:
 		return "the kernel tells a flow's age only with net.netfilter.nf_conntrack_timestamp=1; " +
 			"without, what ctview has seen of it counts"
+	case fieldLived, fieldEnded:
+		return text + " is of flows that have ended: Recent and events know them, the table does not"
 	case fieldTimeout:
 		return "offloaded flows have no timeout and never match"
 	case fieldZone:

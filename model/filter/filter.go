@@ -56,7 +56,7 @@ func (f *Filter) Match(fl *model.Flow, x *model.Extra, now int64) bool {
 	if f == nil {
 		return true
 	}
-	match, _ := f.run(fl, x, now, false)
+	match, _ := f.run(fl, x, now, -1, false)
 	return match
 }
 
@@ -66,14 +66,32 @@ func (f *Filter) MatchKnown(fl *model.Flow, x *model.Extra, now int64) (match, u
 	if f == nil {
 		return true, false
 	}
-	match, seen := f.run(fl, x, now, false)
+	return f.known(fl, x, now, -1)
+}
+
+func (f *Filter) known(fl *model.Flow, x *model.Extra, at, past int64) (match, unknown bool) {
+	match, seen := f.run(fl, x, at, past, false)
 	if match || !seen {
 		return match, false
 	}
 	// Negations stand at the leaves only, so the whole is monotone in them: it could be true just if it is true with
 	// every unknown leaf taken for true.
-	unknown, _ = f.run(fl, x, now, true)
+	unknown, _ = f.run(fl, x, at, past, true)
 	return false, unknown
+}
+
+// MatchEnded is MatchKnown for a flow that ended at the time end, Unix nanoseconds: its age is that at its end, which is also what it
+// lived.
+func (f *Filter) MatchEnded(fl *model.Flow, x *model.Extra, end, now int64) (match, unknown bool) {
+	if f == nil {
+		return true, false
+	}
+	if f.ended && fl.Status&model.StatusDying == 0 {
+		last := *fl
+		last.Status |= model.StatusDying
+		fl = &last
+	}
+	return f.known(fl, x, end, max(now-end, 0))
 }
 
 // MatchEvent is MatchKnown for what an event of a kind told of a flow at the time at, Unix nanoseconds. The age is the
@@ -86,10 +104,8 @@ func (f *Filter) MatchEvent(kind model.Kind, fl *model.Flow, x *model.Extra, at 
 		begun := *fl
 		begun.First, begun.Known = at, fl.Known|model.KnownStart
 		fl = &begun
-	case kind == model.Destroy && f.ended && fl.Status&model.StatusDying == 0:
-		last := *fl
-		last.Status |= model.StatusDying
-		fl = &last
+	case kind == model.Destroy:
+		return f.MatchEnded(fl, x, at, at)
 	}
 	return f.MatchKnown(fl, x, at)
 }
@@ -174,7 +190,8 @@ func (f *Filter) UnknownCures() []string {
 	return out
 }
 
-// Timed reports whether the answer changes with nothing but the time: an age or a timeout is compared.
+// Timed reports whether the answer changes with nothing but the time: an age, a timeout or the time since the
+// end is compared.
 func (f *Filter) Timed() bool {
-	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout })
+	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout || o.code == opEnded })
 }

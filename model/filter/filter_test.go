@@ -104,6 +104,16 @@ var accepted = []struct{ text, want string }{
 	{"age > 1d12h", "age > 1d12h"},
 	{"age <= 90", "age <= 1m30s"},
 	{"ct expiration < 10s", "timeout < 10s"},
+	{"lived < 1s", "lived < 1s"},
+	{"LIVED >= 1h30m", "lived >= 1h30m"},
+	{"ended 2m", "ended <= 2m"},
+	{"ended 90", "ended <= 1m30s"},
+	{"ended > 10s", "ended > 10s"},
+	{"ended == 5s", "ended = 5s"},
+	{"not ended 2m and ended", "(not ended <= 2m and dying)"},
+	{"ended 10.0.0.1", "(dying and host 10.0.0.1)"},
+	{"ended and 2001:db8::1", "(dying and host 2001:db8::1)"},
+	{"ended != 30s", "ended != 30s"},
 
 	// numbers
 	{"zone {5, 7}", "zone {5, 7}"},
@@ -218,6 +228,14 @@ func checkAgainstReference(t *testing.T, f *Filter, r *rand.Rand, n int) {
 		match, unknown := f.MatchKnown(fl, x, testNow)
 		if match != (want == isTrue) || unknown != (want == isUnknown) {
 			t.Fatalf("%s\nflow %+v\nextra %+v\nmatch %v unknown %v, want truth %d", f, fl, x, match, unknown, want)
+		}
+		past := pickOf[int64](r, 0, 999e6, 1e9, 5e9, 30e9, 31e9, 120e9, 1800e9)
+		last := *fl
+		last.Status |= model.StatusDying
+		want = slowEnded(f.root, &last, x, testNow-past, past)
+		match2, unknown := f.MatchEnded(fl, x, testNow-past, testNow)
+		if match2 != (want == isTrue) || unknown != (want == isUnknown) {
+			t.Fatalf("%s, ended %d ns ago\nflow %+v\nextra %+v\nmatch %v unknown %v, want truth %d", f, past, fl, x, match2, unknown, want)
 		}
 		if got := f.Match(fl, x, testNow); got != match {
 			t.Fatalf("%s: Match = %v, MatchKnown = %v", f, got, match)

@@ -10,8 +10,8 @@ import (
 )
 
 // run walks the ops. A comparison that the kernel did not tell enough for counts as unk, whether it is negated or not,
-// and makes seen true.
-func (f *Filter) run(fl *model.Flow, x *model.Extra, now int64, unk bool) (match, seen bool) {
+// and makes seen true. at is when: of a flow that has ended that is the end, and past how long ago it was; else past is less than 0.
+func (f *Filter) run(fl *model.Flow, x *model.Extra, at, past int64, unk bool) (match, seen bool) {
 	pc := f.entry
 	for {
 		o := &f.ops[pc]
@@ -41,15 +41,24 @@ func (f *Filter) run(fl *model.Flow, x *model.Extra, now int64, unk bool) (match
 		case opMark:
 			r = uint64(fl.Mark)&o.hi == o.lo
 		case opBytes, opPackets, opAvgPkt, opRate, opPPS, opAge, opTimeout:
-			v, known := o.amount(fl, now)
+			v, known := o.amount(fl, at)
 			r = v >= o.lo && v <= o.hi
 			if !known && o.code == opAge && fl.First != 0 {
-				// The flow is at least as old as ctview's knowledge of it.
-				known = r && o.hi == math.MaxUint64 || v > o.hi || o.lo > o.hi
+				known = o.atLeast(v)
 			}
 			if !known {
 				r, seen = unk != o.neg, true
 			}
+		case opLived:
+			if past >= 0 {
+				v, known := age(fl, at)
+				if r = v >= o.lo && v <= o.hi; !known && (fl.First == 0 || !o.atLeast(v)) {
+					r, seen = unk != o.neg, true
+				}
+			}
+		case opEnded:
+			v := uint64(past / int64(time.Second))
+			r = past >= 0 && v >= o.lo && v <= o.hi
 		case opMaster:
 			var known bool
 			if r, known = o.ofMaster(fl, x); !known {
@@ -67,6 +76,17 @@ func (f *Filter) run(fl *model.Flow, x *model.Extra, now int64, unk bool) (match
 			return pc == opAccept, seen
 		}
 	}
+}
+
+// atLeast reports whether a comparison with a time that is known to be v or more is decided: a flow is at least as old as what
+// ctview knows of it.
+func (o *op) atLeast(v uint64) bool {
+	return v >= o.lo && o.hi == math.MaxUint64 || v > o.hi || o.lo > o.hi
+}
+
+// age is how many seconds a flow was old at a time, and whether it can have been no more.
+func age(fl *model.Flow, at int64) (v uint64, known bool) {
+	return uint64(max(at-fl.First, 0) / int64(time.Second)), fl.Known&model.KnownStart != 0
 }
 
 // slow does the comparisons that are not in run, to keep that small.
@@ -290,7 +310,7 @@ func (o *op) amount(fl *model.Flow, now int64) (v uint64, known bool) {
 	case opPPS:
 		return pickRate(fl.PacketRate, o.side, 1), fl.Known&model.KnownRate != 0
 	case opAge:
-		return uint64(max(now-fl.First, 0) / int64(time.Second)), fl.Known&model.KnownStart != 0
+		return age(fl, now)
 	}
 	// The kernel tells whole seconds, rounded down, so what it told is right for a second.
 	return uint64((max(fl.Expires-now, 0) + int64(time.Second) - 1) / int64(time.Second)), fl.Known&model.KnownTimeout != 0

@@ -45,6 +45,11 @@ func (p *parser) predicate() (*node, *Error) {
 	if w == flagNames[flagExpected] && p.peek().isWord(wordBy) {
 		return p.expectedBy(&s)
 	}
+	if w == wordEnded && p.endedWhen() {
+		s.end = p.next().end
+		s.word = w
+		return p.compare(&s, fieldEnded, w)
+	}
 	if n := p.flag(w); n != nil {
 		return n, nil
 	}
@@ -62,6 +67,13 @@ func (p *parser) expectedBy(s *subject) (*node, *Error) {
 	}
 	n.pred.master = true
 	return n, nil
+}
+
+// endedWhen reports whether the word "ended" at the current token is compared with a time.
+func (p *parser) endedWhen() bool {
+	t := p.peek()
+	_, order := orderRel(t)
+	return order || t.is("=") || t.is("==") || t.is("!=") || t.kind == tokAtom && t.text[0] >= '0' && t.text[0] <= '9' && !looksLikeAddr(t.text)
 }
 
 // master reads what follows master: an address, a port or the helper of the flow that announced this one.

@@ -31,19 +31,24 @@ func truthOf(b bool) truth {
 }
 
 func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
+	return slowEnded(n, f, x, now, -1)
+}
+
+// slowEnded is slowEval for a flow that ended past nanoseconds ago, at the time now; one that has not for less than 0.
+func slowEnded(n *node, f *model.Flow, x *model.Extra, now, past int64) truth {
 	switch n.kind {
 	case nodeNot:
-		return isTrue - slowEval(n.kids[0], f, x, now)
+		return isTrue - slowEnded(n.kids[0], f, x, now, past)
 	case nodeAnd:
 		r := isTrue
 		for _, k := range n.kids {
-			r = min(r, slowEval(k, f, x, now))
+			r = min(r, slowEnded(k, f, x, now, past))
 		}
 		return r
 	case nodeOr:
 		r := isFalse
 		for _, k := range n.kids {
-			r = max(r, slowEval(k, f, x, now))
+			r = max(r, slowEnded(k, f, x, now, past))
 		}
 		return r
 	}
@@ -59,11 +64,11 @@ func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
 		case p.field == fieldHelper && !x.MasterSeen:
 			return isUnknown
 		case p.field == fieldHelper:
-			return slowEval(&node{pred: of}, &model.Flow{Helper: x.MasterHelper}, nil, now)
+			return slowEnded(&node{pred: of}, &model.Flow{Helper: x.MasterHelper}, nil, now, past)
 		}
 		m := x.Master
-		return slowEval(&node{pred: of}, &model.Flow{Key: model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport,
-			Proto: m.Proto, Family: m.Family}}, nil, now)
+		return slowEnded(&node{pred: of}, &model.Flow{Key: model.Key{Src: m.Src, Dst: m.Dst, Sport: m.Sport, Dport: m.Dport,
+			Proto: m.Proto, Family: m.Family}}, nil, now, past)
 	}
 	switch p.field {
 	case fieldFlag:
@@ -72,6 +77,16 @@ func slowEval(n *node, f *model.Flow, x *model.Extra, now int64) truth {
 		return truthOf(slowSearch(f, x, p.text))
 	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout:
 		return slowAmount(p, f, now)
+	case fieldLived, fieldEnded:
+		if past < 0 {
+			return truthOf(p.rel == relNe)
+		}
+		if p.field == fieldEnded {
+			return truthOf(slowCompare(p.rel, uint64(past/int64(time.Second)), p.vals[0].lo))
+		}
+		age := *p
+		age.field = fieldAge
+		return slowAmount(&age, f, now)
 	}
 	hit := false
 	for _, v := range p.vals {

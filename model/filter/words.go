@@ -22,6 +22,8 @@ const (
 	fieldPPS
 	fieldAge
 	fieldTimeout
+	fieldLived
+	fieldEnded
 	fieldZone
 	fieldMark
 	fieldID
@@ -86,6 +88,10 @@ var fieldInfos = [fieldCount]fieldInfo{
 		want: "a time", like: "30s, 5m, 2h or 1d12h", eg: "30s", noun: "age", hint: "time since its start"},
 	fieldTimeout: {name: "timeout", shape: shapeAmount, max: 1<<63 - 1,
 		want: "a time", like: "30s, 5m, 2h or 1d12h", eg: "30s", noun: "timeout", hint: "time until it ends when idle"},
+	fieldLived: {name: "lived", shape: shapeAmount, max: 1<<63 - 1,
+		want: "a time", like: "1s, 5m or 2h", eg: "1s", noun: "age", hint: "of flows that ended: their whole life"},
+	fieldEnded: {name: "ended", shape: shapeAmount, max: 1<<63 - 1,
+		want: "a time", like: "30s, 2m or 1h", eg: "2m", hint: "how long ago it ended"},
 	fieldZone: {name: "zone", shape: shapeNumber, sided: true, max: 1<<16 - 1,
 		want: "a number", like: "5 or {0, 5}", eg: "5", hint: "zone of both directions"},
 	fieldMark: {name: "mark", shape: shapeNumber, max: 1<<32 - 1,
@@ -149,7 +155,7 @@ var fieldWords = map[string]field{
 	"src": fieldAddr, "dst": fieldAddr, "saddr": fieldAddr, "daddr": fieldAddr, "host": fieldAddr, "net": fieldAddr,
 	"sport": fieldPort, "dport": fieldPort, "port": fieldPort, "proto_src": fieldPort, "proto_dst": fieldPort,
 	"bytes": fieldBytes, "packets": fieldPackets, "avgpkt": fieldAvgPkt, "rate": fieldRate, "pps": fieldPPS,
-	"age": fieldAge, "timeout": fieldTimeout, "expiration": fieldTimeout,
+	"age": fieldAge, "lived": fieldLived, "timeout": fieldTimeout, "expiration": fieldTimeout,
 	"zone": fieldZone, "mark": fieldMark, "id": fieldID,
 	"icmp_type": fieldICMPType, "icmp_code": fieldICMPCode, "icmp_id": fieldICMPID,
 	"srckey": fieldSrcKey, "dstkey": fieldDstKey,
@@ -164,7 +170,7 @@ var flagWords = func() map[string]flag {
 	for i, n := range flagNames {
 		m[n] = flag(i)
 	}
-	m["ended"] = flagDying // as one says it of events
+	m[wordEnded] = flagDying // as one says it of events
 	return m
 }()
 
@@ -193,6 +199,9 @@ const (
 	wordMaster = "master"
 	wordBy     = "by"
 )
+
+// wordEnded is a flag, and with a time how long ago that was: "ended 2m", "ended > 10s".
+const wordEnded = "ended"
 
 // wordNone is the value of a name that is not there: helper none.
 const wordNone = "none"
