@@ -190,8 +190,32 @@ func (f *Filter) UnknownCures() []string {
 	return out
 }
 
-// Timed reports whether the answer changes with nothing but the time: an age, a timeout or the time since the
-// end is compared.
+// Timed reports whether the answer changes with nothing but the time: an age, a timeout, or what an end
+// has to do with is compared.
 func (f *Filter) Timed() bool {
-	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opAge || o.code == opTimeout || o.code == opEnded })
+	return f != nil && slices.ContainsFunc(f.ops, func(o op) bool {
+		return o.code == opAge || o.code == opTimeout || o.code == opLived || o.code == opEnded
+	})
+}
+
+// Lasting reports whether the answer is the same for the whole life of a flow: what is compared are tuples, zone and protocol. Then
+// flows that match can be reckoned from those that are there, those that began and those that ended.
+func (f *Filter) Lasting() bool {
+	lasting := true
+	if f != nil {
+		f.root.each(func(p *pred) {
+			switch p.field {
+			case fieldAddr, fieldPort, fieldZone, fieldID, fieldICMPType, fieldICMPCode, fieldICMPID, fieldSrcKey, fieldDstKey, fieldProto, fieldFamily:
+			case fieldFlag:
+				switch p.flag {
+				case flagSNAT, flagDNAT, flagNAT, flagExpected:
+				default:
+					lasting = false
+				}
+			default:
+				lasting = false
+			}
+		})
+	}
+	return lasting
 }

@@ -80,6 +80,7 @@ func (t *Table) Gone(now int64, keys []model.Key) {
 			t.bury(now, h, f.ID, f.Book.Gen)
 		}
 		t.noteGone(now, slot, f)
+		t.end(now, now, slot, f, true)
 		t.remove(h, slot)
 	}
 	t.version++

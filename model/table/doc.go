@@ -1,6 +1,6 @@
 // Package table is the state model: it keeps the flows that the kernel tracks and answers questions about them.
 //
-//	events, dumps ──Apply, Refresh──▶ slab + index + totals + log ◀──View, Group, Changes, Get── screens, commands
+//	events, dumps ──Apply, Refresh──▶ slab + index + totals + log + ends ◀──View, Group, Recent, Changes, Get── screens, commands
 //	       BeginDump … EndDump ─────▶ what is gone without an event
 //
 // Down is push, up is pull: one goroutine applies events, any other asks, under one mutex. Answers are copies; nothing
@@ -19,8 +19,12 @@
 //	View, nothing has changed                           2 µs
 //	Group by source              126 µs    5.5 ms       42 ms   (121,000 groups)
 //	Group by source and port     136 µs   10.5 ms      162 ms   (457,000 groups)
+//	Recent                         1 ms    2.4 ms       25 ms   (65,536 flows that ended, as many begun)
+//	Recent by source               4 ms     18 ms      190 ms
 //	Get                          0.1 µs    0.2 µs      0.5 µs
 //	Changes                   1–3 ms when the log is full
+//
+// What ended in the last five minutes is kept in 184 bytes a flow, 65,536 of them at most: 12 MB where so many end.
 //
 // A flow takes 168 bytes, 7 to 14 more in the index, and 12 while a View is kept. What few flows have is kept apart.
 package table

@@ -129,6 +129,7 @@ func (t *Table) EndDump(now int64, complete bool) DumpResult {
 	if repaired {
 		t.stats.Stale = false
 		t.stats.Resyncs++
+		t.recent.repaired = now
 	}
 	if t.stats.Loaded && (repaired || d.result.Added+removed > 0) {
 		t.noteResync(now, d.result, repaired)
@@ -158,6 +159,7 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 			*removed++
 			t.stats.LastEnded = now
 			slot := uint32(c*chunkFlows + i)
+			t.end(now, now, slot, f, true)
 			t.remove(t.index.hash(&f.Key), slot)
 		}
 	}

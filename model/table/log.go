@@ -121,7 +121,8 @@ func (l *changeLog) first() uint64 {
 // in it.
 func (t *Table) note(now int64, e *model.Event, slot uint32, was, f *model.Flow) {
 	c := t.log.add()
-	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, PortID: e.PortID, Flow: *f}
+	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, PortID: e.PortID}
+	c.Flow = *f // not in the literal: that would be copied twice
 	if e.Time != 0 {
 		c.Time = e.Time
 	}

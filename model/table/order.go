@@ -155,7 +155,7 @@ func (t *Table) keys(c model.Column) []keyFunc {
 			if f.Known&model.KnownExtra == 0 {
 				return 0
 			}
-			r := t.extra.rows[slot]
+			r := t.extraRow(slot)
 			return get(&r)
 		}
 	}

@@ -24,6 +24,8 @@ type Table struct {
 	totals  totals
 	history history
 	log     changeLog
+	ends    ends
+	recent  recent
 	watches watches
 	scan    scan
 	groups  grouping
@@ -179,10 +181,14 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	t.history.now().Destroy++
 	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
 		t.noteLate(e)
+		t.endLate(now, e)
 		return
 	}
 	if slot == 0 {
 		t.bury(now, h, e.Flow.ID, 0)
+		if !t.endLate(now, e) {
+			t.endUnknown(now, e)
+		}
 		if !t.noteLate(e) {
 			t.note(now, e, 0, &model.Flow{}, &e.Flow)
 		}
@@ -191,13 +197,13 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	f := t.flows.at(slot)
 	t.bury(now, h, e.Flow.ID, f.Book.Gen)
 	t.readCounters(now, slot, e)
-	last := *f
+	last := &t.end(now, endOf(now, e), slot, f, false).flow
 	last.Status |= e.Flow.Status // DYING
 	if e.Has&model.HasProtoinfo != 0 {
 		last.State, last.Known = e.Flow.State, last.Known|model.KnownState
 	}
-	mergeStart(&last, e)
-	t.note(now, e, slot, f, &last)
+	mergeStart(last, e)
+	t.note(now, e, slot, f, last)
 	t.remove(h, slot)
 }
 
@@ -235,6 +241,7 @@ func (t *Table) insert(now int64, e *model.Event, h uint64) uint32 {
 func (t *Table) replace(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	before, gen := classOf(f), f.Book.Gen
+	t.end(now, now, slot, f, true)
 	t.extra.put(slot, extraRow{})
 	*f = model.Flow{Key: f.Key, Book: model.Book{Gen: gen + 1}}
 	t.fill(now, slot, e)
