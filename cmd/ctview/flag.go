@@ -163,19 +163,16 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // flagProblem says why a value is refused.
 func flagProblem(e *pflag.InvalidValueError) string {
-	var number *strconv.NumError
-	cause := errors.Unwrap(e)
-	if !errors.As(cause, &number) && !strings.HasPrefix(cause.Error(), "strconv.") {
-		return cause.Error()
-	}
 	switch e.GetFlag().Value.Type() {
 	case "bool":
 		return "is neither true nor false"
 	case "float64":
 		return "is not a number"
+	case "int":
+		if _, err := strconv.ParseInt(e.GetValue(), 0, 0); errors.Is(err, strconv.ErrRange) {
+			return "is too large or too small"
+		}
+		return "is not a whole number"
 	}
-	if errors.Is(cause, strconv.ErrRange) {
-		return "is too large or too small"
-	}
-	return "is not a whole number"
+	return errors.Unwrap(e).Error()
 }
