@@ -10,7 +10,7 @@ GCFLAGS = -gcflags=all=-l $(patsubst %,-gcflags=%=,$(shell cat packaging/hot))
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
 PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux promtool:prometheus systemd-analyze:systemd
 
-.PHONY: build demo test test-kernels test-arch deps race fuzz bench film gobench lint cover dist test-packages size small install uninstall clean
+.PHONY: build demo test test-kernels test-arch deps race fuzz soak bench film gobench lint cover dist test-packages size small install uninstall clean
 
 build: ## the program, ./ctview
 	CGO_ENABLED=0 $(GO) build -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
@@ -39,6 +39,9 @@ race: ## every test under the race detector, which needs a C compiler
 fuzz: ## every fuzz target for FUZZTIME, with its executions. FUZZ=View: those with that in their name
 	@sh .ci/fuzz $(FUZZTIME) $(FUZZ)
 
+soak: ## the screen, events and record over a churning lab with faults, for FOR (1h); SEED=7: the same order of faults again
+	CGO_ENABLED=0 SOAK_FOR=$(or $(FOR),1h) SOAK_SEED=$(SEED) $(GO) test -tags soak -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/ctview
+
 bench: build ## the figures of docs/performance.md, beside the peers that are installed; as root. QUICK=1: one minute, 4M=1: up to 4M flows
 	$(GO) build -o .cache/bench ./cmd/ctview/bench
 	.cache/bench $(if $(QUICK),-quick) $(if $(4M),-4m) $(BENCHFLAGS)
@@ -51,7 +54,7 @@ gobench: ## the Go benchmarks: decode, apply, view, filter, group, format
 
 lint: ## gofmt, vet, staticcheck (pinned in go.mod), and that the Go which go.mod asks for builds it
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
-	$(GO) vet -tags kernels ./...
+	$(GO) vet -tags kernels,soak ./...
 	$(GO) build -tags small -o /dev/null ./cmd/ctview
 	@old=go$$($(GO) list -m -f '{{.GoVersion}}'); echo "build with $$old"; \
 	if GOTOOLCHAIN=$$old $(GO) version >/dev/null 2>&1; then GOTOOLCHAIN=$$old $(GO) build -o /dev/null ./cmd/ctview; \
