@@ -25,8 +25,9 @@ type column struct {
 
 // A cells is what drawing a cell needs beside the row.
 type cells struct {
-	now     int64 // Unix nanoseconds that ages and timeouts count from
-	width   int   // of the cell
+	now     int64          // Unix nanoseconds that ages and timeouts count from
+	zone    *time.Location // that times are shown in, nil: the local one
+	width   int            // of the cell
 	more    string
 	dir     int  // counters of: 0 both directions, 1 original, 2 reply
 	bits    bool // rates in bits
@@ -72,7 +73,7 @@ func init() {
 		flowColumns = append(flowColumns, column{name: c.String(), title: head, short: head, min: max(draw.Width(head)+2, 8),
 			want: max(draw.Width(head)+2, 12), max: 24, off: true, extra: true,
 			value: func(dst []byte, r *model.Row, x *cells) []byte {
-				return format.AppendCell(dst, c, &r.Flow, &r.Extra, x.now)
+				return format.AppendCell(dst, c, &r.Flow, &r.Extra, format.Options{Now: x.now, Location: x.zone})
 			}})
 	}
 }

@@ -94,7 +94,7 @@ func (s *flows) place(w int) []placed {
 
 // prepare sets what cells are drawn with.
 func (s *flows) prepare(a *App) {
-	s.c.now = a.now.UnixNano()
+	s.c.now, s.c.zone = a.now.UnixNano(), a.now.Location()
 	s.c.sys = nil
 	if a.hasSys {
 		s.c.sys = &a.sys

@@ -26,6 +26,7 @@ import (
 // A config is the file config.toml. Every key is optional; the zero value of a field means ctview's default.
 type config struct {
 	Theme    string              `toml:"theme"`
+	Time     string              `toml:"time"`
 	Refresh  string              `toml:"refresh"`
 	Escape   string              `toml:"escape_time"`
 	Sort     string              `toml:"sort"`
@@ -60,6 +61,7 @@ type view struct {
 const defaultConfig = `# ctview's configuration. Every key is optional; what stands here is the default.
 
 # theme = "auto"          # auto, none, ansi (the terminal's own 16 colours), 256, light256, or a file themes/NAME.toml
+# time = "local"          # local or utc: the screen, and the times of tables
 # refresh = "1s"          # between two readings of the table; 5s for a serial line
 # escape_time = "200ms"   # how long Esc waits to be more than the key. Not set: until the terminal answers, 200ms at most; 20ms on a virtual console
 # sort = "rate:desc"      # COLUMN or COLUMN:desc; "ctview help columns" lists the columns. Not set: rate, bytes or what is newest, by what is known
@@ -310,6 +312,9 @@ func (c *config) check() error {
 	}
 	if err := checkKeys(c.Keys); err != nil {
 		return err
+	}
+	if c.Time != "" && c.Time != "local" && c.Time != "utc" {
+		return fmt.Errorf("time: %q is neither local nor utc", c.Time)
 	}
 	if _, err := c.refresh(); err != nil {
 		return err

@@ -114,7 +114,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 		defer cancel()
 	}
 	if o.dump {
-		if err := s.table(ctx, ns); err != nil {
+		if err := s.table(ctx, ns); err != nil && !s.enough() {
 			return err
 		}
 	}
@@ -184,7 +184,7 @@ func (s *eventSink) table(ctx context.Context, ns *ctnl.Netns) error {
 func (s *eventSink) Apply(now int64, evs []model.Event) {
 	for i := range evs {
 		ev := &evs[i]
-		if s.err != nil || s.max > 0 && s.printed >= s.max {
+		if s.err != nil || s.enough() {
 			break
 		}
 		if !s.types[ev.Kind] || !s.match(ev, now) {
@@ -196,10 +196,13 @@ func (s *eventSink) Apply(now int64, evs []model.Event) {
 	}
 	s.write(s.out.flush())
 	s.lost.due(s.g, now)
-	if s.max > 0 && s.printed >= s.max {
+	if s.enough() {
 		s.done()
 	}
 }
+
+// enough reports whether --max has been printed.
+func (s *eventSink) enough() bool { return s.max > 0 && s.printed >= s.max }
 
 // match reports whether ev is to be printed. The age that a filter asks for is that of the flow at the event: none at
 // its NEW, and at its DESTROY the time that it lived.

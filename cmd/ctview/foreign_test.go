@@ -129,10 +129,10 @@ func TestForeignTextOfCommands(t *testing.T) {
 		name, out string
 		lines     int
 	}{
-		{"rules", string(appendRules(nil, rules, others)), 5},
+		{"rules", string(new(globals).appendRules(nil, rules, others)), 5},
 		{"rules as JSON", string(appendRulesJSON(nil, rules, others)), 2},
 		{"preview", string(appendPreview(nil, &preview, &notrack.Request{}, true)), 10},
-		{"sample", string(appendSample(nil, &sample, "")), 1},
+		{"sample", string(new(globals).appendSample(nil, &sample, "")), 1},
 		{"sample as JSON", string(appendSampleJSON(nil, &sample, "")), 1},
 		{"diagnose", string(format.AppendFinding(nil, &ill, 2e9, evil)), 4},
 		{"diagnose as JSON", string(format.AppendFindingJSON(nil, &ill, 2, false)), 1},

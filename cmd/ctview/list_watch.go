@@ -147,7 +147,7 @@ func showBehind(g *globals, o *listOptions, first bool, read func() error) error
 		if first {
 			gap = ""
 		}
-		if _, err := fmt.Fprintf(g.out, "%s%s\n", gap, o.at.Format(time.DateTime)); err != nil {
+		if _, err := fmt.Fprintf(g.out, "%s%s\n", gap, g.appendWhen(nil, o.at.UnixNano(), time.DateTime)); err != nil {
 			return failure{err}
 		}
 	}
@@ -234,7 +234,7 @@ func (p *watchPage) head(g *globals, o *listOptions) string {
 	if g.netns != "" {
 		left += "  [" + model.Escape(g.netns) + "]"
 	}
-	right := fmt.Sprintf("  %s  %s", o.count, o.at.Format(time.TimeOnly))
+	right := fmt.Sprintf("  %s  %s", o.count, g.appendWhen(nil, o.at.UnixNano(), time.TimeOnly))
 	room := p.width - len(right)
 	if room < 10 {
 		return left

@@ -48,7 +48,7 @@ func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool
 	case err != nil:
 		return err
 	}
-	show := appendRules
+	show := g.appendRules
 	if asJSON {
 		show = appendRulesJSON
 	}
@@ -69,7 +69,7 @@ func leftWords(r *model.NotrackRule) string {
 	return r.Keep.String()
 }
 
-func appendRules(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
+func (g *globals) appendRules(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
 	if len(rules) == 0 {
 		b = append(b, "no rule of ctview's\n"...)
 	} else {
@@ -82,7 +82,7 @@ func appendRules(b []byte, rules []model.NotrackRule, others []model.ForeignRule
 			leaked = strconv.FormatUint(r.Leaked, 10)
 		}
 		b = fmt.Appendf(b, "%-6s  %10d %9s %6s  %-22s %-22s %s", model.Escape(r.ID), r.Packets[0]+r.Packets[1],
-			model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1]), leaked, leftWords(r), model.Escape(r.Who)+" "+r.When.Format("01-02 15:04:05"), model.Escape(r.Text()))
+			model.AppendBytes(nil, r.Bytes[0]+r.Bytes[1]), leaked, leftWords(r), model.Escape(r.Who)+" "+string(g.appendWhen(nil, r.When.UnixNano(), "01-02 15:04:05")), model.Escape(r.Text()))
 		if r.Owner != 0 {
 			b = fmt.Appendf(b, "  (session of pid %d)", r.Owner)
 		}

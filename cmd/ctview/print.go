@@ -105,6 +105,7 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 	case "table", "wide":
 		lf = tableFormat(cols, o.output == "wide", events, opt)
 	case "csv":
+		opt.Times = g.times // not what the configuration says: scripts read it
 		lf = csvFormat(cols, events, opt)
 	case "conntrack":
 		lf.line = conntrackLine(opt)
@@ -126,7 +127,8 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 }
 
 func (g *globals) formatOptions(o listOptions, events bool) format.Options {
-	opt := format.Options{Labels: systemLabels(), Fix: format.FixAll}
+	opt := g.timeOptions()
+	opt.Labels, opt.Fix = systemLabels(), format.FixAll
 	if o.resolve {
 		opt.Host, opt.Service = g.hostName(events), serviceName
 	}
@@ -249,7 +251,7 @@ func tableFormat(cols []model.Column, wide, events bool, opt format.Options) lin
 	if cols == nil {
 		cols = format.TableColumns(wide)
 	}
-	t := format.NewTable(cols, events)
+	t := format.NewTable(cols, events).TimesAs(opt.Times)
 	head := append(t.AppendHeader(nil), '\n')
 	if !events {
 		return lineFormat{head: head, table: t, line: func(dst []byte, ev *model.Event, now int64) []byte {

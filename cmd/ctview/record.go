@@ -135,7 +135,7 @@ func (g *globals) replayEvents(ctx context.Context, s *eventSink, o eventOptions
 	var began int64
 	err = g.play(o.read, r, s, ctnl.ReplayOptions{Pace: func(now int64) error {
 		if began == 0 {
-			began = now
+			began, g.began = now, now
 		}
 		if ctx.Err() != nil || o.span > 0 && now-began > int64(o.span) {
 			return errEnough

@@ -74,7 +74,7 @@ func (g *globals) replay(file string) (*table.Table, error) {
 		return nil, err
 	}
 	defer r.Close()
-	tab, last, err := g.replayInto(g.newTable(), file, r)
+	tab, first, last, err := g.replayInto(g.newTable(), file, r)
 	again, ok := r.(io.Seeker)
 	if err == nil && !tab.Stats().Loaded && ok {
 		// Events alone: a table that nothing else will come for begins empty and whole.
@@ -84,16 +84,19 @@ func (g *globals) replay(file string) (*table.Table, error) {
 		if _, err := again.Seek(0, io.SeekStart); err != nil {
 			return nil, failure{fmt.Errorf("--read: %w", err)}
 		}
-		tab, last, err = g.replayInto(tab, file, r)
+		tab, first, last, err = g.replayInto(tab, file, r)
 	}
 	g.at = last
+	if first != 0 {
+		g.began = first
+	}
 	return tab, err
 }
 
-func (g *globals) replayInto(tab *table.Table, file string, r io.Reader) (_ *table.Table, last int64, err error) {
+func (g *globals) replayInto(tab *table.Table, file string, r io.Reader) (_ *table.Table, first, last int64, err error) {
 	sink := &clockSink{Table: tab}
 	err = g.play(file, r, sink, ctnl.ReplayOptions{Expect: func(now int64, x *model.Expect) { tab.ApplyExpect(now, x) }})
-	return tab, sink.last, err
+	return tab, sink.first, sink.last, err
 }
 
 // play plays a recording, of which file is the name, into sink.
@@ -159,15 +162,18 @@ func (g *globals) openRecording(file string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// A clockSink is a table that remembers the last time it was told.
+// A clockSink is a table that remembers the first and the last time it was told.
 type clockSink struct {
 	*table.Table
-	last int64
+	first, last int64
 }
 
 // Apply implements ctnl.Sink.
 func (s *clockSink) Apply(now int64, evs []model.Event) {
 	s.last = now
+	if s.first == 0 {
+		s.first = now
+	}
 	s.Table.Apply(now, evs)
 }
 
@@ -201,6 +207,9 @@ func runReplay(ctx context.Context, g *globals, file, text string, o tuiOptions)
 	if g.at != 0 {
 		ahead := time.Until(time.Unix(0, g.at))
 		opt.Now = func() time.Time { return time.Now().Add(ahead) }
+	}
+	if err := g.screenClock(&opt); err != nil {
+		return err
 	}
 	g.screen.Store(true)
 	return ended(ctx, tui.Run(ctx, opt))

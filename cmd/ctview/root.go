@@ -10,6 +10,7 @@ import (
 
 	"ctview/cmd/ctview/names"
 	"ctview/ctnl/confine"
+	"ctview/model/format"
 	"ctview/model/table"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,9 @@ type globals struct {
 	over       time.Duration // between two readings of the table; 0: it is read once
 	watches    bool          // list --watch: it is read again and again
 	again      *table.Table  // that these readings go to, nil: each is on its own
-	at         int64         // the time, where a recording is shown: Unix nanoseconds
+	times      format.TimeForm
+	began      int64 // when the command began, or the recording that it shows: Unix nanoseconds
+	at         int64 // the time, where a recording is shown: Unix nanoseconds
 }
 
 // commandsNamed makes the commands; only: the one of that name, if there is one. Making them all takes longer than what most of
@@ -114,6 +117,10 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 			return err
 		}
 		g.begin(cmd)
+		g.began = time.Now().UnixNano()
+		if err := g.checkTimes(cmd); err != nil {
+			return err
+		}
 		g.asks = cmd.Flags().Lookup("yes") != nil
 		err := refuseEmptyWord(cmd, args)
 		if err == nil {
@@ -129,6 +136,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	f.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 	f.BoolVar(&g.ascii, "ascii", false, "draw with ASCII only")
 	f.StringVar(&g.config, "config", "", "configuration `FILE`, in place of the machine's and the user's (also: CTVIEW_CONFIG)")
+	addTimeFlag(root, g)
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "no summaries and notes on stderr")
 	addMemoryFlag(root, g)
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "more on stderr")

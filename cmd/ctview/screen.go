@@ -72,6 +72,9 @@ func runTUI(ctx context.Context, g *globals, text string, o tuiOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := g.screenClock(&opt); err != nil {
+		return err
+	}
 	g.draws = true
 	g.screenKeeps(opt.ReadOnly)
 	plan := watchPlan{budget: budget, memory: g.memory(), readOnly: opt.ReadOnly, stay: g.confined && g.keeps&confine.SysAdmin == 0}

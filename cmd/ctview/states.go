@@ -292,7 +292,7 @@ func (p *samplePrinter) print(s *model.Sample) {
 		}
 		rule, _ = model.RuleFor(s, p.known)
 	}
-	show := appendSample
+	show := p.g.appendSample
 	if p.o.output == "json" {
 		show = appendSampleJSON
 	}
@@ -305,9 +305,9 @@ func (p *samplePrinter) print(s *model.Sample) {
 	}
 }
 
-func appendSample(b []byte, s *model.Sample, rule string) []byte {
+func (g *globals) appendSample(b []byte, s *model.Sample, rule string) []byte {
 	r := model.RuleFromTuple(&s.Tuple)
-	b = time.Unix(0, s.At).AppendFormat(b, "15:04:05.000000 ")
+	b = append(g.appendWhen(b, s.At, "15:04:05.000000"), ' ')
 	b = fmt.Appendf(b, "%-9s %-10s %s", s.State, model.Escape(or(s.In, s.Out)), r)
 	if s.TCP != "" {
 		b = fmt.Appendf(b, " [%s]", s.TCP)

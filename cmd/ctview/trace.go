@@ -129,7 +129,7 @@ func (g *globals) trace(ctx context.Context, ns *ctnl.Netns, plan trace.Plan, o 
 	}
 	ctx, stop := context.WithTimeout(ctx, o.limit)
 	defer stop()
-	show := appendTraced
+	show := g.appendTraced
 	if o.output == "json" {
 		show = appendTracedJSON
 	}
@@ -154,8 +154,8 @@ func (g *globals) trace(ctx context.Context, ns *ctnl.Netns, plan trace.Plan, o 
 }
 
 // appendTraced writes a packet, its steps and what became of it, a line each.
-func appendTraced(b []byte, p *model.TracePacket) []byte {
-	b = fmt.Appendf(b, "%s %s\n", time.Unix(0, p.At).Format("15:04:05.000000"), format.TracedPacket(p))
+func (g *globals) appendTraced(b []byte, p *model.TracePacket) []byte {
+	b = fmt.Appendf(b, "%s %s\n", g.appendWhen(nil, p.At, "15:04:05.000000"), format.TracedPacket(p))
 	for _, step := range format.TraceSteps(p) {
 		b = fmt.Appendf(b, "  %s\n", step)
 	}

@@ -7,14 +7,9 @@ import (
 )
 
 // AppendCell appends the text of a column for eyes: units of at most three digits, names escaped, "-" for what is not
-// known or not there. f may come from a table or from an Event; x may be nil. now is what timeouts and ages count from.
-// Labels are numbers here; appendNamedCell names them.
-func AppendCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, now int64) []byte {
-	return appendNamedCell(dst, c, f, x, Options{Now: now})
-}
-
-// appendNamedCell is AppendCell with Options: Now, Location (start), Labels, Host and Service count.
-func appendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
+// known or not there. f may come from a table or from an Event; x may be nil. Of the options Now (which timeouts and ages count
+// from), Location, Times, Begin, Labels, Host and Service count.
+func AppendCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Options) []byte {
 	n := len(dst)
 	switch c {
 	case model.ColTimeout:
@@ -28,7 +23,7 @@ func appendNamedCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, 
 			if f.Known&model.KnownStart == 0 {
 				dst = append(dst, '<') // it was there before ctview saw it
 			}
-			dst = time.Unix(0, f.First).In(o.location()).AppendFormat(dst, time.DateTime)
+			dst = AppendTime(dst, f.First, time.DateTime, &o)
 		}
 	case model.ColMark:
 		dst = appendMarkCell(dst, f.Mark)

@@ -78,15 +78,15 @@ func TestAppendCell(t *testing.T) {
 		{model.ColStart, "2023-11-14 19:10:02", "2023-11-14T19:10:02.123456789Z", "-", ""},
 	} {
 		o := Options{Now: testNow, Location: time.UTC, Labels: LabelNames{1: "web"}}
-		got := []string{string(appendNamedCell(nil, tt.c, &known.Flow, &known.Extra, o)),
+		got := []string{string(AppendCell(nil, tt.c, &known.Flow, &known.Extra, o)),
 			string(appendValue(nil, tt.c, &known.Flow, &known.Extra, o)),
-			string(AppendCell(nil, tt.c, &bare.Flow, nil, testNow)), string(appendValue(nil, tt.c, &bare.Flow, nil, o))}
+			string(AppendCell(nil, tt.c, &bare.Flow, nil, Options{Now: testNow})), string(appendValue(nil, tt.c, &bare.Flow, nil, o))}
 		if diff := cmp.Diff([]string{tt.cell, tt.value, tt.bare, tt.bareNumber}, got); diff != "" {
 			t.Errorf("%v: unexpected cells (-want +got):\n%s", tt.c, diff)
 		}
 	}
 	seen := &model.Flow{First: testNow - 720*second}
-	if got := string(AppendCell(nil, model.ColAge, seen, nil, testNow)); got != ">12m" {
+	if got := string(AppendCell(nil, model.ColAge, seen, nil, Options{Now: testNow})); got != ">12m" {
 		t.Errorf("age of a flow without a start is %q", got)
 	}
 }
@@ -95,7 +95,7 @@ func TestAppendCell(t *testing.T) {
 func TestEveryColumn(t *testing.T) {
 	r := tableRow()
 	for _, c := range model.Columns() {
-		if got := string(AppendCell(nil, c, &r.Flow, &r.Extra, testNow)); got == "-" {
+		if got := string(AppendCell(nil, c, &r.Flow, &r.Extra, Options{Now: testNow})); got == "-" {
 			t.Errorf("column %v of a flow with everything is empty", c)
 		}
 		if Title(c) == "" {

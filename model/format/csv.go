@@ -50,9 +50,9 @@ func AppendCSV(dst []byte, cols []model.Column, f *model.Flow, x *model.Extra, o
 	return dst
 }
 
-// AppendCSVEvent is AppendCSV for an event: two fields more in front, its time and kind.
+// AppendCSVEvent is AppendCSV for an event: two fields more in front, its time and kind. Of the options Times and Begin count, too.
 func AppendCSVEvent(dst []byte, cols []model.Column, e *model.Event, o Options) []byte {
-	dst = append(AppendRFC3339(dst, eventTime(e, &o)), ',')
+	dst = append(appendCSVTime(dst, eventTime(e, &o), &o), ',')
 	dst = append(append(dst, e.Kind.String()...), ',')
 	return AppendCSV(dst, cols, &e.Flow, &e.Extra, o)
 }
@@ -127,7 +127,7 @@ func appendValue(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Op
 		}
 	case model.ColStart:
 		if f.Known&model.KnownStart != 0 {
-			dst = AppendRFC3339(dst, f.First)
+			dst = appendCSVTime(dst, f.First, &o)
 		}
 	case model.ColMark:
 		dst = appendUint(dst, uint64(f.Mark))

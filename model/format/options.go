@@ -11,8 +11,12 @@ type Options struct {
 	// Now is the time of printing, Unix nanoseconds: delta-time of a flow that has not ended counts up to it, and it
 	// is the time of events whose message had none.
 	Now int64
-	// Location is the time zone of [start=…] and <when>; nil is the local one. JSON and CSV are in UTC.
+	// Location is the time zone of [start=…], <when> and of tables; nil is the local one. JSON and CSV are in UTC.
 	Location *time.Location
+	// Times is the form of times in tables and CSV.
+	Times TimeForm
+	// Begin is what TimeRelative counts from, Unix nanoseconds; nil: 1970. It is read when a time is written.
+	Begin *int64
 
 	Extended   bool // -o extended: the L3 protocol in front
 	ID         bool // -o id

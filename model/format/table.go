@@ -13,6 +13,7 @@ type Table struct {
 	cols   []model.Column
 	widths []int
 	events bool
+	time   int    // width of the time of events
 	row    []byte // cells of the row in the making
 }
 
@@ -22,9 +23,22 @@ func NewTable(cols []model.Column, events bool) *Table {
 	if cols == nil {
 		cols = TableColumns(false)
 	}
-	t := &Table{cols: cols, events: events}
+	t := &Table{cols: cols, events: events, time: eventTimeWidth}
 	for _, c := range cols {
 		t.widths = append(t.widths, max(columnWidth(c), len(Title(c))))
+	}
+	return t
+}
+
+// TimesAs makes room for times of events in this form. As cells do, one that is wider still widens its column from there on.
+func (t *Table) TimesAs(f TimeForm) *Table {
+	switch f {
+	case TimeUTC:
+		t.time++
+	case TimeRFC3339:
+		t.time = len("2006-01-02T15:04:05.000000000Z")
+	case TimeUnix:
+		t.time = len("1234567890.123456")
 	}
 	return t
 }
@@ -128,11 +142,11 @@ func rightAligned(c model.Column) bool {
 const cellEnd = '\x00'
 
 // AppendCells appends the cells of a flow without blanks between them, for Widen and AppendLine. x may be nil. Of the
-// options Now, Location, Labels, Host and Service count.
+// options Now, Location, Times, Begin, Labels, Host and Service count.
 func (t *Table) AppendCells(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
 	for _, c := range t.cols {
 		from := len(dst)
-		dst = appendNamedCell(dst, c, f, x, o)
+		dst = AppendCell(dst, c, f, x, o)
 		if foreign(c) && c != model.ColMaster { // blanks of others look like more columns
 			dst = substitute(dst, from, escapedBlank)
 		}
@@ -166,7 +180,7 @@ const (
 func (t *Table) AppendHeader(dst []byte) []byte {
 	l := line{dst: dst}
 	if t.events {
-		l.put([]byte("TIME"), eventTimeWidth, false)
+		l.put([]byte("TIME"), t.time, false)
 		l.put([]byte("EVENT"), eventKindWidth, false)
 	}
 	for i, c := range t.cols {
@@ -184,8 +198,9 @@ func (t *Table) AppendRow(dst []byte, f *model.Flow, x *model.Extra, o Options) 
 // AppendEvent appends the line of an event without its line end.
 func (t *Table) AppendEvent(dst []byte, e *model.Event, o Options) []byte {
 	l := line{dst: dst}
-	t.row = appendClock(t.row[:0], eventTime(e, &o), o.location())
-	l.put(t.row, eventTimeWidth, false)
+	t.row = appendEventTime(t.row[:0], eventTime(e, &o), &o)
+	t.time = max(t.time, len(t.row))
+	l.put(t.row, t.time, false)
 	l.put([]byte(e.Kind.String()), eventKindWidth, false)
 	t.row = t.AppendCells(t.row[:0], &e.Flow, &e.Extra, o)
 	t.line(&l, t.row)

@@ -1,10 +1,76 @@
 package format
 
 import (
+	"strconv"
 	"time"
 
 	"ctview/model"
 )
+
+// A TimeForm is how times are written for people, and in CSV. JSON has RFC 3339 in UTC always, the forms of conntrack(8) theirs.
+type TimeForm uint8
+
+// The forms.
+const (
+	TimeOwn      TimeForm = iota // local in tables, TimeRFC3339 in CSV
+	TimeLocal                    // date and time of day in Options.Location
+	TimeUTC                      // the same in UTC, with a Z behind it
+	TimeRFC3339                  // 2006-01-02T15:04:05.000000000Z
+	TimeUnix                     // seconds since 1970 with six digits of their parts
+	TimeRelative                 // since Options.Begin: -3h20m, +12.345s
+)
+
+// TimeForms are the names of the forms that can be asked for, TimeLocal's first.
+var TimeForms = []string{"local", "utc", "rfc3339", "unix", "relative"}
+
+// AppendTime appends a time, Unix nanoseconds, as o.Times has it; layout is that of package time for the local time and UTC.
+func AppendTime(dst []byte, ns int64, layout string, o *Options) []byte {
+	switch o.Times {
+	case TimeUTC:
+		return append(time.Unix(0, ns).UTC().AppendFormat(dst, layout), 'Z')
+	case TimeRFC3339:
+		return AppendRFC3339(dst, ns)
+	case TimeUnix:
+		dst = append(strconv.AppendInt(dst, ns/second, 10), '.')
+		return appendPadded(dst, uint64(ns%second/1000), 6)
+	case TimeRelative:
+		return appendRelative(dst, ns, o.Begin)
+	}
+	return time.Unix(0, ns).In(o.location()).AppendFormat(dst, layout)
+}
+
+// appendRelative appends the time from begin to ns: below a minute with milliseconds, above as durations are everywhere.
+func appendRelative(dst []byte, ns int64, begin *int64) []byte {
+	d := time.Duration(ns)
+	if begin != nil {
+		d -= time.Duration(*begin)
+	}
+	sign := byte('+')
+	if d < 0 {
+		sign, d = '-', -d
+	}
+	dst = append(dst, sign)
+	if d >= time.Minute {
+		return model.AppendDurationLong(dst, d)
+	}
+	return append(strconv.AppendFloat(dst, float64(d.Milliseconds())/1000, 'f', 3, 64), 's')
+}
+
+// appendCSVTime appends a time as a field of CSV.
+func appendCSVTime(dst []byte, ns int64, o *Options) []byte {
+	if o.Times == TimeOwn {
+		return AppendRFC3339(dst, ns)
+	}
+	return AppendTime(dst, ns, "2006-01-02 15:04:05.000000000", o)
+}
+
+// appendEventTime appends the time of an event for a table.
+func appendEventTime(dst []byte, ns int64, o *Options) []byte {
+	if o.Times <= TimeLocal {
+		return appendClock(dst, ns, o.location())
+	}
+	return AppendTime(dst, ns, "15:04:05.000", o)
+}
 
 func (o *Options) location() *time.Location {
 	if o.Location == nil {
