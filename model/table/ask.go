@@ -39,6 +39,7 @@ func (t *Table) refreshBatch(now int64, evs []model.Event) {
 			t.mergeTimeout(slot, e)
 		case sameLife(f, e):
 			t.snapshot(now, slot, e)
+		case sameID(f, e) && e.Flow.First < f.First: // the answer is about a former life
 		default: // it ended and began again, silently
 			t.replace(now, slot, e)
 			f.Known |= model.KnownWhole
@@ -64,23 +65,27 @@ func heardLately(f *model.Flow, now int64) bool {
 }
 
 // Gone takes out flows of which the kernel said that it has none such (ENOENT). now is as for
-// Refresh; a flow that had an event since, or within the second before, stays.
+// Refresh; a flow that was first seen or read since, or had an event since or within the second before, stays.
 func (t *Table) Gone(now int64, keys []model.Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range keys {
 		h := t.index.hash(&keys[i])
 		slot := t.index.find(&keys[i], h)
-		if slot == 0 || heardLately(t.flows.at(slot), now) {
+		if slot == 0 {
 			continue
 		}
 		f := t.flows.at(slot)
+		if max(f.First, f.CountersAt) > now || heardLately(f, now) {
+			continue
+		}
 		t.stats.LastEnded = now
 		if t.dump.running {
 			t.bury(now, h, f.ID, f.Book.Gen)
 		}
 		t.noteGone(now, slot, f)
 		t.end(now, now, slot, f, true)
+		t.queue.unheard(now, h, slot, f)
 		t.remove(h, slot)
 	}
 	t.version++

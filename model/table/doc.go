@@ -2,6 +2,7 @@
 //
 //	events, dumps ──Apply, Refresh──▶ slab + index + totals + log + ends ◀──View, Group, Recent, Changes, Get── screens, commands
 //	       BeginDump … EndDump ─────▶ what is gone without an event
+//	                                  queue of ends, if QueueEnds asks for one ◀──TakeEnds── who writes records of flows
 //
 // Down is push, up is pull: one goroutine applies events, any other asks, under one mutex. Answers are copies; nothing
 // in them refers to the table. The package opens no socket, draws nothing and reads no clock: time comes in as an

@@ -65,6 +65,14 @@ func (d *dump) touch(f *model.Flow, e *model.Event) {
 	}
 }
 
+// now returns the number of the dump that runs, 0 for none.
+func (d *dump) now() uint32 {
+	if d.running {
+		return d.number
+	}
+	return 0
+}
+
 // doubts reports whether an echo may be more than that: events were lost, and a dump is about to tell.
 func (d *dump) doubts(s *Stats) bool { return d.running && s.Stale }
 
@@ -158,9 +166,10 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 			}
 			*removed++
 			t.stats.LastEnded = now
-			slot := uint32(c*chunkFlows + i)
+			slot, h := uint32(c*chunkFlows+i), t.index.hash(&f.Key)
 			t.end(now, now, slot, f, true)
-			t.remove(t.index.hash(&f.Key), slot)
+			t.queue.unheard(now, h, slot, f)
+			t.remove(h, slot)
 		}
 	}
 	return true
@@ -219,6 +228,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	before, has := classOf(f), t.dump.told(f)
 	if !sameLife(f, e) { // it began again before the dump, and that was lost
+		t.queue.unheard(now, t.index.hash(&f.Key), slot, f)
 		f.Book.Gen++
 		f.Known &^= model.KnownCounters | model.KnownRate | model.KnownStart
 		f.First = now

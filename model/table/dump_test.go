@@ -20,6 +20,8 @@ type fakeKernel struct {
 	lost    uint64
 	silent  bool // some flows are made that never send an event
 	stamps  bool // nf_conntrack_timestamp
+	serial  uint64
+	lives   map[model.Key]int // there ever were since somebody listens
 }
 
 type kernelFlow struct {
@@ -122,6 +124,9 @@ func (k *fakeKernel) create(key model.Key) {
 	f.State, f.Status, f.First = model.TCPSynSent, model.StatusConfirmed, k.now
 	f.ReplySrc, f.ReplyDst, f.ReplySport, f.ReplyDport = f.Dst, f.Src, f.Dport, f.Sport
 	f.Mark = uint32(k.rng.IntN(3))
+	k.serial++
+	f.Packets[1] = k.serial // no two lives have the same
+	k.lives[key]++
 	has := model.HasProtoinfo
 	if k.rng.IntN(5) == 0 {
 		f.Helper = model.HelperFor([]byte("ftp"))
@@ -205,6 +210,8 @@ type run struct {
 	s     sink
 	told  uint64 // losses told
 	asked []answer
+	// real: what was queued before the last row is applied before EndDump, as a Syncer does, and answers are half a second late at most.
+	real bool
 }
 
 type answer struct {
@@ -232,7 +239,11 @@ func (r *run) deliver(n int) {
 // ask sends a GET; its answer comes some steps later.
 func (r *run) ask() {
 	key := fakeKey(r.k.rng.IntN(fakeKeys))
-	a := answer{at: r.k.now, due: r.k.now + int64(r.k.rng.IntN(1900))*1e6}
+	late := 1900
+	if r.real {
+		late = 500
+	}
+	a := answer{at: r.k.now, due: r.k.now + int64(r.k.rng.IntN(late))*1e6}
 	if f := r.k.find(key); f != nil {
 		a.ev = r.k.message(model.Dump, f, rowHas)
 	} else {
@@ -283,17 +294,25 @@ func (r *run) dump(complete bool) {
 			break
 		}
 	}
+	if r.real {
+		r.deliver(len(r.k.queue))
+	}
 	r.s.EndDump(r.k.now, complete)
 }
 
 // drive lets everything happen and then compares: the last dump is complete and loses nothing.
 func drive(seed uint64, s sink) (ghosts, missing, wrong int) {
+	return compare(driven(seed, s, false), s)
+}
+
+func driven(seed uint64, s sink, real bool) *fakeKernel {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	r := &run{k: &fakeKernel{rng: rng, now: 1e18, room: 40, silent: true, stamps: seed%2 == 0}, s: s}
+	r := &run{k: &fakeKernel{rng: rng, now: 1e18, room: 40, silent: true, stamps: seed%2 == 0, lives: map[model.Key]int{}}, s: s, real: real}
 	for range 300 {
 		r.k.step() // before anybody listens
 	}
 	r.k.queue, r.k.lost = nil, 0
+	r.k.lives = r.k.alive()
 	for range 4 {
 		r.dump(rng.IntN(3) > 0)
 		for range rng.IntN(200) {
@@ -313,7 +332,18 @@ func drive(seed uint64, s sink) (ghosts, missing, wrong int) {
 	r.k.now += 2e9
 	r.answers()
 	r.deliver(len(r.k.queue))
-	return compare(r.k, s)
+	return r.k
+}
+
+// alive counts the flows of each key, 0 or 1.
+func (k *fakeKernel) alive() map[model.Key]int {
+	m := map[model.Key]int{}
+	for _, b := range k.buckets {
+		for _, f := range b {
+			m[f.Key]++
+		}
+	}
+	return m
 }
 
 func compare(k *fakeKernel, s sink) (ghosts, missing, wrong int) {

@@ -24,6 +24,7 @@ func TestPointerFree(t *testing.T) {
 		{grave{}, unsafe.Sizeof(grave{}), 24},
 		{Change{}, unsafe.Sizeof(Change{}), 256},
 		{Second{}, unsafe.Sizeof(Second{}), 40},
+		{waiting{}, unsafe.Sizeof(waiting{}), 200},
 		{end{}, unsafe.Sizeof(end{}), 184},
 	} {
 		typ := reflect.TypeOf(tt.v)

@@ -24,6 +24,7 @@ type Table struct {
 	totals  totals
 	history history
 	log     changeLog
+	queue   endQueue
 	ends    ends
 	recent  recent
 	watches watches
@@ -118,7 +119,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 	switch {
 	case slot == 0 && t.full():
 		t.stats.Left++
-		t.graves.open(h)
+		t.graves.open(h, t.dump.now())
 		t.note(now, e, 0, &was, &e.Flow)
 		return
 	case slot == 0:
@@ -128,7 +129,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 	default:
 		t.replace(now, slot, e)
 	}
-	t.graves.open(h)
+	t.graves.open(h, t.dump.now())
 	f := t.flows.at(slot)
 	f.Known |= model.KnownWhole | model.KnownEvents
 	f.Book.Heard = uint8(now / second)
@@ -153,7 +154,7 @@ func (t *Table) applyUpdate(now int64, e *model.Event, h uint64, slot uint32) {
 	case slot == 0:
 		slot = t.insert(now, e, h)
 		if !echo {
-			t.graves.open(h)
+			t.graves.open(h, t.dump.now())
 		}
 	default:
 		was = *t.flows.at(slot)
@@ -179,9 +180,12 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	t.stats.Ended++
 	t.stats.LastEnded = now
 	t.history.now().Destroy++
+	told := t.queue.resolve(now, h, e)
 	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
-		t.noteLate(e)
 		t.endLate(now, e)
+		if !t.noteLate(e) && !told {
+			t.queue.heard(now, 0, &e.Flow, e)
+		}
 		return
 	}
 	if slot == 0 {
@@ -191,10 +195,18 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 		}
 		if !t.noteLate(e) {
 			t.note(now, e, 0, &model.Flow{}, &e.Flow)
+			if !told {
+				t.queue.heard(now, 0, &e.Flow, e)
+			}
 		}
 		return
 	}
 	f := t.flows.at(slot)
+	if !told && !sameID(f, e) { // of the one the end was lost, of the other the beginning
+		t.queue.unheard(now, h, slot, f)
+		t.queue.heard(now, 0, &e.Flow, e)
+		told = true
+	}
 	t.bury(now, h, e.Flow.ID, f.Book.Gen)
 	t.readCounters(now, slot, e)
 	last := &t.end(now, endOf(now, e), slot, f, false).flow
@@ -204,6 +216,9 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	}
 	mergeStart(last, e)
 	t.note(now, e, slot, f, last)
+	if !told {
+		t.queue.heard(now, slot, last, e)
+	}
 	t.remove(h, slot)
 }
 
@@ -241,11 +256,19 @@ func (t *Table) insert(now int64, e *model.Event, h uint64) uint32 {
 func (t *Table) replace(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	before, gen := classOf(f), f.Book.Gen
-	t.end(now, now, slot, f, true)
+	if !overtaken(now, f, e) {
+		t.end(now, now, slot, f, true)
+		t.queue.unheard(now, t.index.hash(&f.Key), slot, f)
+	}
 	t.extra.put(slot, extraRow{})
 	*f = model.Flow{Key: f.Key, Book: model.Book{Gen: gen + 1}}
 	t.fill(now, slot, e)
 	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+}
+
+// overtaken reports whether a NEW is the begin of the very life f, of which an UPDATE came first.
+func overtaken(now int64, f *model.Flow, e *model.Event) bool {
+	return e.Kind == model.New && f.Known&model.KnownWhole == 0 && sameID(f, e) && now-f.First < second
 }
 
 // fill sets a flow that has only its key to what one message says.
