@@ -63,6 +63,7 @@ func (g *globals) takeNetns(args []string) ([]string, error) {
 // conntrack runs a command line of conntrack(8) in g.netns and returns its exit code.
 func (g *globals) conntrack(ctx context.Context, args []string, in io.Reader, program string) (int, error) {
 	g.putBack()
+	g.sweepRules(ctx)
 	env := ctcompat.Env{Stdin: in, Stdout: g.out, Stderr: g.err, Context: ctx, Version: version(), Program: program}
 	if program != addProgram && ownProcess(ctx) {
 		env.Follow = asInC()

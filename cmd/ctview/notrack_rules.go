@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"ctview/ctnl"
 	"ctview/ctnl/notrack"
 	"ctview/model"
 	"ctview/model/filter"
@@ -229,6 +231,35 @@ func (g *globals) withNotrack(backend, what string, fn func(*notracker) error) e
 	err = known(fn(n))
 	n.tidy(context.Background())
 	return err
+}
+
+// tidyless are the commands, by their first word, before which nothing is taken away: those that tell what there is, and
+// those that have nothing to do with the namespace.
+var tidyless = []string{"doctor", "notrack", "demo", "help", "completion", "conntrack", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+
+// sweep takes away what expired rules have left before a command runs. notrack does so itself, with a word where it fails.
+func (g *globals) sweep(cmd *cobra.Command) {
+	words := strings.Fields(cmd.CommandPath())
+	read, version := cmd.Flags().Lookup("read"), cmd.Flags().Lookup("version")
+	if len(words) > 1 && slices.Contains(tidyless, words[1]) || read != nil && read.Changed || version != nil && version.Changed {
+		return
+	}
+	g.sweepRules(cmd.Context())
+}
+
+// sweepRules is nobody's wish, so it fails nothing: the next command tries again.
+func (g *globals) sweepRules(ctx context.Context) {
+	if g.allowed("") != nil {
+		return
+	}
+	ns, err := ctnl.OpenNetns(g.netns)
+	if err != nil {
+		return // the command itself will say so
+	}
+	defer ns.Close()
+	if err := notrack.TidyLeft(ctx, ns); err != nil && g.verbose {
+		g.summary("what expired rules left behind could not be removed: %v", err)
+	}
 }
 
 // tidy takes away what expired rules have left, where changes are allowed. It is nobody's wish, so it fails nothing.

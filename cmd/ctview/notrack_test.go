@@ -74,6 +74,63 @@ func TestNotrackMaybeTranslated(t *testing.T) {
 	}
 }
 
+// TestAnyCommandTidies lets rules expire that no ctview watches, and takes the firewall away: the next command takes what is
+// left, whichever it is; not with --read-only, and doctor, which changes nothing, names it.
+func TestAnyCommandTidies(t *testing.T) {
+	for _, backend := range []string{"nftables", "iptables-nft", "iptables-legacy"} {
+		for _, command := range [][]string{{"list"}, {"conntrack", "-L"}, {"stats"}} {
+			t.Run(backend+" "+command[0], func(t *testing.T) {
+				t.Parallel()
+				ns := must(lab.NewNS())(t)
+				t.Cleanup(func() { _ = ns.Close() })
+				labtest.Rules(t, ns, labtest.Tracking)
+				run := func(args ...string) string {
+					code, out, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path()}, args...)...))
+					if code != 0 {
+						t.Fatalf("%q: %d %s", args, code, diag)
+					}
+					return out
+				}
+				stands := func() (out string) {
+					out = nftRuleset(t, ns)
+					if backend == "iptables-legacy" {
+						for _, p := range []string{"iptables-legacy", "ip6tables-legacy"} {
+							b, err := ns.Command(p, "-t", "raw", "-S").Output()
+							out += string(must(b, err)(t))
+						}
+					}
+					return out
+				}
+				run("notrack", "add", "--backend", backend, "--yes", "--cut", "--for", "6s", "--verify", "0", "tcp", "10.9.0.0/16", "to", "any:80")
+				before := stands()
+				if !strings.Contains(before, "ctview") {
+					t.Fatalf("installed:\n%s", before)
+				}
+				table, _, _ := strings.Cut(strings.TrimPrefix(labtest.Tracking, "table "), " {")
+				labtest.Rules(t, ns, "delete table "+table+"\n")
+				if run("list"); !strings.Contains(stands(), "ctview") || strings.Contains(stands(), "_verify") {
+					t.Errorf("while the rule lives, no leak counter of it may keep tracking on:\n%s", stands())
+				}
+				for !strings.Contains(run("--read-only", "notrack", "list"), "no rule of ctview's") {
+					time.Sleep(100 * time.Millisecond)
+				}
+				left := stands()
+				if run("--read-only", "list"); command[0] != "conntrack" { // which knows no such option
+					run(append([]string{"--read-only"}, command...)...)
+				}
+				run("doctor", "--json")
+				if stands() != left || !strings.Contains(left, "ctview") {
+					t.Errorf("--read-only or doctor changed:\n%s\nto:\n%s", left, stands())
+				}
+				run(command...)
+				if out := stands(); strings.Contains(out, "ctview") || strings.Contains(out, "table ip") {
+					t.Errorf("left after %q:\n%s", command, out)
+				}
+			})
+		}
+	}
+}
+
 // TestNotrackCut has a connection that will be cut when the rule ends, or by it: --yes does not say yes to that, --cut does.
 func TestNotrackCut(t *testing.T) {
 	for _, tt := range []struct {

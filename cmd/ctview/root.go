@@ -125,6 +125,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		err := refuseEmptyWord(cmd, args)
 		if err == nil {
 			g.putBack()
+			g.sweep(cmd)
 		}
 		return err
 	}

@@ -17,8 +17,8 @@ const (
 )
 
 // Hold keeps the confirmed rules of this session alive until ctx ends and returns its error, or why they are gone. Where
-// the session's table belongs to the process (nftables since Linux 5.12) there is nothing to do for that. It takes away,
-// too, what expired rules leave, and leak counters that alone keep tracking on since somebody's firewall has gone.
+// the session's table belongs to the process (nftables since Linux 5.12) there is nothing to do for that. It does what Tidy
+// does, too.
 func (c *Installer) Hold(ctx context.Context) error {
 	t := time.NewTicker(beat)
 	defer t.Stop()
@@ -29,7 +29,11 @@ func (c *Installer) Hold(ctx context.Context) error {
 		case <-t.C:
 		}
 		c.mu.Lock()
-		err := errors.Join(c.be.beat(ctx), c.be.sweep(ctx))
+		left := c.tidy(ctx)
+		if errors.Is(left, errNoPrograms) { // what they would take away harms no rule of the session
+			left = nil
+		}
+		err := errors.Join(c.be.beat(ctx), left)
 		c.mu.Unlock()
 		if err != nil && !errors.Is(err, ErrNoRule) {
 			return fmt.Errorf("notrack: the session's rules could not be kept: %w", err)

@@ -107,7 +107,7 @@ func (b *iptables) commands(g *group) (setup, rules []string, err error) {
 		prog := strings.TrimSuffix(b.tool(f, ""), "-") + " -t raw "
 		lines := b.lines(g, f, g.life)
 		if len(lines) > 0 && len(made[f]) > 0 {
-			setup = append(setup, prog+"-N "+madeRaw)
+			setup = append(setup, prog+"-N "+ruleset.MadeRaw)
 		}
 		for _, l := range lines {
 			rules = append(rules, prog+"-I"+strings.TrimPrefix(l, "-A"))
@@ -325,5 +325,5 @@ func (b *iptables) close() error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return b.remove(ctx, ids)
+	return errors.Join(b.remove(ctx, ids), b.sweep(ctx))
 }

@@ -11,9 +11,6 @@ import (
 	"ctview/model"
 )
 
-// madeRaw is the name of a chain without rules by which a raw table is known that was not there before ctview's rules.
-const madeRaw = "made-by-ctview"
-
 // lacksRaw returns, for the families that have no raw table yet, the line that marks it as ctview's.
 func (b *iptables) lacksRaw() map[model.Family][]string {
 	rd, err := ruleset.Dial(b.ns)
@@ -25,7 +22,7 @@ func (b *iptables) lacksRaw() map[model.Family][]string {
 	if err != nil {
 		return nil
 	}
-	made := map[model.Family][]string{model.IPv4: {":" + madeRaw + " - [0:0]"}, model.IPv6: {":" + madeRaw + " - [0:0]"}}
+	made := map[model.Family][]string{model.IPv4: {":" + ruleset.MadeRaw + " - [0:0]"}, model.IPv6: {":" + ruleset.MadeRaw + " - [0:0]"}}
 	for _, t := range rs.Tables {
 		if t.Name == "raw" {
 			delete(made, model.Family(t.Family))
@@ -83,7 +80,7 @@ func rawChains(rs *ruleset.Ruleset, t *ruleset.Table) (chains []string) {
 		switch {
 		case c.Table != t.Name || c.Family != t.Family:
 		case len(c.Rules) > 0, c.Base && (c.Policy != ruleset.VerdictAccept || c.Name != "PREROUTING" && c.Name != "OUTPUT"),
-			!c.Base && c.Name != madeRaw:
+			!c.Base && c.Name != ruleset.MadeRaw:
 			return nil
 		default:
 			chains = append(chains, c.Name)
@@ -94,7 +91,7 @@ func rawChains(rs *ruleset.Ruleset, t *ruleset.Table) (chains []string) {
 			return nil
 		}
 	}
-	if !slices.Contains(chains, madeRaw) {
+	if !slices.Contains(chains, ruleset.MadeRaw) {
 		return nil
 	}
 	return chains

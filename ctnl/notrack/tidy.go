@@ -3,9 +3,6 @@ package notrack
 import (
 	"context"
 	"errors"
-	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack/ruleset"
 )
@@ -18,8 +15,21 @@ func (c *Installer) Tidy(ctx context.Context) error {
 	return c.tidy(ctx)
 }
 
+// TidyLeft is Tidy for whoever installs nothing. Where nothing of ctview's stands, that is a few short answers of the kernel.
+func TidyLeft(ctx context.Context, ns ruleset.Namespace) error {
+	left, err := ruleset.Left(ns)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	c, err := Open(ns, Options{Backend: left[0]})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Tidy(ctx), c.Close())
+}
+
 func (c *Installer) tidy(ctx context.Context) error {
-	names, err := c.standing()
+	names, err := ruleset.Left(c.ns)
 	errs := []error{err}
 	for _, name := range names {
 		be, err := c.named(name)
@@ -29,39 +39,6 @@ func (c *Installer) tidy(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// standing names the backends in which something of ctview's may stand. No program is run for that.
-func (c *Installer) standing() (names []string, err error) {
-	rd, err := ruleset.Dial(c.ns)
-	if err != nil {
-		return nil, err
-	}
-	defer rd.Close()
-	if _, err := rd.Generation(); err == nil {
-		rs, err := rd.Read()
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(rs.Tables, func(t ruleset.Table) bool { return t.Named() }) {
-			names = append(names, "nftables")
-		}
-		if slices.ContainsFunc(rs.Chains, rawMark) {
-			names = append(names, "iptables-nft")
-		}
-	}
-	for _, v6 := range [...]bool{false, true} {
-		if !slices.Contains(names, "iptables-legacy") && slices.Contains(ruleset.LegacyTables(c.ns, v6), "raw") {
-			names = append(names, "iptables-legacy")
-		}
-	}
-	return names, nil
-}
-
-// rawMark reports whether a chain of the tables of iptables-nft has a mark of ctview's: a comment, or the chain's name.
-func rawMark(ch ruleset.Chain) bool {
-	return ch.Table == "raw" && (ch.Family == unix.NFPROTO_IPV4 || ch.Family == unix.NFPROTO_IPV6) &&
-		(ch.Name == madeRaw || slices.ContainsFunc(ch.Rules, func(r ruleset.Rule) bool { _, ok := ruleset.ParseTag(r.Said()); return ok }))
 }
 
 // RemoveAll takes away every rule that outlives its ctview, expired or not, and what belongs to them, in every backend and

@@ -55,17 +55,20 @@ func Tracking(rs *Ruleset, ns Namespace) (t Tracked) {
 			t.IPv6 = t.IPv6 || c.Family != unix.NFPROTO_IPV4
 		}
 	}
+	_ = ns.Do(func() error {
+		_, err := os.Stat("/proc/sys/net/ipv6")
+		t.no6 = errors.Is(err, os.ErrNotExist)
+		return nil
+	})
+	if t.All() {
+		return t // without running the programs
+	}
 	for _, l := range legacyRules(ns) {
 		if l.Tracks() {
 			t.IPv4 = t.IPv4 || !l.IPv6
 			t.IPv6 = t.IPv6 || l.IPv6
 		}
 	}
-	_ = ns.Do(func() error {
-		_, err := os.Stat("/proc/sys/net/ipv6")
-		t.no6 = errors.Is(err, os.ErrNotExist)
-		return nil
-	})
 	return t
 }
 
