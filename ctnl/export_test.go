@@ -117,3 +117,6 @@ func DumpParts(ctx context.Context, ns *Netns, ask, parts []model.KernelFilter, 
 	}
 	return ErrIncomplete
 }
+
+// ReadInetSocket is InetSocket.read.
+func ReadInetSocket(b []byte, p model.Proto) error { return new(InetSocket).read(b, p) }

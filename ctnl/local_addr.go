@@ -27,17 +27,25 @@ func (l LocalAddrs) Index(addr netip.Addr) (index int, ok bool) {
 
 // LocalAddrs asks for the addresses of all interfaces in the namespace. It needs no privilege.
 func (n *Netns) LocalAddrs() (LocalAddrs, error) {
+	all, _, err := n.Addrs()
+	return all, err
+}
+
+// Addrs is LocalAddrs that also returns the addresses that the interfaces take broadcasts on (IFA_BROADCAST).
+func (n *Netns) Addrs() (all LocalAddrs, broadcast []netip.Addr, err error) {
 	ms, err := n.askRoute(unix.RTM_GETADDR, netlink.Dump, make([]byte, unix.SizeofIfAddrmsg))
 	if err != nil {
-		return nil, fmt.Errorf("ctnl: addresses: %w", err)
+		return nil, nil, fmt.Errorf("ctnl: addresses: %w", err)
 	}
-	all := LocalAddrs{}
+	all = LocalAddrs{}
 	for _, m := range ms {
 		if m.Header.Type == unix.RTM_NEWADDR && len(m.Data) >= unix.SizeofIfAddrmsg {
-			readLocalAddr(m.Data, all)
+			if b := readLocalAddr(m.Data, all); b.IsValid() {
+				broadcast = append(broadcast, b)
+			}
 		}
 	}
-	return all, nil
+	return all, broadcast, nil
 }
 
 // askRoute puts one question to rtnetlink in the namespace.
@@ -110,15 +118,15 @@ func (n *Netns) PolicyRouting() (bool, error) {
 	return false, nil
 }
 
-// readLocalAddr adds the address of one RTM_NEWADDR. IFA_LOCAL is the own end of a point-to-point link, where
+// readLocalAddr adds the address of one RTM_NEWADDR, and returns the broadcast address that comes with it. IFA_LOCAL is the own end of a point-to-point link, where
 // IFA_ADDRESS is the other's; IPv6 without a peer has IFA_ADDRESS only.
-func readLocalAddr(b []byte, all LocalAddrs) {
+func readLocalAddr(b []byte, all LocalAddrs) (broadcast netip.Addr) {
 	index := int(binary.NativeEndian.Uint32(b[4:]))
 	var address, local netip.Addr
 	for b = b[unix.SizeofIfAddrmsg:]; len(b) > 0; {
 		typ, v, rest, ok := attr(b)
 		if !ok {
-			return
+			return netip.Addr{}
 		}
 		b = rest
 		switch a, _ := netip.AddrFromSlice(v); typ {
@@ -126,6 +134,8 @@ func readLocalAddr(b []byte, all LocalAddrs) {
 			address = a
 		case unix.IFA_LOCAL:
 			local = a
+		case unix.IFA_BROADCAST:
+			broadcast = a
 		}
 	}
 	if !local.IsValid() {
@@ -134,6 +144,7 @@ func readLocalAddr(b []byte, all LocalAddrs) {
 	if local.IsValid() {
 		all[local] = index
 	}
+	return broadcast
 }
 
 // InterfaceName returns the name of an interface in the namespace, unescaped; "" where there is none.

@@ -20,6 +20,7 @@ func FuzzDiag(f *testing.F) {
 	local, remote := netip.MustParseAddrPort("127.0.0.1:22"), netip.MustParseAddrPort("10.0.0.1:80")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = ctnl.ParseDiag(b, model.ProtoTCP, local, remote)
+		_ = ctnl.ReadInetSocket(b, model.ProtoTCP)
 		if len(b) >= unix.SizeofIfAddrmsg {
 			ctnl.ReadLocalAddr(b, ctnl.LocalAddrs{})
 		}

@@ -51,6 +51,10 @@ const (
 	ColSecctx
 	ColMaster
 	ColStart // ascending: the oldest first
+	ColPID   // who holds the flow's socket on this machine: see Owner
+	ColProc
+	ColUser
+	ColCgroup
 
 	NumColumns // how many there are, ColNone among them
 )
@@ -64,12 +68,14 @@ var columnNames = [NumColumns]string{
 	ColOrigBytes: "orig-bytes", ColReplyBytes: "reply-bytes", ColOrigPackets: "orig-packets",
 	ColReplyPackets: "reply-packets", ColOrigRate: "orig-rate", ColReplyRate: "reply-rate", ColAvgPkt: "avgpkt",
 	ColLabels: "labels", ColSecctx: "secctx", ColMaster: "master", ColStart: "start",
+	ColPID: "pid", ColProc: "proc", ColUser: "user", ColCgroup: "cgroup",
 }
 
 // columnAliases are other words that people try.
 var columnAliases = map[string]Column{
 	"source": ColSrc, "saddr": ColSrc, "destination": ColDst, "daddr": ColDst, "protocol": ColProto,
 	"expires": ColTimeout, "label": ColLabels, "ct-state": ColCtState, "started": ColStart, "none": ColNone,
+	"process": ColProc, "command": ColProc, "uid": ColUser, "container": ColCgroup,
 }
 
 // String returns the column's name as the command line takes it.

@@ -76,6 +76,9 @@ type Extra struct {
 	// the master's tuple alone: a table knows, as long as the master is in it.
 	MasterHelper HelperID
 	MasterSeen   bool
+	// Owner is who holds the sockets of the flow. No message tells it, a table keeps it for no flow: it is looked up in
+	// Owners where a row or a filter wants it.
+	Owner Owner
 }
 
 // An Event is everything that one kernel message said of one flow. A decoder reuses it: who keeps an Event keeps a

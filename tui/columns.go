@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,6 +82,14 @@ func init() {
 // dropOrder is the order in which columns go as the width shrinks. Columns that are not in it never go.
 var dropOrder = []string{"secctx", "id", "reply-dst", "reply-src", "ctstate", "mark", "pps", "packets",
 	"age", "bytes", "helper", "timeout", "nat", "flags", "zone", "rate"}
+
+// showsOwners reports whether one of the columns tells who holds sockets.
+func showsOwners(cols []*column) bool {
+	return slices.ContainsFunc(cols, func(c *column) bool {
+		m, err := model.ParseColumn(c.name)
+		return err == nil && model.OwnerColumn(m)
+	})
+}
 
 // sortColumn returns the order that the column called name stands for when counters are those of direction dir.
 func sortColumn(name string, dir int) (model.Column, bool) {

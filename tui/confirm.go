@@ -12,6 +12,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/table"
 
 	"ctview/tui/draw"
 )
@@ -224,8 +225,14 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 		op := a.operator()
 		var targets []Target
 		var own *model.Flow
+		if f.NeedsOwner() { // so that it is looked up
+			store.View(&table.Query{Filter: f, Now: now}, &table.View{})
+		}
+		unknown := false
 		store.Each(func(fl *model.Flow, x *model.Extra) bool {
-			if f.Match(fl, x, now) {
+			match, unk := f.MatchKnown(fl, x, now)
+			unknown = unknown || unk
+			if match {
 				targets = append(targets, Target{fl.Key, fl.ID})
 				if own == nil && op.Has(fl) {
 					f := *fl
@@ -235,6 +242,10 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 			return true
 		})
 		return doneMsg{func(a *App) tea.Cmd {
+			if len(targets) == 0 && unknown && f.NeedsOwner() {
+				a.say("who holds the sockets of flows is being looked up: ask again")
+				return nil
+			}
 			if len(targets) == 0 {
 				a.say("no flow matches " + model.Escape(text))
 				return nil

@@ -77,6 +77,9 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 		return err
 	}
 	lf, err := g.newLineFormat(o.listOptions, true)
+	if err == nil {
+		err = g.refuseOwners("events")
+	}
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,11 @@ func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 	}
 	opt := c.parseOptions()
 	opt.Once = once && !g.rates()
-	return filter.Parse(text, opt)
+	f, err := filter.Parse(text, opt)
+	if f.NeedsOwner() {
+		g.wantOwners()
+	}
+	return f, err
 }
 
 // parseOptions are the names that a filter may use: saved filters and labels.

@@ -32,7 +32,10 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 	if err != nil {
 		return err
 	}
-	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
+	return g.withKernel(func(ns *ctnl.Netns, k *ctnl.Kernel) error {
+		if err := g.readOwners(ns); err != nil {
+			return err
+		}
 		ev, err := k.Get(ctx, key)
 		if errors.Is(err, ctnl.ErrGone) {
 			return errNoFlow
@@ -40,6 +43,7 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 		if err != nil {
 			return err
 		}
+		ev.Extra.Owner = g.owners.Of(&ev.Flow)
 		p := rowPrinter{format: lf, out: newFlusher(g.out)}
 		if err := p.print(lf.line(nil, &ev, g.now())); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,9 @@ func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading,
 	}
 	if o.columns != "" || o.resolve {
 		return nil, false, usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
+	}
+	if slices.ContainsFunc(keys, func(k table.GroupKey) bool { return model.OwnerColumn(k.Col) }) {
+		g.wantOwners()
 	}
 	q := table.GroupQuery{Filter: f, Keys: keys, Desc: true}
 	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {

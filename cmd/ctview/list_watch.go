@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/filter"
 	"ctview/model/format"
@@ -95,7 +94,7 @@ func watchList(ctx context.Context, g *globals, o *listOptions, keep bool, read 
 	ctx, stop := ns.Lasting(ctx)
 	defer stop()
 	src := func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
-		return ctnl.DumpTo(ctx, ns, k, fn)
+		return g.dumpOwned(ctx, ns, k, fn)
 	}
 	if keep {
 		g.again = g.newTable()

@@ -44,7 +44,7 @@ func (g *globals) needsOver(flag string, c model.Column) error {
 // their rates.
 func (g *globals) dump(ctx context.Context, ns *ctnl.Netns, f *filter.Filter, fn func([]model.Event) error) error {
 	return g.reading(func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
-		return ctnl.DumpTo(ctx, ns, k, fn)
+		return g.dumpOwned(ctx, ns, k, fn)
 	}, f)(ctx, f.Kernel(), fn)
 }
 
@@ -79,6 +79,7 @@ func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelF
 			return g.whole(tab, "reading the table")
 		})
 		tab.EndDump(g.now(), err == nil)
+		tab.SetOwners(g.owners)
 		return err
 	}
 	if err := read(); err != nil || g.over == 0 {

@@ -92,6 +92,9 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 		return lineFormat{}, err
 	}
 	for _, c := range cols {
+		if model.OwnerColumn(c) {
+			g.wantOwners()
+		}
 		if err := g.needsOver("--columns", c); err != nil {
 			return lineFormat{}, err
 		}
@@ -163,6 +166,9 @@ func (g *globals) parseFields(s string) (format.Pick, error) {
 					return format.Pick{}, err
 				}
 			}
+			if name == "forwarded" || slices.Contains(format.OwnerFields(), name) {
+				g.wantOwners()
+			}
 			fields = append(fields, name)
 			continue
 		}
@@ -177,6 +183,9 @@ func (g *globals) parseFields(s string) (format.Pick, error) {
 		}
 		if err := g.needsOver("--columns", c); err != nil {
 			return format.Pick{}, err
+		}
+		if model.OwnerColumn(c) {
+			g.wantOwners()
 		}
 		of := format.ColumnFields(c)
 		if of == nil {

@@ -125,6 +125,7 @@ func TestPrivileges(t *testing.T) {
 	}{
 		{"list", []string{"list", "--netns", ns.Path()}, admin, admin},
 		{"list by groups", []string{"list", "--group-by", "src,sport", "--netns", ns.Path()}, admin, admin},
+		{"list by processes", []string{"list", "--columns", "src,sport,dst,dport,proc,user,cgroup", "--netns", ns.Path()}, admin, admin | confine.Processes},
 		{"events", []string{"events", "--netns", ns.Path()}, none, none},
 		{"events after the table", []string{"events", "--netns", ns.Path(), "--dump", "tcp and zone 77"}, none, none},
 		{"record", []string{"record", "--netns", ns.Path(), filepath.Join(dir, "more.pcap")}, none, none},
@@ -222,8 +223,17 @@ func TestPrivilegesOfFile(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), "3000 of ") {
 		t.Errorf("count: %v %s", err, out)
 	}
+	u := must(ns.ListenPacket("udp", "127.0.0.1:0"))(t)
+	defer u.Close()
+	c := must(ns.Dial(context.Background(), "udp", "", u.LocalAddr().String()))(t)
+	defer c.Close()
+	_, _ = c.Write([]byte("x"))
+	out, err = start("list", "--columns", "proc,user", "--no-header", "local").CombinedOutput()
+	if err != nil || !regexp.MustCompile(`(?m)^-\s+root>root$`).Match(out) || !strings.Contains(string(out), "CAP_SYS_PTRACE") {
+		t.Errorf("a process that may not be seen: %v %s", err, out)
+	}
 	tm := newTerminal(t, start(), 100, 24)
-	tm.shows("of 3000")
+	tm.shows("of 300")
 	keeps(t, tm.cmd.Process.Pid, confine.NetAdmin, confine.NetAdmin)
 	tm.send("q")
 	out, err = start("list", "--netns", "1").CombinedOutput()

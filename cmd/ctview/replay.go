@@ -30,6 +30,9 @@ func addReadFlag(cmd *cobra.Command, file *string) {
 // of a recording is that of its last packet.
 func (g *globals) flows(file string) (src flowSource, closer func(), err error) {
 	if file != "" {
+		if err := g.refuseOwners("a recording"); err != nil {
+			return nil, nil, err
+		}
 		table, err := g.replay(file)
 		if err == nil {
 			err = g.whole(table, "reading the recording")
@@ -45,7 +48,7 @@ func (g *globals) flows(file string) (src flowSource, closer func(), err error) 
 	}
 	g.opened()
 	src = func(ctx context.Context, k model.KernelFilter, fn func([]model.Event) error) error {
-		return ctnl.DumpTo(ctx, ns, k, fn)
+		return g.dumpOwned(ctx, ns, k, fn)
 	}
 	return src, func() { _ = ns.Close() }, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"ctview/cmd/ctview/names"
 	"ctview/ctnl/confine"
+	"ctview/model"
 	"ctview/model/format"
 	"ctview/model/table"
 
@@ -47,6 +48,9 @@ type globals struct {
 	maxMemory  int64
 	memoryOnce sync.Once
 	over       time.Duration // between two readings of the table; 0: it is read once
+	who        bool          // the command shows or compares who holds sockets
+	owners     *model.Owners // as last read
+	reader     *ownerReader  // that read them
 	watches    bool          // list --watch: it is read again and again
 	again      *table.Table  // that these readings go to, nil: each is on its own
 	times      format.TimeForm

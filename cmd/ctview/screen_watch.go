@@ -24,6 +24,7 @@ type watching struct {
 	kernel *kernel
 	rules  *screenRules // nil where no backend is there or allowed
 	states *screenStates
+	budget float64
 	stop   context.CancelFunc // nil until started
 	ended  chan struct{}
 }
@@ -52,7 +53,7 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 			return nil, err
 		}
 	}
-	w := &watching{ns: ns, table: table.New()}
+	w := &watching{ns: ns, table: table.New(), budget: p.budget}
 	w.table.LimitTo(p.memory)
 	expect := func(now int64, xs []model.Expect) {
 		for i := range xs {
@@ -78,6 +79,10 @@ func (w *watching) start(ctx context.Context, failed func(error)) {
 	group.Go(func() error {
 		defer crash.Guard()
 		return w.sync.Run(both)
+	})
+	group.Go(func() error {
+		defer crash.Guard()
+		return keepOwners(both, w.ns, w.table, w.budget)
 	})
 	if w.rules != nil {
 		group.Go(func() error {

@@ -72,6 +72,9 @@ func runStates(ctx context.Context, g *globals, filter string, o *statesOptions)
 		}
 	}
 	f, err := g.parseFilter(filter)
+	if err == nil {
+		err = g.refuseOwners("packets")
+	}
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ var filterExamples = []filterExample{
 	{"gre and srckey 0x10", "tunnels with that key"},
 	{"reply port 40000-50000", "translated ports of a range"},
 	{"proto != {tcp, udp}", "everything else"},
+	{"proc sshd and user root", "flows whose socket on this machine such a process holds"},
+	{"forwarded and dport 443", "flows to that port that pass through"},
 	{"nat and not (src 192.168.0.0/16 or dst 192.168.0.0/16)", "translation that should not be there"},
 }
 
@@ -78,6 +80,11 @@ var filterRules = []string{
 		"no timestamps the other events do not tell it; `ctview events` and the screen say so. A flow has **`ended`** with its DESTROY.",
 	"**A data connection has no helper**: that of its session is asked for by `expected by ftp`, which is `master helper ftp`, and is " +
 		"known as long as the session is in the table. Of a flow's events only NEW names its master.",
+	"**`pid`, `proc`, `user`, `cgroup` ask who holds the socket** of a flow on this machine, at either end; `orig proc curl` asks the end " +
+		"that began it, `reply proc sshd` the one that answers. `proc none` is what the column shows as `-`. A flow is **`forwarded`** with " +
+		"neither end on this machine, **`local`** with both. Sockets are TCP's and UDP's in the namespace that is watched, looked up now and " +
+		"then: what is younger is not known yet. To see the processes of other users takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, as root " +
+		"has; without, they are not known. Events and recordings know none of it.",
 	"**An unknown word is an error**, never a text to search for. Text is searched in double quotes: `\"192.168.1.\"` finds it in " +
 		"protocol, state, addresses and ports, helper, labels and security context.",
 	"A number alone is an error: write `port 443` or `zone 443`. An address alone means `host`.",
@@ -96,9 +103,12 @@ var filterWords = [][2]string{
 	{"`srckey` `dstkey`", "the keys of GRE"},
 	{"`state` `ct state` `phase` `proto` `family` `status`", "names; `proto` also numbers"},
 	{"`helper` `label` `secctx`", "names; `label` also bits; `none` for flows without (also `nat none`, `snat none`, `dnat none`)"},
+	{"`pid`", "numbers; also with `<` and `>`"},
+	{"`proc` `user` `cgroup` (`process`, `uid`, `container`)", "names as they are written; `user` also numbers; `cgroup` a path, its last part " +
+		"(`ssh.service`) or a container's id; `none` for what is not known"},
 	{"`tcp` `udp` `icmp` `icmpv6` `sctp` `dccp` `gre` `udplite` `ip` `ip6`", "stand alone"},
-	{"`assured` `replied` `unreplied` `snat` `dnat` `nat` `offload` `expected` `dying` `ended` `fixed`", "stand alone; `ended` is for events"},
-	{"`orig` (`original`) `reply`", "before an address, a port or an amount: of that direction; amounts without are the sum"},
+	{"`assured` `replied` `unreplied` `snat` `dnat` `nat` `offload` `expected` `dying` `ended` `fixed` `forwarded` `local`", "stand alone; `ended` is for events"},
+	{"`orig` (`original`) `reply`", "before an address, a port, an amount or who holds a socket: of that direction; amounts without are the sum"},
 	{"`master`", "before `src`, `dst`, `host`, `sport`, `dport`, `port`, `helper`: of the flow that announced this one"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -82,6 +83,7 @@ func TestFilterExamples(t *testing.T) {
 	l, ctx := newLab(t)
 	exampleTraffic(t, ctx, l)
 	tab, now := exampleTable(t, ctx, l)
+	tab.SetOwners(exampleOwners(tab))
 
 	filters := documentedFilters(t)
 	if len(filters) < 50 {
@@ -253,6 +255,26 @@ func exampleTraffic(t *testing.T, ctx context.Context, l *lab.Lab) {
 			t.Fatalf("%s: %v: %s", flow, err, out)
 		}
 	}
+}
+
+// exampleOwners have one end of two flows held by processes; to the router of the lab all flows are forwarded. The address
+// that requests made flows of is this machine's, and has no sockets.
+func exampleOwners(tab *table.Table) *model.Owners {
+	var sockets []model.BoundSocket
+	tab.Each(func(f *model.Flow, _ *model.Extra) bool {
+		end, proc := f.Reply(), "sshd"
+		switch f.Dport {
+		case 22:
+		case 5060:
+			end, proc = f.Orig(), "curl"
+		default:
+			return true
+		}
+		sockets = append(sockets, model.BoundSocket{Proto: f.Proto, Local: netip.AddrPortFrom(end.SrcAddr(), end.Sport),
+			Remote: netip.AddrPortFrom(end.DstAddr(), end.Dport), Holder: &model.Holder{PID: 7, Proc: proc, User: "root"}})
+		return true
+	})
+	return model.NewOwners([]netip.Addr{netip.MustParseAddr("10.5.0.10")}, nil, sockets)
 }
 
 // exampleTable reads the router twice while a download goes on, so that there are rates.

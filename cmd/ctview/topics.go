@@ -38,6 +38,10 @@ var columnMeanings = map[model.Column]string{
 	model.ColReplyRate: "bytes a second of the reply direction (--over)", model.ColAvgPkt: "mean bytes of a packet",
 	model.ColLabels: "connection labels, by name where connlabel.conf has one", model.ColSecctx: "LSM security context",
 	model.ColMaster: "flow that announced this one", model.ColStart: "when it began; < where it was there before ctview",
+	model.ColPID:    "process that holds its socket on this machine, +N: and N more; or forwarded",
+	model.ColProc:   "that process's name; A>B where both ends are here",
+	model.ColUser:   "user of that socket",
+	model.ColCgroup: "cgroup of that process; of a container its engine and id",
 }
 
 // columnsTopic lists the columns, the default ones first.

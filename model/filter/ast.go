@@ -94,7 +94,7 @@ type val struct {
 	mask   uint64 // with masked: (x & mask) == lo
 	masked bool
 	addr   netip.Prefix // fieldAddr
-	name   string       // state, helper and secctx; "" is none
+	name   string       // state, helper, secctx and those of a holder; "" is none
 }
 
 // each calls fn for the predicates of n in the order of the text.
@@ -284,7 +284,7 @@ func (p *pred) appendVal(dst []byte, v *val) []byte {
 		return appendNumVal(dst, v, 16)
 	case fieldState:
 		return append(dst, v.name...)
-	case fieldHelper, fieldSecctx:
+	case fieldHelper, fieldSecctx, fieldProc, fieldUser, fieldCgroup:
 		return appendName(dst, v.name)
 	case fieldProto:
 		return append(dst, model.Proto(v.lo).String()...)

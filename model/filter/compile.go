@@ -3,6 +3,7 @@ package filter
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	"ctview/model"
 )
@@ -44,7 +45,12 @@ const (
 	opSecctx
 	opSecctxIn
 	opText
-	opMaster // set.master compares the master's original tuple, or its helper
+	opForwarded
+	opLocal
+	opPID
+	opHolder   // field says what of a holder; none of, or one of set.names
+	opHolderIn // contains set.text
+	opMaster   // set.master compares the master's original tuple, or its helper
 	opNever
 )
 
@@ -73,6 +79,7 @@ type compiler struct {
 	opt   *Options
 	ops   []op
 	extra bool
+	owner bool
 }
 
 // gen appends the ops of n, or of its negation, and returns the first one's index. yes and no are where to go when it
@@ -115,7 +122,7 @@ func (n *node) cost() int {
 		switch p.field {
 		case fieldText:
 			cost = max(cost, 2)
-		case fieldHelper, fieldLabel, fieldSecctx:
+		case fieldHelper, fieldLabel, fieldSecctx, fieldPID, fieldProc, fieldUser, fieldCgroup:
 			cost = max(cost, 1)
 		}
 	})
@@ -138,6 +145,22 @@ func (c *compiler) pred(p *pred) op {
 	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout, fieldLived, fieldEnded:
 		o.code = opBytes + opcode(p.field-fieldBytes)
 		o.lo, o.hi = relRange(p.rel, p.vals[0].lo, math.MaxUint64)
+	case fieldPID:
+		c.owner = true
+		c.number(&o, p)
+		o.code = opPID
+	case fieldProc, fieldUser, fieldCgroup:
+		c.owner = true
+		o.code, o.field, o.set = opHolder, p.field, &opSet{text: p.text}
+		if p.rel == relHas {
+			o.code = opHolderIn
+		}
+		for _, v := range p.vals {
+			o.set.names = append(o.set.names, v.name)
+			if uid, err := strconv.ParseUint(v.name, 10, 32); err == nil && p.field == fieldUser {
+				o.set.masks = append(o.set.masks, numRange{uid, math.MaxUint64})
+			}
+		}
 	case fieldZone, fieldMark, fieldID, fieldICMPType, fieldICMPCode, fieldICMPID, fieldSrcKey, fieldDstKey:
 		c.number(&o, p)
 	case fieldProto:
@@ -175,6 +198,10 @@ func (c *compiler) flag(o *op, f flag) {
 		o.code = opDNAT
 	case flagNAT:
 		o.code = opNAT
+	case flagForwarded:
+		c.owner, o.code = true, opForwarded
+	case flagLocal:
+		c.owner, o.code = true, opLocal
 	}
 }
 

@@ -171,7 +171,8 @@ func boolInt(b bool) int {
 var ctHints = map[string]string{"state": "as nft means it: new, established …", "expiration": "the timeout"}
 
 // sidedWords can follow orig and reply.
-var sidedWords = []string{"src", "dst", "sport", "dport", "host", "port", "bytes", "packets", "rate", "pps", "avgpkt", "zone"}
+var sidedWords = []string{"src", "dst", "sport", "dport", "host", "port", "bytes", "packets", "rate", "pps", "avgpkt", "zone",
+	"pid", "proc", "user", "cgroup"}
 
 // primaries adds what can begin a predicate, what is asked for most first.
 func (c *completer) primaries() {
@@ -197,7 +198,7 @@ func (c *completer) primaries() {
 	}
 	c.add("ip", "", "IPv4")
 	c.add("ip6", "", "IPv6")
-	for f := fieldBytes; f <= fieldSecctx; f++ {
+	for f := fieldBytes; f <= fieldCgroup; f++ {
 		c.field(f)
 	}
 	c.add("sport ", "sport <port>", "source port")
@@ -307,7 +308,7 @@ func (c *completer) names(f field) {
 		names, more = c.dyn.Helpers, append([]string{wordNone}, wellKnownHelpers...)
 	case fieldLabel:
 		names, more = c.dyn.Labels, []string{wordNone}
-	case fieldSecctx:
+	case fieldSecctx, fieldProc, fieldUser, fieldCgroup:
 		more = []string{wordNone}
 	case fieldBytes:
 		more = []string{"1k", "1M", "10M", "1G", "1Gi"}

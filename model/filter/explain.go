@@ -77,6 +77,12 @@ func (p *pred) note() string {
 		if p.rel == relNe {
 			return text + " also matches flows without one"
 		}
+	case fieldPID, fieldProc, fieldUser, fieldCgroup:
+		return p.ownerNote(text)
+	case fieldFlag:
+		if p.flag == flagForwarded || p.flag == flagLocal {
+			return text + " goes by the addresses of this machine now, after NAT"
+		}
 	case fieldPort:
 		if p.rel == relNe {
 			return text + " also matches protocols without ports"
@@ -85,6 +91,17 @@ func (p *pred) note() string {
 		return text + " is searched in protocol, state, addresses and ports, helper, labels and security context"
 	}
 	return ""
+}
+
+// ownerNote says whose socket is meant.
+func (p *pred) ownerNote(text string) string {
+	switch p.side {
+	case sideOrig:
+		return text + " is who holds the socket of the end that began the flow, if that is on this machine"
+	case sideReply:
+		return text + " is who holds the socket of the end that answers, if that is on this machine"
+	}
+	return text + " is who holds a socket of the flow on this machine, at either end; forwarded flows have none here"
 }
 
 // stateNote says whose state is meant.

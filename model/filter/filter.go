@@ -14,6 +14,7 @@ type Filter struct {
 	ops   []op
 	entry int32
 	extra bool
+	owner bool
 	ended bool // asks whether a flow has ended
 }
 
@@ -44,7 +45,7 @@ func Parse(text string, opt Options) (*Filter, error) {
 	c := compiler{opt: &opt}
 	f.entry = c.gen(root, false, opAccept, opReject)
 	f.ops = c.ops
-	f.extra = c.extra
+	f.extra, f.owner = c.extra, c.owner
 	f.ended = slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opStatus && o.hi&uint64(model.StatusDying) != 0 })
 	return f, nil
 }
@@ -130,6 +131,9 @@ func (f *Filter) String() string {
 // NeedsExtra reports whether Match looks at the Extra: labels, security context, master.
 func (f *Filter) NeedsExtra() bool { return f != nil && f.extra }
 
+// NeedsOwner reports whether Match looks at Extra.Owner.
+func (f *Filter) NeedsOwner() bool { return f != nil && f.owner }
+
 // NeedsMaster reports whether Match looks at Extra.MasterHelper, which only a table knows that has the masters, too.
 func (f *Filter) NeedsMaster() bool {
 	needs := false
@@ -163,6 +167,9 @@ func (f *Filter) UnknownNoun() string {
 	var nouns []string
 	f.root.each(func(p *pred) {
 		n := fieldInfos[p.field].noun
+		if p.field == fieldFlag && (p.flag == flagForwarded || p.flag == flagLocal) {
+			n = "known place"
+		}
 		if p.master {
 			n = "known master"
 		}
@@ -181,6 +188,7 @@ func (f *Filter) UnknownCures() []string {
 		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
 		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
 		{"master", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
+		{"process", "the process of another user is seen with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root has"},
 		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
 	} {
 		if strings.Contains(noun, h.of) {

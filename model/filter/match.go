@@ -64,6 +64,11 @@ func (f *Filter) run(fl *model.Flow, x *model.Extra, at, past int64, unk bool) (
 			if r, known = o.ofMaster(fl, x); !known {
 				r, seen = unk != o.neg, true
 			}
+		case opForwarded, opLocal, opPID, opHolder, opHolderIn:
+			var known bool
+			if r, known = o.ofOwner(x); !known {
+				r, seen = unk != o.neg, true
+			}
 		default:
 			r = o.slow(fl, x)
 		}

@@ -72,7 +72,15 @@ func slowEnded(n *node, f *model.Flow, x *model.Extra, now, past int64) truth {
 	}
 	switch p.field {
 	case fieldFlag:
+		if name := flagNames[p.flag]; name == "forwarded" || name == "local" {
+			if x == nil || !x.Owner.Known {
+				return isUnknown
+			}
+			return truthOf(x.Owner.Here == [2]bool{} && name == "forwarded" || x.Owner.Here == [2]bool{true, true} && name == "local")
+		}
 		return truthOf(slowFlag(flagNames[p.flag], f))
+	case fieldPID, fieldProc, fieldUser, fieldCgroup:
+		return slowOwner(p, x)
 	case fieldText:
 		return truthOf(slowSearch(f, x, p.text))
 	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout:
@@ -101,6 +109,93 @@ func slowEnded(n *node, f *model.Flow, x *model.Extra, now, past int64) truth {
 		}
 	}
 	return truthOf(hit != (p.rel == relNe))
+}
+
+// slowOwner compares what each end that is here is known by.
+func slowOwner(p *pred, x *model.Extra) truth {
+	var w model.Owner
+	if x != nil {
+		w = x.Owner
+	}
+	texts := func(i int) (names []string) {
+		if h := w.Ends[i]; h != nil {
+			switch p.field {
+			case fieldPID:
+				names = []string{fmt.Sprint(h.PID)}
+			case fieldProc:
+				names = []string{h.Proc}
+			case fieldUser:
+				names = []string{h.User, fmt.Sprint(h.UID)}
+			default:
+				_, id, _ := strings.Cut(h.Container, " ")
+				names = []string{h.Cgroup, h.Cgroup[strings.LastIndex(h.Cgroup, "/")+1:], h.Container, id}
+			}
+			if names[0] == "" || names[0] == "0" && p.field == fieldPID {
+				names = nil
+			}
+		}
+		return names
+	}
+	hit, missing, nothing := false, !w.Known, true
+	for i := range 2 {
+		if p.side != sideBoth && i != map[side]int{sideOrig: 0, sideReply: 1}[p.side] {
+			continue
+		}
+		names := texts(i)
+		nothing = nothing && names == nil
+		if !w.Here[i] {
+			continue
+		}
+		missing = missing || names == nil
+		for j, n := range names {
+			if p.rel == relHas {
+				hit = hit || slowContains(n, p.text) && (p.field != fieldUser || j == 0)
+			}
+			for _, v := range p.vals {
+				if p.field == fieldPID {
+					var pid uint64
+					fmt.Sscan(n, &pid)
+					switch p.rel {
+					case relEq, relNe:
+						hit = hit || v.lo <= pid && pid <= v.hi
+					default:
+						hit = hit || slowCompare(p.rel, pid, v.lo)
+					}
+				} else {
+					hit = hit || v.name != "" && n == v.name
+				}
+			}
+		}
+	}
+	forwarded := w.Known && w.Here == [2]bool{}
+	onlyNone := p.field != fieldPID && p.rel != relHas
+	for _, v := range p.vals {
+		if p.field != fieldPID && v.name == "" && nothing && !(p.side == sideBoth && forwarded) {
+			hit = true
+		}
+		onlyNone = onlyNone && v.name == ""
+	}
+	switch {
+	case !hit && missing && !onlyNone:
+		return isUnknown
+	case p.rel == relNe:
+		return truthOf(!hit)
+	}
+	return truthOf(hit)
+}
+
+// randomOwner makes what is known of the sockets of a flow.
+func randomOwner(r *rand.Rand) (w model.Owner) {
+	w.Known = r.IntN(4) > 0
+	for i := range w.Ends {
+		if w.Known && r.IntN(2) == 0 {
+			w.Here[i] = true
+			w.Ends[i] = pickOf(r, nil, &model.Holder{PID: 1234, Proc: "sshd", User: "root", Cgroup: "/system.slice/ssh.service"},
+				&model.Holder{PID: 70, Proc: "nginx", UID: 33, User: "www-data", Cgroup: "/docker/3f2a", Container: "docker 3f2a9c1b2d4e"},
+				&model.Holder{UID: 500, User: "500"})
+		}
+	}
+	return w
 }
 
 func slowFlag(name string, f *model.Flow) bool {
@@ -394,7 +489,7 @@ func randomFlow(r *rand.Rand) (*model.Flow, *model.Extra) {
 	if r.IntN(3) == 0 {
 		return f, nil
 	}
-	x := &model.Extra{Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
+	x := &model.Extra{Owner: randomOwner(r), Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
 	for range r.IntN(3) {
 		x.Labels.Set(pickOf(r, 0, 3, 77, 127))
 	}

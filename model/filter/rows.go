@@ -90,6 +90,11 @@ func ByRow(r *model.Row) []Named {
 		{"mark", ByValue(model.ColMark, r)}, {"ct state", ByValue(model.ColCtState, r)}, {"nat", ByValue(model.ColNAT, r)},
 		{"labels", ByValue(model.ColLabels, r)}, {"secctx", ByValue(model.ColSecctx, r)},
 	}
+	if r.Extra.Owner.Known {
+		for _, c := range []model.Column{model.ColProc, model.ColPID, model.ColUser, model.ColCgroup} {
+			out = append(out, Named{c.String(), ByValue(c, r)})
+		}
+	}
 	if f.ReplySrc != f.Dst {
 		out = append(out, Named{"reply src", ByValue(model.ColReplySrc, r)})
 	}
@@ -180,6 +185,8 @@ func ByValue(c model.Column, r *model.Row) string {
 		return flagsFilter(f)
 	case model.ColLabels:
 		return labelsFilter(&r.Extra.Labels)
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return ownerFilter(c, &r.Extra.Owner)
 	case model.ColSecctx:
 		return "secctx " + string(appendName(nil, r.Extra.Secctx))
 	}

@@ -97,6 +97,8 @@ var untold = map[field]string{
 	fieldPhase: "a phase is kept by tracking, which NOTRACK comes before", fieldStatus: "status bits are kept by tracking, which NOTRACK comes before",
 	fieldHelper: "a helper belongs to a tracked flow", fieldLabel: "labels belong to a tracked flow", fieldSecctx: "a security context belongs to a tracked flow",
 	fieldMark: "this mark belongs to a tracked flow", fieldID: "an id belongs to a tracked flow",
+	fieldPID: "a process holds a socket, which packets of the network have not reached yet", fieldProc: "a process holds a socket, which packets of the network have not reached yet",
+	fieldUser: "a user owns a socket, which packets of the network have not reached yet", fieldCgroup: "a cgroup has sockets, which packets of the network have not reached yet",
 	fieldSrcKey: "a raw rule does not see GRE keys", fieldDstKey: "a raw rule does not see GRE keys",
 	fieldICMPCode: "a NOTRACK rule takes the ICMP type and identifier, not the code",
 	fieldText:     "a text search looks at flows, not packets", fieldSaved: "write the saved filter out",

@@ -32,6 +32,7 @@ const (
 	fieldICMPID
 	fieldSrcKey
 	fieldDstKey
+	fieldPID
 	fieldState
 	fieldCtState
 	fieldPhase
@@ -41,6 +42,9 @@ const (
 	fieldHelper
 	fieldLabel
 	fieldSecctx
+	fieldProc
+	fieldUser
+	fieldCgroup
 	fieldFlag
 	fieldText
 	fieldSaved
@@ -108,6 +112,8 @@ var fieldInfos = [fieldCount]fieldInfo{
 		want: "a number", like: "0x10", eg: "16", hint: "GRE key of the source"},
 	fieldDstKey: {name: "dstkey", shape: shapeNumber, sided: true, max: 1<<16 - 1,
 		want: "a number", like: "0x10", eg: "16", hint: "GRE key of the destination"},
+	fieldPID: {name: "pid", shape: shapeNumber, sided: true, max: 1<<31 - 1,
+		want: "a number", like: "1234 or {1234, 1240}", eg: "1234", noun: "known process", hint: "process that holds its socket here"},
 	fieldState: {name: "state", shape: shapeName,
 		want: "a state", like: "established, syn_sent or {close, time_wait}", eg: "established", hint: "as in the STATE column"},
 	fieldCtState: {name: "ctstate", shape: shapeName,
@@ -125,6 +131,13 @@ var fieldInfos = [fieldCount]fieldInfo{
 		want: "a label", like: "its name, its bit or none", eg: "3", hint: "connection label"},
 	fieldSecctx: {name: "secctx", shape: shapeName,
 		want: "a security context", like: `"system_u:object_r:…" or none`, eg: "none", hint: "security context"},
+	fieldProc: {name: "proc", shape: shapeName, sided: true,
+		want: "a process's name", like: "sshd, {nginx, haproxy} or none", eg: "sshd", noun: "known process", hint: "process that holds its socket here"},
+	fieldUser: {name: "user", shape: shapeName, sided: true,
+		want: "a user", like: "www-data, its number or none", eg: "www-data", noun: "known user", hint: "user of its socket here"},
+	fieldCgroup: {name: "cgroup", shape: shapeName, sided: true,
+		want: "a cgroup", like: "ssh.service, \"/system.slice/ssh.service\", a container or none", eg: "ssh.service", noun: "known cgroup",
+		hint: "cgroup of its process here"},
 }
 
 // flag is a word that is a whole predicate.
@@ -141,14 +154,16 @@ const (
 	flagExpected
 	flagDying
 	flagFixed
+	flagForwarded
+	flagLocal
 	flagCount
 )
 
 var flagNames = [flagCount]string{"assured", "replied", "unreplied", "snat", "dnat", "nat", "offload", "expected",
-	"dying", "fixed"}
+	"dying", "fixed", "forwarded", "local"}
 
 var flagHints = [flagCount]string{"will not be dropped early", "a reply was seen", "no reply yet", "source translated",
-	"destination translated", "translated", "in a flowtable", "by a helper", "about to go", "timeout does not change"}
+	"destination translated", "translated", "in a flowtable", "by a helper", "about to go", "timeout does not change", "neither end is on this machine", "both ends are on this machine"}
 
 // fieldWords are the words that begin a comparison, by their folded form.
 var fieldWords = map[string]field{
@@ -162,6 +177,8 @@ var fieldWords = map[string]field{
 	"state": fieldState, "ctstate": fieldCtState, "phase": fieldPhase,
 	"proto": fieldProto, "protocol": fieldProto, "family": fieldFamily, "l3proto": fieldFamily,
 	"status": fieldStatus, "helper": fieldHelper, "label": fieldLabel, "secctx": fieldSecctx,
+	"pid": fieldPID, "proc": fieldProc, "process": fieldProc, "user": fieldUser, "uid": fieldUser, "cgroup": fieldCgroup,
+	"container": fieldCgroup,
 }
 
 // flagWords are the flags that are no protocol and no family.
@@ -221,7 +238,8 @@ var foreignWords = map[string][]string{
 	"speed": {"rate"}, "bps": {"rate"}, "seen_reply": {"replied"}, "natted": {"nat"},
 	"masquerade": {"snat"}, "gateway": {"host"}, "gw": {"host"},
 	"unassured": {"not assured"}, "offloaded": {"offload"}, "fixed_timeout": {"fixed"}, "src_nat": {"snat"},
-	"dst_nat": {"dnat"},
+	"dst_nat": {"dnat"}, "comm": {"proc"}, "command": {"proc"}, "program": {"proc"}, "skuid": {"user"}, "service": {"cgroup"},
+	"loopback": {"local"}, "forward": {"forwarded"},
 }
 
 // foreignNames are the keys of foreignWords, in order.

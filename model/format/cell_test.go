@@ -28,6 +28,8 @@ func tableRow() *model.Row {
 	r.Extra.Labels.Set(1)
 	r.Extra.Labels.Set(2)
 	r.Extra.Master = f.Orig()
+	r.Extra.Owner = model.Owner{Known: true, Here: [2]bool{true, false}, Ends: [2]*model.Holder{
+		{PID: 700, More: 2, Proc: "my ftp", UID: 33, User: "www-data", Cgroup: "/system.slice/ftp.service"}}}
 	return r
 }
 
@@ -75,6 +77,10 @@ func TestAppendCell(t *testing.T) {
 		{model.ColLabels, "web,2", "web,2", "-", ""},
 		{model.ColSecctx, "system_u:object_r:http_packet_t:s0", "system_u:object_r:http_packet_t:s0", "-", ""},
 		{model.ColMaster, "10.141.10.2:40224 > 192.168.10.2:12345", "10.141.10.2:40224 > 192.168.10.2:12345", "-", ""},
+		{model.ColPID, "700+2", "700+2", "-", ""},
+		{model.ColProc, "my ftp", "my ftp", "-", ""},
+		{model.ColUser, "www-data", "www-data", "-", ""},
+		{model.ColCgroup, "/system.slice/ftp.service", "/system.slice/ftp.service", "-", ""},
 		{model.ColStart, "2023-11-14 19:10:02", "2023-11-14T19:10:02.123456789Z", "-", ""},
 	} {
 		o := Options{Now: testNow, Location: time.UTC, Labels: LabelNames{1: "web"}}

@@ -86,6 +86,7 @@ func appendJSONSides(dst []byte, e *model.Event, o *Options) []byte {
 	t := f.Orig()
 	dst = appendJSONTuple(append(dst, `,"orig":{`...), &t, hasPorts(e))
 	dst = appendJSONHosts(dst, &t, o)
+	dst = appendJSONHolder(dst, e.Extra.Owner.Ends[0])
 	if e.Has.Has(model.HasCountersOrig) {
 		dst = appendJSONCounters(dst, f.Packets[0], f.Bytes[0])
 	}
@@ -100,6 +101,7 @@ func appendJSONSides(dst []byte, e *model.Event, o *Options) []byte {
 	t = f.Reply()
 	dst = appendJSONTuple(append(dst, `,"reply":{`...), &t, hasPorts(e))
 	dst = appendJSONHosts(dst, &t, o)
+	dst = appendJSONHolder(dst, e.Extra.Owner.Ends[1])
 	if e.Has.Has(model.HasCountersReply) {
 		dst = appendJSONCounters(dst, f.Packets[1], f.Bytes[1])
 	}
@@ -152,6 +154,27 @@ func appendJSONHosts(dst []byte, t *model.Tuple, o *Options) []byte {
 	return dst
 }
 
+// appendJSONHolder appends what is known of who holds the socket of the end that a direction comes from.
+func appendJSONHolder(dst []byte, h *model.Holder) []byte {
+	if h == nil {
+		return dst
+	}
+	if h.PID != 0 {
+		dst = appendUint(append(dst, `,"pid":`...), uint64(h.PID))
+		dst = AppendJSONString(append(dst, `,"proc":`...), h.Proc)
+		dst = appendUint(append(dst, `,"processes":`...), uint64(h.More)+1)
+	}
+	dst = appendUint(append(dst, `,"uid":`...), uint64(h.UID))
+	dst = AppendJSONString(append(dst, `,"user":`...), h.User)
+	if h.Cgroup != "" {
+		dst = AppendJSONString(append(dst, `,"cgroup":`...), h.Cgroup)
+	}
+	if h.Container != "" {
+		dst = AppendJSONString(append(dst, `,"container":`...), h.Container)
+	}
+	return dst
+}
+
 func appendJSONCounters(dst []byte, packets, bytes uint64) []byte {
 	dst = appendUint(append(dst, `,"packets":`...), packets)
 	return appendUint(append(dst, `,"bytes":`...), bytes)
@@ -166,9 +189,12 @@ func appendJSONRates(dst []byte, f *model.Flow, dir int) []byte {
 	return strconv.AppendFloat(append(dst, `,"pps":`...), float64(f.PacketRate[dir]), 'f', 1, 64)
 }
 
-// appendJSONMeta appends what belongs to the flow as a whole, from "zone" to "stop".
+// appendJSONMeta appends what belongs to the flow as a whole, from "forwarded" to "stop".
 func appendJSONMeta(dst []byte, e *model.Event, o *Options) []byte {
 	has := e.Has
+	if e.Extra.Owner.Known {
+		dst = strconv.AppendBool(append(dst, `,"forwarded":`...), e.Extra.Owner.Forwarded())
+	}
 	if has.Has(model.HasZone) && e.Flow.ZoneDir == model.ZoneBoth {
 		dst = appendUint(append(dst, `,"zone":`...), uint64(e.Flow.Zone))
 	}

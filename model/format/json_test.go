@@ -160,6 +160,8 @@ func (s *schema) check(root *schema, path string, v any) string {
 		if !ok || s.Minimum != nil && n.Cmp(s.Minimum) < 0 || s.Maximum != nil && n.Cmp(s.Maximum) > 0 {
 			return fmt.Sprintf("%s: %s is out of range", path, v)
 		}
+	case bool:
+		kind = "boolean"
 	case []any:
 		kind = "array"
 		for i, item := range v {

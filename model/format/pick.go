@@ -15,6 +15,7 @@ type Pick struct {
 
 // sideFields are the fields within "orig" and "reply".
 var sideFields = []string{"src", "dst", "sport", "dport", "icmp_type", "icmp_code", "icmp_id", "srckey", "dstkey", "src_name", "dst_name",
+	"pid", "proc", "processes", "uid", "user", "cgroup", "container",
 	"packets", "bytes", "rate", "pps", "zone"}
 
 // JSONFields returns the names of all fields of a flow's JSON, "orig.src" for one within another. The caller owns the slice.
@@ -25,7 +26,17 @@ func JSONFields() []string {
 			all = append(all, side+"."+f)
 		}
 	}
-	return append(all, "zone", "mark", "id", "use", "timeout", "helper", "secctx", "labels", "start", "stop", "master", "tcp", "sctp", "portid")
+	return append(all, "forwarded", "zone", "mark", "id", "use", "timeout", "helper", "secctx", "labels", "start", "stop", "master", "tcp", "sctp", "portid")
+}
+
+// OwnerFields are the fields that tell who holds sockets, but for "forwarded". The caller owns the slice.
+func OwnerFields() (all []string) {
+	for _, side := range []string{"orig", "reply"} {
+		for _, f := range []string{"pid", "proc", "processes", "uid", "user", "cgroup", "container"} {
+			all = append(all, side+"."+f)
+		}
+	}
+	return all
 }
 
 // The fields of addresses, and of what stands for ports in each protocol.
@@ -61,6 +72,14 @@ func ColumnFields(c model.Column) []string {
 		return of("reply", sportFields)
 	case model.ColReplyDport:
 		return of("reply", dportFields)
+	case model.ColPID:
+		return []string{"orig.pid", "reply.pid", "forwarded"}
+	case model.ColProc:
+		return []string{"orig.pid", "orig.proc", "reply.pid", "reply.proc", "forwarded"}
+	case model.ColUser:
+		return []string{"orig.uid", "orig.user", "reply.uid", "reply.user", "forwarded"}
+	case model.ColCgroup:
+		return []string{"orig.cgroup", "orig.container", "reply.cgroup", "reply.container", "forwarded"}
 	case model.ColZone:
 		return []string{"zone", "orig.zone", "reply.zone"}
 	case model.ColBytes, model.ColPackets, model.ColRate, model.ColPPS:

@@ -43,6 +43,14 @@ func randomEvent(seed uint64) *model.Event {
 	for range r.IntN(4) {
 		e.Extra.Labels.Set(r.IntN(model.LabelBits))
 	}
+	if e.Extra.Owner.Known = r.IntN(2) == 0; e.Extra.Owner.Known {
+		for i := range e.Extra.Owner.Ends {
+			if e.Extra.Owner.Here[i] = r.IntN(2) == 0; e.Extra.Owner.Here[i] && r.IntN(4) > 0 {
+				text := func() string { return hostile[r.IntN(len(hostile))] }
+				e.Extra.Owner.Ends[i] = &model.Holder{PID: r.Int32N(3), More: r.Int32N(3), Proc: text(), UID: r.Uint32(), User: text(), Cgroup: text(), Container: text()}
+			}
+		}
+	}
 	e.Extra.Secctx = hostile[r.IntN(len(hostile))]
 	e.Extra.Master.Proto, e.Extra.Master.Family = f.Proto, f.Family
 	e.Extra.MasterZone = uint16(r.Uint32N(2) * r.Uint32())

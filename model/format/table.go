@@ -118,8 +118,10 @@ func columnWidth(c model.Column) int {
 		return 19
 	case model.ColStatus:
 		return 30
-	case model.ColLabels, model.ColSecctx:
+	case model.ColLabels, model.ColSecctx, model.ColProc, model.ColUser, model.ColCgroup:
 		return 12
+	case model.ColPID:
+		return 9 // forwarded
 	case model.ColMaster:
 		return 45
 	}

@@ -30,6 +30,7 @@ type ends struct {
 	dropAt int64            // the end of the last one that made room; 0 none
 	since  int64            // ends from here on are wanted, however old; 0 none
 	extra  map[uint64]extraRow
+	owners map[lifeID]model.Owner // of those that somebody here held
 
 	silent   [256]uint64 // sequence numbers, and one, of the last silent ones, as a ring
 	silences int
@@ -79,6 +80,9 @@ func (r *ends) begin(now int64) {
 	for seq := r.gone; len(r.extra) > 0 && seq < r.gone+endChunk; seq++ {
 		delete(r.extra, seq)
 	}
+	for i := 0; len(r.owners) > 0 && i < endChunk; i++ {
+		delete(r.owners, lifeOf(&old[i].flow))
+	}
 	r.gone += endChunk
 	copy(r.chunks, r.chunks[1:])
 	r.chunks[len(r.chunks)-1] = old
@@ -89,6 +93,7 @@ func (t *Table) end(now, at int64, slot uint32, f *model.Flow, silent bool) *end
 	r := &t.ends
 	e := r.next(now)
 	e.flow, e.at, e.silent = *f, at, silent
+	t.endOwner(f)
 	if !silent && f.Known&model.KnownExtra == 0 {
 		return e
 	}

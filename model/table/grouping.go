@@ -60,13 +60,13 @@ func (g *grouping) same(t *Table, q *GroupQuery) bool {
 // fill makes the groups in one pass over the flows.
 func (g *grouping) fill(t *Table, q *GroupQuery) {
 	g.reset(t, q)
-	m := matcher{t: t, filter: q.Filter, now: q.Now, extra: q.Filter.NeedsExtra()}
+	m := t.matcher(q.Filter, q.Now)
 	since := q.Now - newWindow
 	if loaded := t.stats.LoadedAt; loaded > since {
 		since = loaded // what the first dump found is not new
 	}
 	g.newSpan = max(float64(q.Now-since)/float64(second), 1)
-	hash := g.hasher(t, q.Keys)
+	hash := g.hasher(t, q.Keys, t.owners.Of)
 	ports := !byPort(q.Keys)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
@@ -107,16 +107,16 @@ func (g *grouping) reset(t *Table, q *GroupQuery) {
 }
 
 // hasher returns the function that makes a group's hash of a flow.
-func (g *grouping) hasher(t *Table, keys []GroupKey) func(*model.Flow) uint64 {
+func (g *grouping) hasher(t *Table, keys []GroupKey, of ownerFunc) func(*model.Flow) uint64 {
 	seed := t.index.seed
 	one := func(v groupVal) uint64 {
 		return fold(v.lo^seed[0], fold(v.hi^seed[1], uint64(v.kind)^seed[2]))
 	}
-	a := keys[0].value()
+	a := keys[0].value(of)
 	if len(keys) == 1 {
 		return func(f *model.Flow) uint64 { return one(a(f)) }
 	}
-	b := keys[1].value()
+	b := keys[1].value(of)
 	return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], one(b(f))^seed[2]) }
 }
 
@@ -225,7 +225,7 @@ func (g *grouping) order(t *Table, q *GroupQuery) {
 		g.sorter.keys = nil
 	}
 	for _, k := range q.Keys {
-		g.sorter.keys = append(g.sorter.keys, k.order(q.Desc && q.Sort != GroupValue)...)
+		g.sorter.keys = append(g.sorter.keys, k.order(t.owners.Of, q.Desc && q.Sort != GroupValue)...)
 	}
 	g.items = slices.Grow(g.items[:0], len(g.accs))
 	for n := range g.accs {
@@ -263,10 +263,13 @@ func (g *grouping) metric(c GroupColumn) keyFunc {
 
 // order returns the keyFuncs of the key's values, in ascending order, or with flip so that a descending sort shows them
 // in ascending order.
-func (k GroupKey) order(flip bool) []keyFunc {
-	value := k.value()
-	if k.Col == model.ColHelper {
+func (k GroupKey) order(of ownerFunc, flip bool) []keyFunc {
+	value := k.value(of)
+	switch {
+	case k.Col == model.ColHelper:
 		return flipped([]keyFunc{helperKey()}, flip)
+	case model.OwnerColumn(k.Col):
+		return flipped(ownerKeys(k.Col, of), flip)
 	}
 	return flipped([]keyFunc{
 		func(f *model.Flow, _ uint32) uint64 { v := value(f); return uint64(v.kind)<<32 | v.hi>>32 },
@@ -280,7 +283,7 @@ func flipped(keys []keyFunc, flip bool) []keyFunc {
 		return keys
 	}
 	for i, k := range keys {
-		keys[i] = func(f *model.Flow, slot uint32) uint64 { return maxKey - k(f, slot) }
+		keys[i] = func(f *model.Flow, slot uint32) uint64 { return maxKey - min(k(f, slot), maxKey) }
 	}
 	return keys
 }

@@ -22,7 +22,8 @@ type GroupKey struct {
 
 // groupColumns are the columns that can be grouped by. nat is the address that takes the place of another.
 var groupColumns = []model.Column{model.ColSrc, model.ColDst, model.ColSport, model.ColDport, model.ColProto, model.ColState, model.ColCtState, model.ColPhase, model.ColZone,
-	model.ColHelper, model.ColMark, model.ColFamily, model.ColNAT, model.ColReplySrc, model.ColReplyDst, model.ColReplySport, model.ColReplyDport}
+	model.ColHelper, model.ColMark, model.ColFamily, model.ColNAT, model.ColReplySrc, model.ColReplyDst, model.ColReplySport, model.ColReplyDport,
+	model.ColPID, model.ColProc, model.ColUser, model.ColCgroup}
 
 func (k GroupKey) isAddr() bool {
 	return k.Col == model.ColSrc || k.Col == model.ColDst || k.Col == model.ColReplySrc || k.Col == model.ColReplyDst
@@ -106,8 +107,8 @@ type groupVal struct {
 
 const noPorts = 255
 
-// value returns the function that takes the key's value from a flow.
-func (k GroupKey) value() func(*model.Flow) groupVal {
+// value returns the function that takes the key's value from a flow, of owners what of knows.
+func (k GroupKey) value(of ownerFunc) func(*model.Flow) groupVal {
 	number := func(get func(*model.Flow) uint64) func(*model.Flow) groupVal {
 		return func(f *model.Flow) groupVal { return groupVal{lo: get(f)} }
 	}
@@ -130,6 +131,8 @@ func (k GroupKey) value() func(*model.Flow) groupVal {
 		return func(f *model.Flow) groupVal { return portVal(f, f.ReplyDport) }
 	case model.ColNAT:
 		return natVal
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return func(f *model.Flow) groupVal { return ownerVal(k.Col, of, f) }
 	case model.ColProto:
 		return number(func(f *model.Flow) uint64 { return uint64(f.Proto) })
 	case model.ColState:
@@ -192,8 +195,10 @@ func natVal(f *model.Flow) groupVal {
 }
 
 // label returns what a member of the group shows under the key, escaped.
-func (k GroupKey) label(f *model.Flow) string {
+func (k GroupKey) label(of ownerFunc, f *model.Flow) string {
 	switch k.Col {
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return ownerLabel(k.Col, of, f)
 	case model.ColProto:
 		return f.Proto.String()
 	case model.ColState:
@@ -249,7 +254,7 @@ func (k GroupKey) network(f *model.Flow) string {
 }
 
 func portLabel(k GroupKey, f *model.Flow) string {
-	v := k.value()(f)
+	v := k.value(nil)(f)
 	switch source := k.Col == model.ColSport || k.Col == model.ColReplySport; {
 	case v.kind == 0:
 		return strconv.FormatUint(v.lo, 10)
@@ -264,8 +269,12 @@ func portLabel(k GroupKey, f *model.Flow) string {
 }
 
 // filter returns the filter text that the group's flows match, and no others; f is one of them.
-func (k GroupKey) filter(f *model.Flow) string {
+func (k GroupKey) filter(of ownerFunc, f *model.Flow) string {
 	r := &model.Row{Flow: *f}
+	if model.OwnerColumn(k.Col) {
+		r.Extra.Owner = of(f)
+		return filter.ByValue(k.Col, r)
+	}
 	switch {
 	case k.isAddr():
 		_, word := filter.RowAddr(k.Col, r)
@@ -279,7 +288,7 @@ func (k GroupKey) filter(f *model.Flow) string {
 		}
 		return "not nat"
 	}
-	switch v := k.value()(f); {
+	switch v := k.value(nil)(f); {
 	case v.kind == noPorts:
 		return "proto != {tcp, udp, udplite, sctp, dccp, icmp, icmpv6, gre}"
 	case v.kind != 0: // types, identifiers and keys are told apart by protocol

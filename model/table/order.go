@@ -161,6 +161,8 @@ func (t *Table) keys(c model.Column) []keyFunc {
 	}
 	be := binary.BigEndian
 	switch c {
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return ownerKeys(c, t.owners.Of)
 	case model.ColHelper:
 		return []keyFunc{helperKey()}
 	case model.ColSecctx:

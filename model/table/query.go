@@ -30,6 +30,9 @@ func (t *Table) View(q *Query, v *View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*v = View{Rows: v.Rows[:0], Total: t.stats.Flows, AnchorAt: -1, Stats: t.stats, Version: t.version}
+	if q.Owners || q.Filter.NeedsOwner() || model.OwnerColumn(q.Sort) {
+		t.wanted = q.Now
+	}
 	if q.Filter == nil && q.Limit <= 0 && !q.HasAnchor {
 		v.Matched = t.stats.Flows
 		v.Offset = max(0, min(q.Offset, v.Matched))
@@ -125,7 +128,7 @@ func (s *scan) all(flows *slab) {
 // matching gathers the flows that match the query's filter.
 func (s *scan) matching(t *Table, q *Query) {
 	key, items, none := s.first(), s.items, 0
-	m := matcher{t: t, filter: q.Filter, now: q.Now, extra: q.Filter.NeedsExtra()}
+	m := t.matcher(q.Filter, q.Now)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
 		for i := range used {
@@ -147,8 +150,13 @@ type matcher struct {
 	filter  *filter.Filter
 	now     int64
 	extra   bool
+	owner   bool
 	x       model.Extra
 	unknown int // flows that the filter could not judge
+}
+
+func (t *Table) matcher(f *filter.Filter, now int64) matcher {
+	return matcher{t: t, filter: f, now: now, extra: f.NeedsExtra(), owner: f.NeedsOwner()}
 }
 
 func (m *matcher) match(f *model.Flow, slot uint32) bool {
@@ -156,6 +164,13 @@ func (m *matcher) match(f *model.Flow, slot uint32) bool {
 	if m.extra && f.Known&model.KnownExtra != 0 {
 		x = &m.x
 		m.t.extraOf(slot, x)
+	}
+	if m.owner {
+		if x == nil {
+			m.x = model.Extra{}
+			x = &m.x
+		}
+		x.Owner = m.t.owners.Of(f)
 	}
 	ok, unknown := m.filter.MatchKnown(f, x, m.now)
 	if unknown {
@@ -171,7 +186,7 @@ func (t *Table) anchor(q *Query) int {
 		return -1
 	}
 	if q.Filter != nil {
-		m := matcher{t: t, filter: q.Filter, now: t.scan.now, extra: q.Filter.NeedsExtra()}
+		m := t.matcher(q.Filter, t.scan.now)
 		if !m.match(t.flows.at(slot), slot) {
 			return -1
 		}

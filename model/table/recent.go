@@ -94,6 +94,9 @@ type portCount struct{ now, begun, ended uint32 }
 func (t *Table) Recent(q *RecentQuery, v *RecentView) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if q.Filter.NeedsOwner() || model.OwnerColumn(q.Sort) || slices.ContainsFunc(q.Keys, func(k GroupKey) bool { return model.OwnerColumn(k.Col) }) {
+		t.wanted = q.Now
+	}
 	*v = RecentView{Rows: v.Rows[:0], Groups: v.Groups[:0], AnchorAt: -1, From: q.Since, Stats: t.stats, Version: t.version}
 	if !t.stats.Loaded || len(q.Keys) > 2 {
 		return
@@ -182,6 +185,7 @@ func (t *Table) recentRow(slot uint32, from int64, r *RecentRow) {
 		t.extra.fill(&r.Extra, t.extraRow(slot))
 		t.seeMaster(f, &r.Extra)
 	}
+	r.Extra.Owner = t.ownerThen(f)
 }
 
 // began reports whether a flow began since a time: of what the first dump found without its start that is not known.
@@ -204,7 +208,7 @@ func (t *Table) sure(f *model.Flow) bool {
 
 // eachRecent calls fn for all flows of the table that match, and for those that ended since v.From; it counts into v.
 func (t *Table) eachRecent(q *RecentQuery, v *RecentView, fn func(slot uint32, f *model.Flow, x *end, began bool)) {
-	m := matcher{t: t, filter: q.Filter, now: q.Now, extra: q.Filter.NeedsExtra()}
+	m := t.matcher(q.Filter, q.Now)
 	timed, ports := q.Filter.Timed(), t.recent.ports
 	count := func(slot uint32, f *model.Flow, x *end) {
 		began := t.began(f, v.From)
@@ -262,6 +266,13 @@ func (m *matcher) matchRecent(slot uint32, f *model.Flow, x *end, timed bool) bo
 		m.t.extra.fill(extra, m.t.extraRow(slot))
 		m.t.seeMaster(f, extra)
 	}
+	if m.owner {
+		if extra == nil {
+			m.x = model.Extra{}
+			extra = &m.x
+		}
+		extra.Owner = m.t.ownerThen(f)
+	}
 	if timed && f.Known&model.KnownStart == 0 && m.t.sure(f) {
 		whole := *f
 		whole.Known |= model.KnownStart
@@ -312,6 +323,8 @@ func (t *Table) recentKeys(c model.Column) []keyFunc {
 		return other
 	}
 	switch c {
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return ownerKeys(c, t.ownerThen)
 	case model.ColNone:
 		return []keyFunc{func(f *model.Flow, slot uint32) uint64 {
 			return ended(slot, func(x *end) uint64 { return uint64(max(x.at, 0)) }, uint64(max(f.First, 0)))

@@ -32,8 +32,10 @@ type Table struct {
 	groups  grouping
 	version uint64 // grows with every change that a View could show
 	overdue int    // chunk that Overdue looks at next
-	births  uint8  // generation of the next flow that is new to the table
-	limit   int64  // bytes; 0 none. See LimitTo
+	owners  *model.Owners
+	wanted  int64 // when owners were last asked for, Unix nanoseconds
+	births  uint8 // generation of the next flow that is new to the table
+	limit   int64 // bytes; 0 none. See LimitTo
 }
 
 // FlowBytes is what a flow costs at most, in bytes, with what queries keep of it between them; ExtraBytes comes to it for a
@@ -403,6 +405,7 @@ func (t *Table) row(slot uint32, r *model.Row) {
 	if r.Flow.Known&model.KnownExtra != 0 {
 		t.extraOf(slot, &r.Extra)
 	}
+	r.Extra.Owner = t.owners.Of(&r.Flow)
 }
 
 // extraOf fills x with the extra of a flow that has one, and with what is known of its master.

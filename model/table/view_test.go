@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,6 +18,9 @@ import (
 // randomTable returns a table of about n flows of all sorts, with holes in the slab, and values that often agree.
 func randomTable(rng *rand.Rand, n int) *Table {
 	t := New()
+	if rng.IntN(3) > 0 {
+		t.SetOwners(randomOwners(rng))
+	}
 	const now = 1e18
 	for i := range n * 5 / 4 {
 		e := randomEvent(rng, i)
@@ -77,6 +82,32 @@ func randomEvent(rng *rand.Rand, i int) model.Event {
 		e.Extra.Master = model.Tuple{Family: f.Family, Src: f.Src, Dst: f.Dst, Sport: uint16(rng.IntN(3))}
 	}
 	return e
+}
+
+// randomOwners knows who holds some sockets of randomEvent's flows.
+func randomOwners(rng *rand.Rand) *model.Owners {
+	var local []netip.Addr
+	var sockets []model.BoundSocket
+	for _, a := range []string{"10.0.0.0", "10.0.0.3", "192.0.1.1", "192.0.2.0", "fe00::1", "2000::7"} {
+		addr := netip.MustParseAddr(a)
+		if rng.IntN(3) == 0 {
+			continue
+		}
+		local = append(local, addr)
+		for port := range uint16(4) {
+			pid := int32(rng.IntN(3) * 500)
+			h := &model.Holder{PID: pid, UID: uint32(pid), User: []string{"root", "500", "www-data"}[pid/500], Cgroup: []string{"", "/a", "/docker/b"}[pid/500]}
+			if pid > 0 {
+				h.Proc = []string{"", "sshd", "a system of many words, longer than a key"}[pid/500]
+			}
+			for _, p := range []model.Proto{model.ProtoTCP, model.ProtoUDP} {
+				sockets = append(sockets, model.BoundSocket{Proto: p, Local: netip.AddrPortFrom(addr, port), Holder: h})
+				from := netip.AddrPortFrom(addr, uint16(rng.IntN(100)))
+				sockets = append(sockets, model.BoundSocket{Proto: p, Local: from, Remote: netip.AddrPortFrom(netip.MustParseAddr("192.0.1.1"), port), Holder: h})
+			}
+		}
+	}
+	return model.NewOwners(local, nil, sockets)
 }
 
 // compareRows is the order of a column said in the plainest way; unknown values are dealt with by the caller.
@@ -166,13 +197,33 @@ func compareRows(c model.Column, a, b *model.Row) int {
 	case model.ColMaster:
 		m, n := &a.Extra.Master, &b.Extra.Master
 		return cmp.Or(cmp.Compare(m.Family, n.Family), bytes.Compare(m.Src[:], n.Src[:]), cmp.Compare(m.Sport, n.Sport))
+	case model.ColPID:
+		return slices.Compare(slowPIDs(a), slowPIDs(b))
+	case model.ColProc, model.ColUser, model.ColCgroup:
+		return cmp.Or(cmp.Compare(b2i(a.Extra.Owner.Forwarded()), b2i(b.Extra.Owner.Forwarded())), bytes.Compare(model.AppendOwner(nil, c, &a.Extra.Owner), model.AppendOwner(nil, c, &b.Extra.Owner)))
 	}
 	return 0
 }
 
+// slowPIDs reads what the column shows; forwarded flows are behind all others.
+func slowPIDs(r *model.Row) (pids []int) {
+	text := string(model.AppendOwner(nil, model.ColPID, &r.Extra.Owner))
+	if text == "forwarded" {
+		return []int{1 << 40}
+	}
+	for _, s := range strings.Split(text, ">") {
+		n, _ := strconv.Atoi(s)
+		pids = append(pids, n)
+	}
+	return append(pids, 0)[:2]
+}
+
 // lacks reports whether the flow has no value in a column.
-func lacks(c model.Column, f *model.Flow) bool {
+func lacks(c model.Column, r *model.Row) bool {
+	f := &r.Flow
 	switch c {
+	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+		return len(model.AppendOwner(nil, c, &r.Extra.Owner)) == 0
 	case model.ColTimeout:
 		return f.Known&model.KnownTimeout == 0
 	case model.ColRate, model.ColOrigRate, model.ColReplyRate, model.ColPPS:
@@ -195,7 +246,7 @@ func slowRows(t *Table, q *Query) []model.Row {
 		return true
 	})
 	slices.SortStableFunc(rows, func(a, b model.Row) int {
-		la, lb := lacks(q.Sort, &a.Flow), lacks(q.Sort, &b.Flow)
+		la, lb := lacks(q.Sort, &a), lacks(q.Sort, &b)
 		switch {
 		case la || lb:
 			return cmp.Compare(b2i(la), b2i(lb))
@@ -231,7 +282,7 @@ func checkView(t *Table, q *Query, v *View) error {
 	}
 	none := 0
 	for i := range all {
-		none += b2i(lacks(q.Sort, &all[i].Flow))
+		none += b2i(lacks(q.Sort, &all[i]))
 	}
 	if q.Limit > 0 && v.NoValue != none {
 		return fmt.Errorf("%d without a value, want %d", v.NoValue, none)
@@ -265,7 +316,7 @@ func checkView(t *Table, q *Query, v *View) error {
 
 var viewFilters = []*filter.Filter{
 	viewFilter("tcp"), viewFilter("zone 2 and not tcp"), viewFilter("bytes > 20"), viewFilter("not timeout < 20s"),
-	viewFilter("label 8 or age > 30s"), viewFilter("mark 9"),
+	viewFilter("label 8 or age > 30s"), viewFilter("mark 9"), viewFilter("forwarded or proc sshd"), viewFilter("not user root"), viewFilter("label 8 or local or pid > 1"),
 }
 
 func viewFilter(text string) *filter.Filter {

@@ -49,6 +49,9 @@ type Exam struct {
 
 	confines bool // ctview can give up privileges
 	landlock int  // version of Landlock, 0 for none
+
+	looks   bool  // into the processes of other users
+	sockets error // of asking sock_diag
 }
 
 // Examine looks at ns, which the user called name, without changing anything. What is not permitted or not in this kernel
@@ -72,6 +75,8 @@ func Examine(ctx context.Context, ns *ctnl.Netns, name string) (*Exam, error) {
 	x.firewall, x.firewallErr = ruleset.Look(ns)
 	x.userns = tryUserNS(ctx)
 	x.confines, x.landlock = confine.Able(), confine.Landlock()
+	x.looks = hasCap(unix.CAP_SYS_PTRACE) && hasCap(unix.CAP_DAC_READ_SEARCH)
+	x.sockets = ns.Sockets(func(*ctnl.InetSocket) {})
 	return x, nil
 }
 

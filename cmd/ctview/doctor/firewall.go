@@ -82,6 +82,20 @@ func (x *Exam) demo() Finding {
 	return f
 }
 
+// processes tells what the columns pid, proc, user and cgroup will show.
+func (x *Exam) processes() Finding {
+	f := Finding{Check: "processes", Value: "who holds the socket of a flow that ends here is seen (pid, proc, user, cgroup)"}
+	switch {
+	case x.sockets != nil:
+		f.Mark, f.Value = Note, "who holds the socket of a flow that ends here is not seen: sockets: "+strings.TrimPrefix(x.sockets.Error(), "ctnl: sockets: ")
+		f.Cure = "load the modules tcp_diag and udp_diag, or a kernel with CONFIG_INET_DIAG"
+	case !x.looks:
+		f.Mark, f.Value = Note, "of flows that end here the user is seen (user), of other users' processes nothing (pid, proc)"
+		f.Cure = "run it as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH beside CAP_NET_ADMIN"
+	}
+	return f
+}
+
 func (x *Exam) privileges() Finding {
 	f := Finding{Check: "privileges", Value: "all but CAP_NET_ADMIN are out of effect; commands that look into no other process open few files"}
 	switch {

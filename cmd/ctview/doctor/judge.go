@@ -19,7 +19,7 @@ func (x *Exam) Judge() []Finding {
 		x.permission(), x.ctnetlink(), x.tracking(), x.table(), x.counters(), x.events(), x.buffer(),
 		x.setting("acct", x.sys.Acct, "flows carry packets and bytes", finding.AcctOff),
 		x.setting("timestamp", x.sys.Timestamp, "flows carry when they began", finding.TimestampOff),
-		x.nfTables(), x.iptables(), x.helper(), x.invalid(), x.demo(), x.privileges(),
+		x.nfTables(), x.iptables(), x.helper(), x.invalid(), x.demo(), x.processes(), x.privileges(),
 	}
 }
 

@@ -18,7 +18,7 @@ func set(v int64) model.Setting { return model.Setting{Value: v, OK: true} }
 
 // healthy is a machine without anything to complain about.
 func healthy() Exam {
-	x := Exam{release: "6.18.0", netAdmin: true, entries: set(10), confines: true, landlock: 7, rcvbuf: 128 << 20, advised: 64 << 20, forced: true, logInvalid: set(0)}
+	x := Exam{release: "6.18.0", netAdmin: true, entries: set(10), confines: true, landlock: 7, looks: true, rcvbuf: 128 << 20, advised: 64 << 20, forced: true, logInvalid: set(0)}
 	x.sys = model.System{Max: set(100), Buckets: set(100), Acct: set(1), Timestamp: set(1), Events: set(1)}
 	x.firewall = ruleset.Firewall{NFTables: true, Rules: 2, Tracks: "inet t c: ct state new"}
 	x.cpus = []model.CPUStats{{Has: 1<<9 | 1<<10 | 1<<11}}
@@ -66,6 +66,8 @@ func TestJudge(t *testing.T) {
 			[]string{"! log_invalid: nf_conntrack_log_invalid=255: packets of every protocol that cannot be tracked are logged, but"}, nil},
 		{"built with cgo", func(x *Exam) { x.confines = false }, []string{"! privileges: kept, all that ctview is started with"}, nil},
 		{"no Landlock", func(x *Exam) { x.landlock = 0 }, nil, nil},
+		{"others' processes", func(x *Exam) { x.looks = false }, []string{"! processes: of flows that end here the user is seen"}, nil},
+		{"no sock_diag", func(x *Exam) { x.sockets = fmt.Errorf("ctnl: sockets: %w", ctnl.ErrUnsupported) }, []string{"! processes: who holds the socket of a flow that ends here is not seen: sockets: "}, nil},
 		{"no user namespaces", func(x *Exam) { x.userns = unix.EPERM }, []string{"! demo: this user can make no"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
