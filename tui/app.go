@@ -36,7 +36,7 @@ type App struct {
 	profile colorprofile.Profile
 	isDark  bool
 
-	screens []mode // the views that 1–6 and Tab choose from
+	screens []mode // the views that 1–7 and Tab choose from
 	current int
 	stack   []mode // pop-ups and covers over the screen, the top one last
 
@@ -128,7 +128,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.flows = fl
-	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects(), newNotrack()}
+	a.screens = []mode{fl, newGroups(), newEvents(), newStats(), newExpects(), newNotrack(), newRecent()}
 	if o.Names && (o.Lookup != nil || o.ServiceName != nil) {
 		a.names.on, fl.c.names = true, a.endName
 	}

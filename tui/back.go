@@ -7,6 +7,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/filter"
+	"ctview/model/table"
 )
 
 // A step is what an action led away from: a screen, what lay over it, its filter and its place. Esc returns there.
@@ -19,6 +20,8 @@ type step struct {
 	groups  cursor[uint64]
 	events  cursor[uint64]
 	until   uint64 // of events
+	recent  cursor[table.RecentID]
+	keys    []table.GroupKey // of recent
 
 	to  int // where it led: from another screen, or under another filter, Esc has nothing to do with it
 	now string
@@ -33,6 +36,8 @@ func (a *App) away(do func() tea.Cmd) tea.Cmd {
 			s.groups = m.cursor
 		case *events:
 			s.events, s.until = m.cursor, m.until
+		case *recent:
+			s.recent, s.keys = m.cursor, m.keys
 		}
 	}
 	cmd := do()
@@ -62,7 +67,7 @@ func (a *App) stepBack() tea.Cmd {
 	a.steps, a.note = a.steps[:n], ""
 	a.current, a.stack = s.current, s.stack
 	a.filter, a.text, a.trying = s.filter, s.text, false
-	s.flows.loose, s.groups.loose, s.events.loose = true, true, true
+	s.flows.loose, s.groups.loose, s.events.loose, s.recent.loose = true, true, true, true
 	cmd := a.refilter()
 	a.flows.cursor = s.flows
 	for _, m := range a.screens {
@@ -71,6 +76,9 @@ func (a *App) stepBack() tea.Cmd {
 			m.cursor = s.groups
 		case *events:
 			m.cursor, m.until = s.events, s.until
+		case *recent:
+			m.show(s.keys)
+			m.cursor = s.recent
 		}
 	}
 	return tea.Batch(cmd, a.ask(true))

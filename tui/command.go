@@ -35,6 +35,7 @@ func commands() []command {
 		{"sort", "COLUMN[:asc|:desc]", "order of the flows", offerColumns, runSort},
 		{"cols", "A,B,...", "columns of the flows; without names, the usual ones", offerColumns, runColumns},
 		{"group", "KEY[,KEY]", "group the flows", offerGroups, runGroup},
+		{"recent", "[30s|5m|mark] [by KEYS]", "what began and ended; mark: from now on", offerRecent, runRecent},
 		{"view", "NAME", "go to a screen or a saved view", offerViews, runView},
 		{"save", "NAME or @NAME", "keep the view, or its filter as @NAME", nil, runSave},
 		{"write", "FILE", "write what the screen shows: .csv .json .txt", nil, runWrite},

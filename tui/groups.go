@@ -129,7 +129,7 @@ func (s *groups) sortNext(a *App, n int) tea.Cmd {
 
 // askKeys has the keys of the groups typed.
 func (s *groups) askKeys(a *App) {
-	a.push(newPrompt("group by", keysText(s.keys), s.complete, func(a *App, text string) (tea.Cmd, error) {
+	a.push(newPrompt("group by", keysText(s.keys), completeKeys, func(a *App, text string) (tea.Cmd, error) {
 		keys, err := table.ParseGroupKeys(text)
 		if err != nil {
 			return nil, err
@@ -145,8 +145,8 @@ func (s *groups) openFlows(a *App, r *table.GroupRow) tea.Cmd {
 	})
 }
 
-// complete offers the keys to group by.
-func (s *groups) complete(text string) []filter.Completion {
+// completeKeys offers the keys to group by.
+func completeKeys(text string) []filter.Completion {
 	from := strings.LastIndexByte(text, ',') + 1
 	word := strings.TrimSpace(text[from:])
 	var out []filter.Completion

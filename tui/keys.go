@@ -123,7 +123,7 @@ func rebind(bs []binding, keys map[string][]string) []binding {
 // Actions returns the names that Options.Keys and the : line know actions by, each with what it does.
 func Actions() map[string]string {
 	out := map[string]string{}
-	for _, bs := range [][]binding{flowsBindings, groupsBindings, eventsBindings, statsBindings, expectBindings, notrackBindings,
+	for _, bs := range [][]binding{flowsBindings, groupsBindings, eventsBindings, recentBindings, statsBindings, expectBindings, notrackBindings,
 		detailBindings, findingsBindings, viewBindings, always} {
 		for _, b := range bs {
 			if _, ok := out[b.id]; !ok {
@@ -254,9 +254,13 @@ func (a *App) noteLine(f *draw.Frame, text, right string) {
 	f.End()
 }
 
-// withoutTabs is a position for the line of the message, where there are no tabs beside which it stands.
+// withoutTabs is a position for the line of the message, where there are no tabs beside which it stands, or no room beside them.
 func (a *App) withoutTabs(position string) string {
-	if a.hasTabs() {
+	n := 1 + 2 // a margin, and the brackets of the one that is shown
+	for _, t := range a.tabs() {
+		n += draw.Width(t.text) + len(a.tabsGap())
+	}
+	if a.hasTabs() && n+draw.Width(position) < a.w {
 		return ""
 	}
 	return position

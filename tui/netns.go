@@ -141,6 +141,8 @@ func (a *App) enter(s Session) tea.Cmd {
 			a.screens[i] = newExpects()
 		case *notrack:
 			a.screens[i] = newNotrack()
+		case *recent:
+			a.screens[i] = newRecent()
 		}
 	}
 	a.say("now watching " + model.Escape(strings.TrimSpace(dash(s.Netns))))

@@ -31,6 +31,9 @@ type Store interface {
 	History(model.Key, []table.Change) []table.Change
 	// Group puts the flows together by what they have in common.
 	Group(*table.GroupQuery, *table.GroupView)
+	// Recent tells what began and ended; KeepEndsSince has what ended from a time on kept, as long as there is room (0: five minutes).
+	Recent(*table.RecentQuery, *table.RecentView)
+	KeepEndsSince(int64)
 	// Changes answers from the log of events.
 	Changes(*table.ChangeQuery, *table.ChangeView)
 	// Seconds tells what each of the last ten minutes' seconds brought.

@@ -58,6 +58,8 @@ func TestSelectedRowKeepsItsColours(t *testing.T) {
 		{"flows", func(*rig) {}, "ESTABLISHED", 14},
 		{"groups", func(g *rig) { withFlood(g); g.keys("2") }, "600", 5},
 		{"events", func(g *rig) { withEvents(g); g.keys("3", "home") }, "SYN_RECV", 24},
+		{"recent", func(g *rig) { withRecent(g); g.keys("7") }, "begun", 14},
+		{"recent groups", func(g *rig) { withRecent(g); g.keys("7", "b", "b", "b") }, "91%", 2},
 		{"stats", func(g *rig) {
 			withFlood(g)
 			g.kernel.cpus = []model.CPUStats{{CPU: 0, Has: 0xff14}}

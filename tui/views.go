@@ -20,6 +20,8 @@ var viewBindings = []binding{
 		run: showing(4)},
 	{id: "view6", keys: []string{"6"}, help: "notrack rules", group: groupScreens,
 		run: showing(5)},
+	{id: "view7", keys: []string{"7"}, help: "recent: what began and ended", group: groupScreens,
+		run: showing(6)},
 	{id: "nextview", keys: []string{"tab"}, help: "next view", group: groupScreens,
 		run: turning(1)},
 	{id: "prevview", keys: []string{"shift+tab"}, help: "view before", group: groupScreens,

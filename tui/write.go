@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -187,6 +188,22 @@ func (x *exporter) flow(f *model.Flow, e *model.Extra) {
 	x.line(b)
 }
 
+// event writes what an event told of a flow at a time.
+func (x *exporter) event(kind model.Kind, r *model.Row, at int64) {
+	by := x.ev.PortID
+	format.FillEvent(&x.ev, &r.Flow, &r.Extra, at)
+	x.ev.Kind, x.ev.Time, x.ev.PortID = kind, at, by
+	x.ev.Has |= model.HasTime
+	switch x.form {
+	case "csv":
+		x.line(format.AppendCSVEvent(x.buf[:0], x.cols, &x.ev, x.o))
+	case "json":
+		x.line(format.AppendJSON(x.buf[:0], &x.ev, x.o))
+	default:
+		x.line(format.AppendConntrack(x.buf[:0], &x.ev, x.o))
+	}
+}
+
 // line writes b as a line.
 func (x *exporter) line(b []byte) {
 	if len(b) == 0 || b[len(b)-1] != '\n' {
@@ -214,17 +231,8 @@ func (s *events) export(a *App, form string) func(*bufio.Writer) (int, error) {
 			if c.Kind == 0 || c.Note == table.NoteExpect {
 				continue
 			}
-			format.FillEvent(&out.ev, &c.Flow, nil, c.Time)
-			out.ev.Kind, out.ev.Time, out.ev.PortID = c.Kind, c.Time, c.PortID
-			out.ev.Has |= model.HasTime
-			switch form {
-			case "csv":
-				out.line(format.AppendCSVEvent(out.buf[:0], out.cols, &out.ev, out.o))
-			case "json":
-				out.line(format.AppendJSON(out.buf[:0], &out.ev, out.o))
-			default:
-				out.line(format.AppendConntrack(out.buf[:0], &out.ev, out.o))
-			}
+			out.ev.PortID = c.PortID
+			out.event(c.Kind, &model.Row{Flow: c.Flow}, c.Time)
 		}
 		return out.n, out.err
 	}
@@ -250,6 +258,58 @@ func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
 		}
 		return len(v.Rows), nil
 	}
+}
+
+// export writes what began and ended, as the events that told it: a flow that did both has two lines. Groups are written as CSV.
+func (s *recent) export(a *App, form string) func(*bufio.Writer) (int, error) {
+	q := s.query(a)
+	q.Now = a.opt.Now().UnixNano()
+	q.Since, q.Offset, q.Limit, q.HasAnchor = s.since(q.Now), 0, 1<<20, false
+	store := a.opt.Store
+	return func(w *bufio.Writer) (int, error) {
+		var v table.RecentView
+		store.Recent(&q, &v)
+		if len(q.Keys) > 0 {
+			return writeRecentGroups(w, form, &q, &v)
+		}
+		out := exporter{w: w, form: form, cols: format.CSVColumns(), o: format.Options{Now: q.Now, Timestamp: true}}
+		out.header(true)
+		for i := range v.Rows {
+			r := &v.Rows[i]
+			if r.Began {
+				out.event(model.New, &r.Row, r.Flow.First)
+			}
+			if r.End != 0 {
+				out.event(model.Destroy, &r.Row, r.End)
+			}
+		}
+		return out.n, out.err
+	}
+}
+
+func writeRecentGroups(w *bufio.Writer, form string, q *table.RecentQuery, v *table.RecentView) (int, error) {
+	if form != "csv" {
+		return 0, errors.New("groups of Recent are written as .csv")
+	}
+	for _, k := range q.Keys {
+		fmt.Fprintf(w, "%s,", k)
+	}
+	_, err := fmt.Fprintln(w, "changed,begun,ended,was,now,bytes,filter")
+	for i := range v.Groups {
+		g := &v.Groups[i]
+		for _, value := range g.Values {
+			fmt.Fprintf(w, "%s,", csvField(value))
+		}
+		was, bytes := "", ""
+		if v.Lasting {
+			was = strconv.Itoa(g.Then)
+		}
+		if g.Counted == g.Changes {
+			bytes = strconv.FormatUint(g.Bytes, 10)
+		}
+		_, err = fmt.Fprintf(w, "%d,%d,%d,%s,%d,%s,%s\n", g.Changes, g.Begun, g.Ended, was, g.Now, bytes, csvField(g.Filter))
+	}
+	return len(v.Groups), err
 }
 
 // export writes the expectations.

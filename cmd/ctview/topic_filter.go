@@ -78,6 +78,8 @@ var filterRules = []string{
 		"`--over 1s`, which reads the table twice. Without it, and in commands that read once, the words are refused.",
 	"**An event's `age` is the flow's at the event**: none at its NEW, at its DESTROY the time that it lived. Where the kernel keeps " +
 		"no timestamps the other events do not tell it; `ctview events` and the screen say so. A flow has **`ended`** with its DESTROY.",
+	"**`ended` and `lived` are for the screen Recent and for events**, which know flows that are gone; no flow of the table has ended. " +
+		"A flow that has not is neither `lived > 1h` nor `ended 2m`, and so it is `not ended 2m`.",
 	"**A data connection has no helper**: that of its session is asked for by `expected by ftp`, which is `master helper ftp`, and is " +
 		"known as long as the session is in the table. Of a flow's events only NEW names its master.",
 	"**`pid`, `proc`, `user`, `cgroup` ask who holds the socket** of a flow on this machine, at either end; `orig proc curl` asks the end " +
@@ -98,6 +100,7 @@ var filterWords = [][2]string{
 	{"`bytes` `avgpkt` `packets` `pps`", "with `<` `<=` `>` `>=` `=` `!=`: `10M`, `1.5Gi`, `4096`"},
 	{"`rate`", "bytes a second `100k`, `1MB/s`, or bits `5Mbit`"},
 	{"`age` `timeout` (`expiration`)", "`30s`, `5m`, `2h`, `1d12h`; a bare number is seconds"},
+	{"`lived` `ended`", "times of flows that have ended: `lived < 1s` their whole life, `ended 2m` no longer ago, `ended > 10s`"},
 	{"`zone` `mark` `id`", "numbers, `0x10`, ranges `1-9`, masks `0x10/0xf0`; also with `<` and `>`; `mark & 0xf0 == 0x10` as in nft"},
 	{"`icmp_type` `icmp_code` `icmp_id`", "numbers; `icmp type 8`, `icmp code 0`, `icmp id 4711` are the same right behind `icmp` or `icmpv6`"},
 	{"`srckey` `dstkey`", "the keys of GRE"},
@@ -107,7 +110,7 @@ var filterWords = [][2]string{
 	{"`proc` `user` `cgroup` (`process`, `uid`, `container`)", "names as they are written; `user` also numbers; `cgroup` a path, its last part " +
 		"(`ssh.service`) or a container's id; `none` for what is not known"},
 	{"`tcp` `udp` `icmp` `icmpv6` `sctp` `dccp` `gre` `udplite` `ip` `ip6`", "stand alone"},
-	{"`assured` `replied` `unreplied` `snat` `dnat` `nat` `offload` `expected` `dying` `ended` `fixed` `forwarded` `local`", "stand alone; `ended` is for events"},
+	{"`assured` `replied` `unreplied` `snat` `dnat` `nat` `offload` `expected` `dying` `ended` `fixed` `forwarded` `local`", "stand alone"},
 	{"`orig` (`original`) `reply`", "before an address, a port, an amount or who holds a socket: of that direction; amounts without are the sum"},
 	{"`master`", "before `src`, `dst`, `host`, `sport`, `dport`, `port`, `helper`: of the flow that announced this one"},
 }

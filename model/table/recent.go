@@ -64,9 +64,8 @@ type RecentView struct {
 	From int64
 	Cut  bool
 
-	// Lasting: what the flows that match were at From can be reckoned: Port and RecentGroup.Then are known. See filter.Lasting.
-	Lasting bool
-	Port    PortChange
+	Lasting bool       // how many flows there were at From can be reckoned: RecentGroup.Then is known; see filter.Lasting
+	Port    PortChange // where it can be reckoned by the filter
 	Stats   Stats
 	Version uint64
 }
@@ -253,7 +252,7 @@ func (t *Table) eachRecent(q *RecentQuery, v *RecentView, fn func(slot uint32, f
 		}
 	}
 	v.Unknown = m.unknown
-	if v.Lasting && len(q.Keys) == 0 {
+	if q.Filter.Lasting() {
 		v.Port = portChange(ports)
 	}
 }
