@@ -34,22 +34,31 @@ func trackedNS(t *testing.T) (*lab.NS, *fill.Filler) {
 func listening(t *testing.T, cmd *exec.Cmd, ns *lab.NS) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		var b []byte
-		err := ns.Do(func() (err error) {
-			b, err = os.ReadFile("/proc/thread-self/net/netlink")
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range strings.Split(string(b), "\n") {
-			// sk Eth Pid Groups …: netfilter is protocol 12, its kernel socket has Pid 0
-			if w := strings.Fields(l); len(w) > 3 && w[1] == "12" && w[2] != "0" && w[3] != "00000000" {
-				return
-			}
+		if listeners(t, ns) > 0 {
+			return
 		}
 	}
 	t.Fatalf("%v does not listen", cmd.Args)
+}
+
+// listeners is how many sockets of a namespace listen to conntrack events.
+func listeners(t *testing.T, ns *lab.NS) (n int) {
+	t.Helper()
+	var b []byte
+	err := ns.Do(func() (err error) {
+		b, err = os.ReadFile("/proc/thread-self/net/netlink")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range strings.Split(string(b), "\n") {
+		// sk Eth Pid Groups …: netfilter is protocol 12, its kernel socket has Pid 0
+		if w := strings.Fields(l); len(w) > 3 && w[1] == "12" && w[2] != "0" && w[3] != "00000000" {
+			n++
+		}
+	}
+	return n
 }
 
 // TestEvents holds the stream to what was done: each flow made and deleted is told, in order, and --max ends it.

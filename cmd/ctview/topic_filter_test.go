@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,9 @@ func TestFilterExamples(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %s: %v", place, text, err)
 			continue
+		}
+		if names := f.Names(); slices.Contains(names, "lived") || slices.Contains(names, "ended") {
+			continue // no flow of a table has ended; TestScreenRecent finds some
 		}
 		n := 0
 		// A minute later is the same table for what hangs on the clock: no flow's timeout is so short that it is gone.
