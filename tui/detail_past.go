@@ -24,8 +24,13 @@ func (d *detail) rates(a *App, f *draw.Frame) []piece {
 		return labelled("rate", why, f.W)
 	}
 	peak := string(d.fl.c.appendRate(nil, top)) + [...]string{"", ", original direction", ", reply direction"}[d.fl.c.dir]
+	mean := d.mean(a.now.UnixNano())
 	if f.W < wideFrom || f.H < 30 {
 		w := min(60, f.W-32)
+		if f.W >= 72 {
+			w = min(60, f.W-44)
+			peak += "  mean " + mean
+		}
 		g := draw.Graph(draw.Resample(vs, w), 1, top, f.Marks)
 		return []piece{func(f *draw.Frame) {
 			f.Styled(draw.Faint, "rate 60s  ")
@@ -37,7 +42,7 @@ func (d *detail) rates(a *App, f *draw.Frame) []piece {
 	edge := []string{padLeft(string(model.AppendBytes(nil, uint64(top))), 5), "     ", "    0"}
 	out := []piece{func(f *draw.Frame) {
 		f.Styled(draw.Strong, "rate, last 60 s")
-		f.Text("   peak " + peak)
+		f.Text("   peak " + peak + "   mean " + mean + " since it began")
 	}}
 	for i := range g {
 		out = append(out, func(f *draw.Frame) {
@@ -46,6 +51,17 @@ func (d *detail) rates(a *App, f *draw.Frame) []piece {
 		})
 	}
 	return out
+}
+
+// mean is the rate over the flow's whole life, where the kernel told when that began: what it counted is of all of it.
+func (d *detail) mean(now int64) string {
+	fl := &d.row.Flow
+	t := time.Duration(min(now, max(fl.CountersAt, fl.First)) - fl.First)
+	if fl.Known&model.KnownStart == 0 || fl.Known&model.KnownCounters == 0 || t < time.Second {
+		return "-"
+	}
+	v := d.fl.c.pick(float64(fl.Bytes[0]), float64(fl.Bytes[1])) / t.Seconds()
+	return string(d.fl.c.appendRate(nil, v))
 }
 
 // lastMinute puts readings into the sixty seconds before now. A reading stands for the time since the one before.

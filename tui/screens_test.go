@@ -102,7 +102,7 @@ func TestEmptyScreens(t *testing.T) {
 	}
 }
 
-// withPast gives the table of a rig a flow's past and readings: NEW, two updates, a minute of traffic.
+// withPast gives the table of a rig a flow's past and readings, of before anybody looked at it: NEW, two updates, a minute of traffic.
 func withPast(g *rig, r model.Row) {
 	var e model.Event
 	format.FillEvent(&e, &r.Flow, &r.Extra, start.UnixNano())
@@ -111,7 +111,6 @@ func withPast(g *rig, r model.Row) {
 	e.Flow.Known &^= model.KnownRate
 	e.Flow.Rate = [2]float32{}
 	g.store.Table.Apply(t.UnixNano(), []model.Event{e})
-	g.store.Table.Watch(r.Flow.Key)
 	e.Kind, e.Flow.State, e.Flow.Status = model.Update, model.TCPSynRecv, e.Flow.Status|model.StatusSeenReply
 	g.store.Table.Apply(t.Add(11*time.Millisecond).UnixNano(), []model.Event{e})
 	e.Flow.State, e.Flow.Status = model.TCPEstablished, e.Flow.Status|model.StatusAssured

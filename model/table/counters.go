@@ -19,6 +19,7 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	if at == 0 {
 		at = now
 	}
+	before, was := f.CountersAt, f.Rate
 	if f.Known&model.KnownCounters != 0 {
 		dt := at - f.CountersAt
 		switch {
@@ -42,6 +43,9 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	f.Bytes, f.Packets, f.CountersAt = e.Flow.Bytes, e.Flow.Packets, at
 	f.Known |= model.KnownCounters
 	t.watches.sample(slot, f)
+	if e.Kind != model.Destroy && f.Known&model.KnownRate != 0 {
+		t.pasts.note(slot, f, before, was)
+	}
 }
 
 func wentBack(old, now *model.Flow) bool {

@@ -349,3 +349,53 @@ func TestLossesBehindEachOther(t *testing.T) {
 		t.Errorf("%d entries:\n%swant like\n%s", v.Matched, got, want)
 	}
 }
+
+// TestReadingsFromTheStart: what is told of a flow that is watched from now on is what would be told had it been watched from the start, rests
+// included, and nothing of a flow that had its slot before.
+func TestReadingsFromTheStart(t *testing.T) {
+	early, late := New(), New()
+	row := func(sport int, id uint32, bytes uint64, at int64, kind model.Kind) []model.Event {
+		e := model.Event{Kind: kind, Has: model.HasID | model.HasCountersOrig}
+		e.Flow.Key, e.Flow.ID, e.Flow.Bytes[0], e.Flow.CountersAt, e.Flow.Known = fakeKey(sport), id, bytes, at, model.KnownCounters
+		return []model.Event{e}
+	}
+	early.Watch(fakeKey(2))
+	for _, tab := range []*Table{early, late} {
+		for i := range int64(5) { // another flow in the slot
+			tab.Apply((i+1)*second, row(1, 7, uint64(i*i*100), (i+1)*second, model.Dump))
+		}
+		tab.Apply(6*second, row(1, 7, 9999, 6*second, model.Destroy))
+		bytes := uint64(0)
+		for i := range int64(50) {
+			if i < 10 || i > 30 {
+				bytes += uint64(100 * i)
+			}
+			at := (10 + i) * second
+			tab.Apply(at, row(2, 8, bytes, at, model.Dump))
+		}
+	}
+	late.Watch(fakeKey(2))
+	// at tells the rate at a second: a reading stands for the time since the one before.
+	at := func(tab *Table, s int64) float32 {
+		for _, r := range tab.Readings(fakeKey(2), nil) {
+			if r.At >= s*second {
+				return r.Rate[0]
+			}
+		}
+		return 0
+	}
+	for s := int64(12); s < 60; s++ {
+		if x, y := at(early, s), at(late, s); x != y {
+			t.Errorf("second %d: %v where it was watched, %v where it was not", s, x, y)
+		}
+	}
+	if n := len(late.Readings(fakeKey(2), nil)); n < 25 || n > 35 {
+		t.Errorf("%d readings", n)
+	}
+	for i := range keepPasts + 10 {
+		late.pasts.add(past{at: int64(i)})
+	}
+	if len(late.pasts.ring) != keepPasts {
+		t.Errorf("%d readings are kept", len(late.pasts.ring))
+	}
+}

@@ -23,6 +23,7 @@ func TestPointerFree(t *testing.T) {
 		{extraRow{}, unsafe.Sizeof(extraRow{}), 58},
 		{grave{}, unsafe.Sizeof(grave{}), 24},
 		{Change{}, unsafe.Sizeof(Change{}), 256},
+		{past{}, unsafe.Sizeof(past{}), 24},
 		{Second{}, unsafe.Sizeof(Second{}), 40},
 		{waiting{}, unsafe.Sizeof(waiting{}), 200},
 		{end{}, unsafe.Sizeof(end{}), 184},

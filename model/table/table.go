@@ -28,6 +28,7 @@ type Table struct {
 	ends    ends
 	recent  recent
 	watches watches
+	pasts   pasts
 	scan    scan
 	groups  grouping
 	version uint64 // grows with every change that a View could show

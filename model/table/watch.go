@@ -30,7 +30,8 @@ type watch struct {
 	changes []Change
 }
 
-// Watch keeps the last 60 readings of the flow's counters and the last 200 of its changes from now on; of eight flows,
+// Watch keeps the last 60 readings of the flow's counters and the last 200 of its changes from now on, and begins with those that are kept of
+// every flow, whose readings have no packet rate; of eight flows,
 // then the one that was asked for longest ago goes. A flow that ends stays watched, and so does its next life.
 func (t *Table) Watch(k model.Key) {
 	t.mu.Lock()
@@ -47,6 +48,9 @@ func (t *Table) Watch(k model.Key) {
 	}
 	x := &watch{key: k, slot: t.index.find(&k, t.index.hash(&k))}
 	x.changes = t.inLog(&k, nil)
+	if x.slot != 0 {
+		x.samples = t.pasts.of(x.slot, t.flows.at(x.slot), nil)
+	}
 	w.list = append(w.list, x)
 }
 
