@@ -178,11 +178,10 @@ func (s *recent) spanText(a *App) string {
 	v, now := s.view, a.now.UnixNano()
 	long := func(t int64) string { return string(model.AppendDurationLong(nil, time.Duration(now-t))) }
 	if s.got && v.Stats.Loaded && v.From-s.asked >= int64(time.Second) {
-		since := "since " + draw.Clock(v.From, a.now.Location()) + " (" + long(v.From)
 		if !v.Cut {
-			since += ", when ctview had read the table"
+			return "since the table was read (" + long(v.From) + ")"
 		}
-		return since + ")"
+		return "since " + draw.Clock(v.From, a.now.Location()) + " (" + long(v.From) + ")"
 	}
 	switch s.window {
 	case fiveMinutes:

@@ -67,7 +67,7 @@ func TestRecentComparison(t *testing.T) {
 	}
 	check("at first", "last 30 s: 7 begun, 107 ended, dport 443 lost 91 % (112, now 10)")
 	g.keys("t")
-	check("5 min", "since 12:03:32 (1m1s, when ctview had read the table): 7 begun, 107 ended")
+	check("5 min", "since the table was read (1m1s): 7 begun, 107 ended")
 	g.keys("t")
 	check("no mark is set", "last 30 s: ")
 	g.keys("m")

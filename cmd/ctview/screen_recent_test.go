@@ -60,7 +60,9 @@ func TestScreenRecent(t *testing.T) {
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 35)
 	tm.shows("1-8 of 8")
 	tm.send("7")
-	tm.shows("when ctview had read the table): 0 begun, 0 ended") // what it found there has not just begun
+	tm.until("nothing to have begun", func(s string) bool {
+		return strings.Contains(s, "since the table was read (") && strings.Contains(s, "): 0 begun, 0 ended")
+	}) // what it found there has not just begun
 	var heard bytes.Buffer
 	peer := ns.Command("conntrack", "-E", "-e", "NEW,DESTROY", "-b", "8388608")
 	peer.Stdout = &heard
