@@ -182,11 +182,14 @@ func (f *Flow) DNAT() bool {
 // CtState returns the state that nft's "ct state" gives to the packets that would come next: established once a reply
 // was seen, related for a flow that was expected and has no reply yet, new otherwise (resolve_normal_ct in
 // nf_conntrack_core.c: a reply makes even an expected flow established).
-func (f *Flow) CtState() CtState {
+func (f *Flow) CtState() CtState { return f.Status.CtState() }
+
+// CtState is Flow.CtState, which hangs on the status alone.
+func (s Status) CtState() CtState {
 	switch {
-	case f.Status&StatusSeenReply != 0:
+	case s&StatusSeenReply != 0:
 		return CtEstablished
-	case f.Status&StatusExpected != 0:
+	case s&StatusExpected != 0:
 		return CtRelated
 	}
 	return CtNew
@@ -194,7 +197,10 @@ func (f *Flow) CtState() CtState {
 
 // Offloaded reports whether packets of the flow bypass conntrack in a flowtable; the kernel then sends neither state
 // nor timeout.
-func (f *Flow) Offloaded() bool { return f.Status&(StatusOffload|StatusHWOffload) != 0 }
+func (f *Flow) Offloaded() bool { return f.Status.Offloaded() }
+
+// Offloaded is Flow.Offloaded, which hangs on the status alone.
+func (s Status) Offloaded() bool { return s&(StatusOffload|StatusHWOffload) != 0 }
 
 // StateText returns what the STATE column shows: the protocol's state in capitals, "offload", or, for protocols
 // without states, "replied" or "unreplied".

@@ -27,7 +27,7 @@ func (t *Table) refreshBatch(now int64, evs []model.Event) {
 			continue
 		}
 		f := t.flows.at(slot)
-		if !sameID(f, e) || newborn(f, e, now) {
+		if !sameID(f.ID, e) || newborn(f, e, now) {
 			continue
 		}
 		if e.Flow.Known&model.KnownCounters != 0 {
@@ -37,9 +37,9 @@ func (t *Table) refreshBatch(now int64, evs []model.Event) {
 		case heardLately(f, now):
 			t.complete(now, slot, e)
 			t.mergeTimeout(slot, e)
-		case sameLife(f, e):
+		case sameLife(f.ID, f.Known, f.First, e):
 			t.snapshot(now, slot, e)
-		case sameID(f, e) && e.Flow.First < f.First: // the answer is about a former life
+		case sameID(f.ID, e) && e.Flow.First < f.First: // the answer is about a former life
 		default: // it ended and began again, silently
 			t.replace(now, slot, e)
 			f.Known |= model.KnownWhole
@@ -50,7 +50,7 @@ func (t *Table) refreshBatch(now int64, evs []model.Event) {
 }
 
 // newborn reports whether the NEW of f is so young that the answer can be about a former life of its key.
-func newborn(f *model.Flow, e *model.Event, now int64) bool {
+func newborn(f *row, e *model.Event, now int64) bool {
 	if f.Known&model.KnownStart != 0 || !heardLately(f, now) || now-f.First > second {
 		return false
 	}
@@ -59,7 +59,7 @@ func newborn(f *model.Flow, e *model.Event, now int64) bool {
 
 // heardLately reports whether an event of f came from a second before now to three behind it; now may be the past. That
 // a multiple of 256 s ago looks the same does no harm: the next answer counts again.
-func heardLately(f *model.Flow, now int64) bool {
+func heardLately(f *row, now int64) bool {
 	d := int8(uint8(now/second) - f.Book.Heard)
 	return f.Known&model.KnownEvents != 0 && d <= 1 && d >= -3
 }
@@ -75,17 +75,19 @@ func (t *Table) Gone(now int64, keys []model.Key) {
 		if slot == 0 {
 			continue
 		}
-		f := t.flows.at(slot)
-		if max(f.First, f.CountersAt) > now || heardLately(f, now) {
+		r := t.flows.at(slot)
+		if max(r.First, r.CountersAt) > now || heardLately(r, now) {
 			continue
 		}
+		var f model.Flow
+		t.flows.flow(slot, &f)
 		t.stats.LastEnded = now
 		if t.dump.running {
 			t.bury(now, h, f.ID, f.Book.Gen)
 		}
-		t.noteGone(now, slot, f)
-		t.end(now, now, slot, f, true)
-		t.queue.unheard(now, h, slot, f)
+		t.noteGone(now, slot, &f)
+		t.end(now, now, slot, &f, true)
+		t.queue.unheard(now, h, slot, &f)
 		t.remove(h, slot)
 	}
 	t.version++
@@ -118,7 +120,7 @@ func (t *Table) Overdue(now int64, buf []model.Key) []model.Key {
 }
 
 // dueBy lowers the time before which nothing in the flow's chunk runs out.
-func (s *slab) dueBy(slot uint32, f *model.Flow) {
+func (s *slab) dueBy(slot uint32, f *row) {
 	if f.Known&model.KnownTimeout != 0 {
 		s.due[slot/chunkFlows] = min(s.due[slot/chunkFlows], f.Expires)
 	}
@@ -141,7 +143,8 @@ func (s *slab) collect(chunk int, then int64, buf *[]model.Key) bool {
 		if len(*buf) == cap(*buf) {
 			return false
 		}
-		*buf = append(*buf, f.Key)
+		*buf = append(*buf, model.Key{})
+		f.key(&(*buf)[len(*buf)-1])
 	}
 	s.due[chunk] = due
 	return true

@@ -23,7 +23,7 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	if f.Known&model.KnownCounters != 0 {
 		dt := at - f.CountersAt
 		switch {
-		case wentBack(f, &e.Flow):
+		case f.wentBack(&e.Flow):
 			f.Known &^= model.KnownRate
 			f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
 		case dt < 0: // the clock was set back: measure again from here
@@ -48,7 +48,7 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	}
 }
 
-func wentBack(old, now *model.Flow) bool {
+func (old *row) wentBack(now *model.Flow) bool {
 	return now.Bytes[0] < old.Bytes[0] || now.Bytes[1] < old.Bytes[1] ||
 		now.Packets[0] < old.Packets[0] || now.Packets[1] < old.Packets[1]
 }

@@ -27,5 +27,5 @@
 //
 // What ended in the last five minutes is kept in 184 bytes a flow, 65,536 of them at most: 12 MB where so many end.
 //
-// A flow takes 168 bytes, 7 to 14 more in the index, and 12 while a View is kept. What few flows have is kept apart.
+// A flow takes 136 bytes, 7 to 14 more in the index, and 12 while a View is kept. What few flows have is kept apart.
 package table

@@ -43,7 +43,7 @@ const (
 const sweepChunks = 16
 
 // touch marks a flow that an event has changed.
-func (d *dump) touch(f *model.Flow, e *model.Event) {
+func (d *dump) touch(f *row, e *model.Event) {
 	if !d.running {
 		return
 	}
@@ -77,7 +77,7 @@ func (d *dump) now() uint32 {
 func (d *dump) doubts(s *Stats) bool { return d.running && s.Stale }
 
 // told returns what events told of f since the dump began; 0 if no dump runs.
-func (d *dump) told(f *model.Flow) uint8 {
+func (d *dump) told(f *row) uint8 {
 	if !d.running || f.Book.Epoch&^told != d.epoch {
 		return 0
 	}
@@ -166,9 +166,11 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 			}
 			*removed++
 			t.stats.LastEnded = now
-			slot, h := uint32(c*chunkFlows+i), t.index.hash(&f.Key)
-			t.end(now, now, slot, f, true)
-			t.queue.unheard(now, h, slot, f)
+			slot := uint32(c*chunkFlows + i)
+			h := t.index.hashOf(slot)
+			last := t.flows.one()(slot)
+			t.end(now, now, slot, last, true)
+			t.queue.unheard(now, h, slot, last)
 			t.remove(h, slot)
 		}
 	}
@@ -200,7 +202,7 @@ func (t *Table) applyRow(now int64, e *model.Event, h uint64, slot uint32) {
 		f := t.flows.at(slot)
 		switch d.told(f) {
 		case 0:
-			if sameLife(f, e) {
+			if sameLife(f.ID, f.Known, f.First, e) {
 				t.snapshot(now, slot, e)
 			} else {
 				t.replace(now, slot, e)
@@ -226,15 +228,15 @@ func (t *Table) applyRow(now int64, e *model.Event, h uint64, slot uint32) {
 // among them, so the row is of this life, and right in all that they did not tell.
 func (t *Table) completeDelta(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
-	before, has := classOf(f), t.dump.told(f)
-	if !sameLife(f, e) { // it began again before the dump, and that was lost
-		t.queue.unheard(now, t.index.hash(&f.Key), slot, f)
+	before, has := t.flows.class(slot), t.dump.told(f)
+	if !sameLife(f.ID, f.Known, f.First, e) { // it began again before the dump, and that was lost
+		t.queue.unheard(now, t.index.hashOf(slot), slot, t.flows.one()(slot))
 		f.Book.Gen++
 		f.Known &^= model.KnownCounters | model.KnownRate | model.KnownStart
 		f.First = now
 	}
 	t.readCounters(now, slot, e)
-	mergeStart(f, e)
+	mergeStart(&f.First, &f.Known, e)
 	if has&toldState == 0 {
 		f.State, f.Known = e.Flow.State, f.Known&^model.KnownState|e.Flow.Known&model.KnownState
 	}
@@ -250,17 +252,17 @@ func (t *Table) completeDelta(now int64, slot uint32, e *model.Event) {
 	}
 	f.Known |= model.KnownWhole
 	f.Book.Epoch &^= suspect
-	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
 }
 
 // snapshot sets a flow to what a dump row or the answer to a GET says of it, which is everything; it keeps what only
 // the table knows.
 func (t *Table) snapshot(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
-	before := classOf(f)
+	before := t.flows.class(slot)
 	t.readCounters(now, slot, e)
-	mergeStart(f, e)
-	mergeReply(f, e)
+	mergeStart(&f.First, &f.Known, e)
+	t.mergeReply(slot, e)
 	f.Mark, f.Status, f.State, f.Helper = e.Flow.Mark, e.Flow.Status, e.Flow.State, e.Flow.Helper
 	if e.Has&model.HasID != 0 {
 		f.ID = e.Flow.ID
@@ -268,18 +270,18 @@ func (t *Table) snapshot(now int64, slot uint32, e *model.Event) {
 	f.Known = f.Known&^(model.KnownState|model.KnownTimeout) | e.Flow.Known&model.KnownState | model.KnownWhole
 	t.mergeTimeout(slot, e)
 	t.setExtra(slot, e, false)
-	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
 }
 
 // complete adds to a flow what events do not tell, from a snapshot that may be older than the last event.
 func (t *Table) complete(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	t.readCounters(now, slot, e)
-	mergeStart(f, e)
+	mergeStart(&f.First, &f.Known, e)
 	if f.Known&model.KnownWhole != 0 {
 		return
 	}
-	before := classOf(f)
+	before := t.flows.class(slot)
 	if f.Known&model.KnownState == 0 && e.Flow.Known&model.KnownState != 0 {
 		f.State, f.Known = e.Flow.State, f.Known|model.KnownState
 	}
@@ -290,7 +292,7 @@ func (t *Table) complete(now int64, slot uint32, e *model.Event) {
 		t.setExtra(slot, e, true)
 	}
 	f.Known |= model.KnownWhole
-	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
 }
 
 // Lost says that the kernel dropped n events because the socket was full: the table may be wrong until the next

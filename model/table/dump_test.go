@@ -462,15 +462,18 @@ func (t *Table) check() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	want := &totals{}
-	flows, extra := 0, 0
+	flows, extra, far := 0, 0, 0
 	for c := range t.flows.chunks {
 		for i := range t.flows.used(c) {
-			f := &t.flows.chunks[c][i]
+			slot := uint32(c*chunkFlows + i)
+			f := t.flows.one()(slot)
 			if f.Family == 0 {
 				continue
 			}
 			flows++
-			slot := uint32(c*chunkFlows + i)
+			if t.flows.at(slot).back == backFar {
+				far++
+			}
 			want.add(f.Proto, f.Zone, classOf(f), 1)
 			if got := t.index.find(&f.Key, t.index.hash(&f.Key)); got != slot {
 				return fmt.Errorf("index has %d for the key of slot %d", got, slot)
@@ -492,6 +495,8 @@ func (t *Table) check() error {
 		return fmt.Errorf("%d flows; stats say %d, index %d", flows, t.stats.Flows, t.index.count)
 	case extra != len(t.extra.rows):
 		return fmt.Errorf("%d extra rows in use of %d", extra, len(t.extra.rows))
+	case far != len(t.flows.far):
+		return fmt.Errorf("%d rows with a reply of their own, of %d kept", far, len(t.flows.far))
 	case *want != t.totals:
 		return fmt.Errorf("totals differ from the flows")
 	}

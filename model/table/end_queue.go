@@ -146,7 +146,7 @@ func (x *endQueue) resolve(now int64, h uint64, e *model.Event) bool {
 		return false
 	}
 	w := &x.waiting[i-x.gone]
-	if w.Flow.Key != e.Flow.Key || !sameLife(&w.Flow, e) {
+	if w.Flow.Key != e.Flow.Key || !sameLife(w.Flow.ID, w.Flow.Known, w.Flow.First, e) {
 		return false
 	}
 	w.hear(now, e)

@@ -136,7 +136,7 @@ func (t *Table) endLate(now int64, e *model.Event) bool {
 			continue
 		}
 		x := r.at(int(seq - 1 - r.gone))
-		if x.flow.Key != e.Flow.Key || !sameID(&x.flow, e) {
+		if x.flow.Key != e.Flow.Key || !sameID(x.flow.ID, e) {
 			continue
 		}
 		lastWords(&x.flow, e)
@@ -163,7 +163,7 @@ func lastWords(f *model.Flow, e *model.Event) {
 		f.Bytes, f.Packets, f.Known = e.Flow.Bytes, e.Flow.Packets, f.Known|model.KnownCounters
 	}
 	f.Status |= e.Flow.Status
-	mergeStart(f, e)
+	mergeStart(&f.First, &f.Known, e)
 }
 
 // endOf is when the flow of a DESTROY ended.

@@ -171,10 +171,10 @@ func (g *grouping) rows(t *Table, q *GroupQuery, items []item, v *GroupView) {
 		v.Rows = make([]GroupRow, len(items))
 	}
 	v.Rows = v.Rows[:len(items)]
-	top := g.topPorts(t, items)
+	top, one := g.topPorts(t, items), t.flows.one()
 	for i, it := range items {
 		a, r := &g.accs[it.slot], &v.Rows[i]
-		f := t.flows.at(a.sample)
+		f := one(a.sample)
 		*r = GroupRow{ID: a.hash, Values: r.Values[:0], GroupSum: a.sum(g.newSpan)}
 		var terms []string
 		for _, k := range q.Keys {

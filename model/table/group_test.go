@@ -120,7 +120,7 @@ func checkGroups(tab *Table, q *GroupQuery, v *GroupView) error {
 
 func sampleOf(tab *Table, id uint64) *model.Flow {
 	n, _ := tab.groups.find(id)
-	return tab.flows.at(tab.groups.accs[n].sample)
+	return tab.flows.one()(tab.groups.accs[n].sample)
 }
 
 // checkGroupFilter holds the filter text of a group to its promise.

@@ -67,13 +67,16 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 	}
 	g.newSpan = max(float64(q.Now-since)/float64(second), 1)
 	hash := g.hasher(t, q.Keys, t.owners.Of)
-	ports := !byPort(q.Keys)
+	ports, f := !byPort(q.Keys), new(model.Flow)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
 		for i := range used {
-			f := &used[i]
-			slot := uint32(c*chunkFlows + i)
-			if f.Family == 0 || q.Filter != nil && !m.match(f, slot) {
+			r, slot := &used[i], uint32(c*chunkFlows+i)
+			if r.Family == 0 {
+				continue
+			}
+			t.flows.whole(r, slot, f)
+			if q.Filter != nil && !m.match(f, slot) {
 				continue
 			}
 			n := g.group(hash(f), slot)
@@ -218,8 +221,9 @@ func (g *grouping) topPorts(t *Table, items []item) []int {
 
 // order makes the items of the groups: their keys are the column's, then the keys' values.
 func (g *grouping) order(t *Table, q *GroupQuery) {
+	one := t.flows.one()
 	g.sorter = sorter{keys: []keyFunc{g.metric(q.Sort)}, desc: q.Desc, at: func(n uint32) *model.Flow {
-		return t.flows.at(g.accs[n].sample)
+		return one(g.accs[n].sample)
 	}}
 	if q.Sort == GroupValue {
 		g.sorter.keys = nil

@@ -42,6 +42,17 @@ func newIndex(flows *slab) index {
 	return x
 }
 
+// reserve makes room for n flows where there are none yet.
+func (x *index) reserve(n int) {
+	bits := x.tab.bits
+	for n > 3*(1<<bits)/5 {
+		bits++
+	}
+	if x.count == 0 && bits > x.tab.bits {
+		x.tab, x.old, x.moved = newBuckets(bits), buckets{}, 0
+	}
+}
+
 func newBuckets(bits uint) buckets { return buckets{make([]uint32, 1<<bits), bits} }
 
 // tag returns what the entries of hash h have above the slot.
@@ -54,14 +65,26 @@ func (b *buckets) slotMask() uint32 { return 1<<b.bits - 1 }
 func (b *buckets) dead() uint32 { return 1 << b.bits }
 
 // hash mixes the whole key with the seed (wyhash's multiply and fold), so that nobody who chooses tuples chooses
-// collisions.
+// collisions. What stands before an IPv4 address is no part of it.
 func (x *index) hash(k *model.Key) uint64 {
 	le := binary.LittleEndian
-	h := fold(le.Uint64(k.Src[:8])^x.seed[0], le.Uint64(k.Src[8:])^x.seed[1])
-	h = fold(le.Uint64(k.Dst[:8])^x.seed[2]^h, le.Uint64(k.Dst[8:])^x.seed[3])
+	var h uint64
+	if k.Family == model.IPv4 {
+		h = fold(uint64(le.Uint32(k.Src[12:]))<<32|uint64(le.Uint32(k.Dst[12:]))^x.seed[2], x.seed[3])
+	} else {
+		h = fold(le.Uint64(k.Src[:8])^x.seed[0], le.Uint64(k.Src[8:])^x.seed[1])
+		h = fold(le.Uint64(k.Dst[:8])^x.seed[2]^h, le.Uint64(k.Dst[8:])^x.seed[3])
+	}
 	rest := uint64(k.Sport)<<48 | uint64(k.Dport)<<32 | uint64(k.Zone)<<16 | uint64(k.Proto)<<8 | uint64(k.Family)<<2 |
 		uint64(k.ZoneDir)&3
 	return fold(rest^x.seed[0], h^x.seed[1])
+}
+
+// hashOf returns the hash of the key of the flow in a slot.
+func (x *index) hashOf(slot uint32) uint64 {
+	var k model.Key
+	x.flows.at(slot).key(&k)
+	return x.hash(&k)
 }
 
 func fold(a, b uint64) uint64 {
@@ -84,7 +107,7 @@ func (b *buckets) find(flows *slab, k *model.Key, h uint64) uint32 {
 		if e == 0 {
 			return 0
 		}
-		if e&^slots == tag && e&slots != 0 && flows.at(e&slots).Key == *k {
+		if e&^slots == tag && e&slots != 0 && flows.at(e&slots).is(k) {
 			return e & slots
 		}
 	}
@@ -118,7 +141,7 @@ func (x *index) migrate(n int) {
 		e := &x.old.entries[x.moved]
 		x.moved++
 		if slot := *e & x.old.slotMask(); slot != 0 {
-			x.tab.insert(x.hash(&x.flows.at(slot).Key), slot)
+			x.tab.insert(x.hashOf(slot), slot)
 			*e = x.old.dead()
 		}
 	}
@@ -159,7 +182,7 @@ func (b *buckets) remove(x *index, h uint64, slot uint32) bool {
 		if e == 0 {
 			break
 		}
-		home := x.hash(&x.flows.at(e&b.slotMask()).Key) & mask
+		home := x.hashOf(e&b.slotMask()) & mask
 		if (j-home)&mask >= (j-i)&mask {
 			b.entries[i] = e
 			i = j

@@ -206,7 +206,7 @@ func (t *Table) noteLate(e *model.Event) bool {
 			continue
 		}
 		c := l.get(seq)
-		if c.Flow.Key != e.Flow.Key || !sameID(&c.Flow, e) {
+		if c.Flow.Key != e.Flow.Key || !sameID(c.Flow.ID, e) {
 			continue
 		}
 		f := &c.Flow
@@ -214,7 +214,7 @@ func (t *Table) noteLate(e *model.Event) bool {
 			f.Bytes, f.Packets, f.Known = e.Flow.Bytes, e.Flow.Packets, f.Known|model.KnownCounters
 		}
 		f.Status |= e.Flow.Status
-		mergeStart(f, e)
+		mergeStart(&f.First, &f.Known, e)
 		c.Note, c.PortID, c.Life = 0, e.PortID, life(e, c)
 		t.watches.renew(c)
 		l.silent[i] = 0

@@ -48,7 +48,7 @@ func (t *Table) endOwner(f *model.Flow) {
 // only known where its ends are: who has such ports now need not have had them then.
 func (t *Table) ownerThen(f *model.Flow) model.Owner {
 	slot := t.index.find(&f.Key, t.index.hash(&f.Key))
-	if slot != 0 && t.flows.at(slot).Generation() == f.Generation() {
+	if slot != 0 && t.flows.at(slot).Book.Gen == f.Generation() {
 		return t.owners.Of(f)
 	}
 	if w, ok := t.ends.owners[lifeOf(f)]; ok {

@@ -1,9 +1,5 @@
 package table
 
-import (
-	"ctview/model"
-)
-
 // keepPasts is how many readings are kept of flows that nobody watches yet, of all together: 1.5 MB. Of a thousand flows that move bytes
 // all the time, read once a second, that is a minute.
 const keepPasts = 1 << 16
@@ -24,7 +20,7 @@ type pasts struct {
 }
 
 // note keeps the reading that f has just had; was is how it was before.
-func (p *pasts) note(slot uint32, f *model.Flow, before int64, was [2]float32) {
+func (p *pasts) note(slot uint32, f *row, before int64, was [2]float32) {
 	rests, rested := f.Rate == [2]float32{}, was == [2]float32{}
 	if rests && rested {
 		return
@@ -45,7 +41,7 @@ func (p *pasts) add(x past) {
 }
 
 // of appends the readings of the flow f of a slot, oldest first: those of flows that had the slot before are older than it.
-func (p *pasts) of(slot uint32, f *model.Flow, dst []Reading) []Reading {
+func (p *pasts) of(slot uint32, f *row, dst []Reading) []Reading {
 	for i := range p.ring {
 		x := &p.ring[(p.next+i)%len(p.ring)]
 		if x.slot == slot && x.gen == f.Book.Gen && x.at >= f.First {

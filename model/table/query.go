@@ -87,7 +87,7 @@ func (t *Table) gather(q *Query) {
 		}
 	}
 	*s = scan{items: items, valid: true, version: t.version, filter: q.Filter, column: q.Sort, now: q.Now}
-	s.sorter = sorter{keys: t.keys(q.Sort), desc: q.Desc, at: t.flows.at}
+	s.sorter = sorter{keys: t.keys(q.Sort), desc: q.Desc, at: t.flows.one()}
 	if q.Filter == nil {
 		s.all(&t.flows)
 	} else {
@@ -111,11 +111,17 @@ func (s *scan) first() keyFunc {
 // all gathers every flow.
 func (s *scan) all(flows *slab) {
 	key, items, none := s.first(), s.items, 0
+	f, addrs := new(model.Flow), byAddress(s.column)
 	for c := range flows.chunks {
 		used := flows.used(c)
 		for i := range used {
-			if f := &used[i]; f.Family != 0 {
+			if r := &used[i]; r.Family != 0 {
 				slot := uint32(c*chunkFlows + i)
+				if addrs {
+					flows.whole(r, slot, f)
+				} else {
+					r.facts(f)
+				}
 				k := key(f, slot)
 				none += int(k >> 63)
 				items = append(items, newItem(k, slot))
@@ -125,16 +131,24 @@ func (s *scan) all(flows *slab) {
 	s.items, s.noValue = items, none
 }
 
+// byAddress reports whether what a column sorts by can hang on addresses.
+func byAddress(c model.Column) bool {
+	return c >= model.NumColumns || columnKeys[c] == nil || c == model.ColSrc || c == model.ColDst || c == model.ColReplySrc || c == model.ColReplyDst || c == model.ColNAT
+}
+
 // matching gathers the flows that match the query's filter.
 func (s *scan) matching(t *Table, q *Query) {
 	key, items, none := s.first(), s.items, 0
 	m := t.matcher(q.Filter, q.Now)
+	f := new(model.Flow)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
 		for i := range used {
-			f := &used[i]
-			slot := uint32(c*chunkFlows + i)
-			if f.Family != 0 && m.match(f, slot) {
+			r, slot := &used[i], uint32(c*chunkFlows+i)
+			if r.Family == 0 {
+				continue
+			}
+			if t.flows.whole(r, slot, f); m.match(f, slot) {
 				k := key(f, slot)
 				none += int(k >> 63)
 				items = append(items, newItem(k, slot))
@@ -163,7 +177,7 @@ func (m *matcher) match(f *model.Flow, slot uint32) bool {
 	var x *model.Extra
 	if m.extra && f.Known&model.KnownExtra != 0 {
 		x = &m.x
-		m.t.extraOf(slot, x)
+		m.t.extraOf(slot, f, x)
 	}
 	if m.owner {
 		if x == nil {
@@ -187,7 +201,7 @@ func (t *Table) anchor(q *Query) int {
 	}
 	if q.Filter != nil {
 		m := t.matcher(q.Filter, t.scan.now)
-		if !m.match(t.flows.at(slot), slot) {
+		if !m.match(t.flows.one()(slot), slot) {
 			return -1
 		}
 	}

@@ -82,6 +82,7 @@ type recent struct {
 	repaired int64 // when the last dump ended that repaired a loss
 	items    []item
 	sorter   sorter
+	flow     model.Flow  // of flowAt
 	ports    []portCount // by port
 	groups   grouping
 	changes  []groupChange // of groups.accs
@@ -152,11 +153,14 @@ func (r *recent) find(t *Table, q *RecentQuery) int {
 
 // Flows that ended have slots behind those of the table, for the time of one query: top and on, the oldest first.
 
+// flowAt returns the flow in a slot, good until the next call.
 func (t *Table) flowAt(slot uint32) *model.Flow {
 	if slot >= t.flows.top {
 		return &t.ends.at(int(slot - t.flows.top)).flow
 	}
-	return t.flows.at(slot)
+	f := &t.recent.flow
+	t.flows.flow(slot, f)
+	return f
 }
 
 // endAt returns the end of the flow in a slot, nil for one that is there.
@@ -238,11 +242,14 @@ func (t *Table) eachRecent(q *RecentQuery, v *RecentView, fn func(slot uint32, f
 		}
 		fn(slot, f, x, began)
 	}
+	f := new(model.Flow)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
 		for i := range used {
-			if used[i].Family != 0 {
-				count(uint32(c*chunkFlows+i), &used[i], nil)
+			if r := &used[i]; r.Family != 0 {
+				slot := uint32(c*chunkFlows + i)
+				t.flows.whole(r, slot, f)
+				count(slot, f, nil)
 			}
 		}
 	}

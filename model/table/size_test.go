@@ -18,6 +18,7 @@ func TestPointerFree(t *testing.T) {
 		want uintptr
 	}{
 		{model.Flow{}, unsafe.Sizeof(model.Flow{}), 168},
+		{row{}, unsafe.Sizeof(row{}), 136},
 		{item{}, unsafe.Sizeof(item{}), 12},
 		{groupAcc{}, unsafe.Sizeof(groupAcc{}), 64},
 		{extraRow{}, unsafe.Sizeof(extraRow{}), 58},

@@ -4,20 +4,21 @@ import (
 	"ctview/model"
 )
 
-// chunkFlows is the number of flows that the slab grows by: 672 KiB at a time.
+// chunkFlows is the number of flows that the slab grows by: 544 KiB at a time.
 const chunkFlows = 4096
 
 // A slab holds flows in chunks, so that growth copies nothing and a flow never moves. A slot number names a place in
 // it; slot 0 is never used. A free slot has Family 0 and its ID holds the next free slot.
 type slab struct {
-	chunks []*[chunkFlows]model.Flow
+	chunks []*[chunkFlows]row
 	free   uint32 // first of the chain of free slots, 0 if none
 	top    uint32 // first slot never used
 	// due holds for each chunk a time before which no flow in it runs out: the least Expires, or less.
 	due []int64
+	far map[uint32]replyAddrs // by slot, of the rows that say so
 }
 
-func (s *slab) at(slot uint32) *model.Flow { return &s.chunks[slot/chunkFlows][slot%chunkFlows] }
+func (s *slab) at(slot uint32) *row { return &s.chunks[slot/chunkFlows][slot%chunkFlows] }
 
 // alloc returns a slot whose flow is zero.
 func (s *slab) alloc() uint32 {
@@ -31,7 +32,7 @@ func (s *slab) alloc() uint32 {
 		s.top = 1
 	}
 	if int(s.top/chunkFlows) == len(s.chunks) {
-		s.chunks = append(s.chunks, new([chunkFlows]model.Flow))
+		s.chunks = append(s.chunks, new([chunkFlows]row))
 		s.due = append(s.due, never)
 	}
 	s.top++
@@ -40,13 +41,16 @@ func (s *slab) alloc() uint32 {
 
 // release zeroes the flow and chains its slot.
 func (s *slab) release(slot uint32) {
-	f := s.at(slot)
-	*f = model.Flow{ID: s.free}
+	r := s.at(slot)
+	if r.back == backFar {
+		delete(s.far, slot)
+	}
+	*r = row{ID: s.free}
 	s.free = slot
 }
 
 // used returns the part of a chunk that was ever used.
-func (s *slab) used(chunk int) []model.Flow {
+func (s *slab) used(chunk int) []row {
 	return s.chunks[chunk][:min(chunkFlows, int(s.top)-chunk*chunkFlows)]
 }
 

@@ -25,16 +25,27 @@ type class struct {
 
 func classOf(f *model.Flow) class { return class{stateClass(f), natClass(f), f.Helper, f.CtState()} }
 
+// class is classOf for the flow in a slot.
+func (s *slab) class(slot uint32) class {
+	r := s.at(slot)
+	return class{r.stateClass(), s.natClass(slot), r.Helper, r.Status.CtState()}
+}
+
 func stateClass(f *model.Flow) uint8 {
+	r := row{Proto: f.Proto, Known: f.Known, State: f.State, Status: f.Status}
+	return r.stateClass()
+}
+
+func (r *row) stateClass() uint8 {
 	switch {
-	case f.Offloaded():
+	case r.Status.Offloaded():
 		return stateOffload
-	case f.Known&model.KnownState != 0:
-		if int(f.State) < len(model.StateNames(f.Proto)) {
-			return uint8(f.State)
+	case r.Known&model.KnownState != 0:
+		if int(r.State) < len(model.StateNames(r.Proto)) {
+			return uint8(r.State)
 		}
 		return 0
-	case f.Status&model.StatusSeenReply != 0:
+	case r.Status&model.StatusSeenReply != 0:
 		return stateReplied
 	}
 	return stateUnreplied
@@ -48,6 +59,18 @@ func natClass(f *model.Flow) (c uint8) {
 		c |= 2
 	}
 	return c
+}
+
+// natClass is that of the flow in a slot.
+func (s *slab) natClass(slot uint32) uint8 {
+	r := s.at(slot)
+	if r.back == backInverse && r.Status&(model.StatusSrcNAT|model.StatusDstNAT) == 0 &&
+		(r.ReplySport == r.Dport && r.ReplyDport == r.Sport || !r.Proto.HasPorts()) {
+		return 0
+	}
+	var f model.Flow
+	s.flow(slot, &f)
+	return natClass(&f)
 }
 
 // totals are kept with every change, so that the Stats screen costs nothing at a million flows. The zones are 256 KiB

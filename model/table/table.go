@@ -11,7 +11,7 @@ import (
 // answered by View, Group, Get and the rest, with copies: nothing that comes out refers to the table. Every method is
 // safe for concurrent use. There is one mutex, held for a batch or for a query. Make one with New.
 //
-// A flow costs 168 bytes in the slab and 7 to 14 in the index, without pointers; what few flows have (labels, security
+// A flow costs 136 bytes in the slab and 7 to 14 in the index, without pointers; what few flows have (labels, security
 // context, master) costs about 100 more where it is there.
 type Table struct {
 	mu      sync.Mutex
@@ -42,7 +42,7 @@ type Table struct {
 // FlowBytes is what a flow costs at most, in bytes, with what queries keep of it between them; ExtraBytes comes to it for a
 // flow that has labels, a security context or a master.
 const (
-	FlowBytes  = 220
+	FlowBytes  = 188
 	ExtraBytes = 110
 )
 
@@ -58,6 +58,16 @@ func (t *Table) LimitTo(bytes int64) {
 // full reports whether there is no room for another flow.
 func (t *Table) full() bool {
 	return t.limit > 0 && int64(t.stats.Flows)*FlowBytes+int64(len(t.extra.rows))*ExtraBytes >= t.limit
+}
+
+// Reserve makes room for n flows at once, where there are none yet: as they come, nothing has to be moved.
+func (t *Table) Reserve(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.limit > 0 {
+		n = min(n, int(t.limit/FlowBytes))
+	}
+	t.index.reserve(n)
 }
 
 const (
@@ -117,7 +127,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 	t.history.now().New++
 	var was model.Flow
 	if slot != 0 {
-		was = *t.flows.at(slot)
+		t.flows.flow(slot, &was)
 	}
 	switch {
 	case slot == 0 && t.full():
@@ -127,7 +137,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 		return
 	case slot == 0:
 		slot = t.insert(now, e, h)
-	case t.dump.running && was.Book.Epoch == t.dump.epoch && sameID(&was, e):
+	case t.dump.running && was.Book.Epoch == t.dump.epoch && sameID(was.ID, e):
 		t.merge(now, slot, e)
 	default:
 		t.replace(now, slot, e)
@@ -137,7 +147,7 @@ func (t *Table) applyNew(now int64, e *model.Event, h uint64, slot uint32) {
 	f.Known |= model.KnownWhole | model.KnownEvents
 	f.Book.Heard = uint8(now / second)
 	t.dump.touch(f, e)
-	t.note(now, e, slot, &was, f)
+	t.noteFlow(now, e, slot, &was)
 }
 
 // applyUpdate merges a delta. Messages of one flow can swap places on their way: an UPDATE just behind the DESTROY is
@@ -160,8 +170,8 @@ func (t *Table) applyUpdate(now int64, e *model.Event, h uint64, slot uint32) {
 			t.graves.open(h, t.dump.now())
 		}
 	default:
-		was = *t.flows.at(slot)
-		if sameID(&was, e) {
+		t.flows.flow(slot, &was)
+		if sameID(was.ID, e) {
 			t.merge(now, slot, e)
 		} else {
 			t.replace(now, slot, e)
@@ -174,7 +184,7 @@ func (t *Table) applyUpdate(now int64, e *model.Event, h uint64, slot uint32) {
 	if echo {
 		f.Book.Epoch |= suspect
 	}
-	t.note(now, e, slot, &was, f)
+	t.noteFlow(now, e, slot, &was)
 }
 
 // applyDestroy ends a life. A DESTROY with another ID than the flow's is late news of a former life, unless events
@@ -184,7 +194,7 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 	t.stats.LastEnded = now
 	t.history.now().Destroy++
 	told := t.queue.resolve(now, h, e)
-	if slot != 0 && !sameID(t.flows.at(slot), e) && !t.stats.Stale {
+	if slot != 0 && !sameID(t.flows.at(slot).ID, e) && !t.stats.Stale {
 		t.endLate(now, e)
 		if !t.noteLate(e) && !told {
 			t.queue.heard(now, 0, &e.Flow, e)
@@ -204,42 +214,51 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 		}
 		return
 	}
-	f := t.flows.at(slot)
-	if !told && !sameID(f, e) { // of the one the end was lost, of the other the beginning
-		t.queue.unheard(now, h, slot, f)
+	var was model.Flow
+	t.flows.flow(slot, &was)
+	if !told && !sameID(was.ID, e) { // of the one the end was lost, of the other the beginning
+		t.queue.unheard(now, h, slot, &was)
 		t.queue.heard(now, 0, &e.Flow, e)
 		told = true
 	}
-	t.bury(now, h, e.Flow.ID, f.Book.Gen)
+	t.bury(now, h, e.Flow.ID, was.Book.Gen)
 	t.readCounters(now, slot, e)
-	last := &t.end(now, endOf(now, e), slot, f, false).flow
+	t.flows.flow(slot, &was)
+	last := &t.end(now, endOf(now, e), slot, &was, false).flow
 	last.Status |= e.Flow.Status // DYING
 	if e.Has&model.HasProtoinfo != 0 {
 		last.State, last.Known = e.Flow.State, last.Known|model.KnownState
 	}
-	mergeStart(last, e)
-	t.note(now, e, slot, f, last)
+	mergeStart(&last.First, &last.Known, e)
+	t.note(now, e, slot, &was, last)
 	if !told {
 		t.queue.heard(now, slot, last, e)
 	}
 	t.remove(h, slot)
 }
 
-// sameID reports whether a message can be of this life of the flow: the IDs agree, or one is not known.
-func sameID(f *model.Flow, e *model.Event) bool {
-	return e.Has&model.HasID == 0 || f.ID == 0 || f.ID == e.Flow.ID
+// noteFlow logs an event of the flow in slot, which is now what the event made of it.
+func (t *Table) noteFlow(now int64, e *model.Event, slot uint32, was *model.Flow) {
+	var f model.Flow
+	t.flows.flow(slot, &f)
+	t.note(now, e, slot, was, &f)
+}
+
+// sameID reports whether a message can be of the life of a flow with this ID: the IDs agree, or one is not known.
+func sameID(id uint32, e *model.Event) bool {
+	return e.Has&model.HasID == 0 || id == 0 || id == e.Flow.ID
 }
 
 // sameLife is sameID for snapshots, which tell the start too.
-func sameLife(f *model.Flow, e *model.Event) bool {
-	return sameID(f, e) && (f.Known&e.Flow.Known&model.KnownStart == 0 || f.First == e.Flow.First)
+func sameLife(id uint32, known model.Known, first int64, e *model.Event) bool {
+	return sameID(id, e) && (known&e.Flow.Known&model.KnownStart == 0 || first == e.Flow.First)
 }
 
 // insert adds the flow of a message to the table and returns its slot.
 func (t *Table) insert(now int64, e *model.Event, h uint64) uint32 {
 	slot := t.flows.alloc()
 	f := t.flows.at(slot)
-	f.Key = e.Flow.Key
+	f.setKey(&e.Flow.Key)
 	f.Book.Gen = t.births
 	if v, ok := t.graves.find(h); ok && v.gen == f.Book.Gen {
 		f.Book.Gen++
@@ -250,36 +269,37 @@ func (t *Table) insert(now int64, e *model.Event, h uint64) uint32 {
 		t.stats.Peak, t.stats.PeakAt = t.stats.Flows, now
 	}
 	t.fill(now, slot, e)
-	t.totals.add(f.Proto, f.Zone, classOf(f), 1)
-	t.watches.began(slot, &f.Key)
+	t.totals.add(f.Proto, f.Zone, t.flows.class(slot), 1)
+	t.watches.began(slot, &e.Flow.Key)
 	return slot
 }
 
 // replace begins another life of a flow in its slot.
 func (t *Table) replace(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
-	before, gen := classOf(f), f.Book.Gen
+	before := t.flows.class(slot)
 	if !overtaken(now, f, e) {
-		t.end(now, now, slot, f, true)
-		t.queue.unheard(now, t.index.hash(&f.Key), slot, f)
+		last := t.flows.one()(slot)
+		t.end(now, now, slot, last, true)
+		t.queue.unheard(now, t.index.hashOf(slot), slot, last)
 	}
 	t.extra.put(slot, extraRow{})
-	*f = model.Flow{Key: f.Key, Book: model.Book{Gen: gen + 1}}
+	f.Book = model.Book{Gen: f.Book.Gen + 1}
 	t.fill(now, slot, e)
-	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
 }
 
 // overtaken reports whether a NEW is the begin of the very life f, of which an UPDATE came first.
-func overtaken(now int64, f *model.Flow, e *model.Event) bool {
-	return e.Kind == model.New && f.Known&model.KnownWhole == 0 && sameID(f, e) && now-f.First < second
+func overtaken(now int64, f *row, e *model.Event) bool {
+	return e.Kind == model.New && f.Known&model.KnownWhole == 0 && sameID(f.ID, e) && now-f.First < second
 }
 
-// fill sets a flow that has only its key to what one message says.
+// fill sets a flow to what one message says, but for its key and generation.
 func (t *Table) fill(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
-	key, gen := f.Key, f.Book.Gen
-	*f = e.Flow
-	f.Key, f.Book.Gen, f.Book.Epoch, f.Book.Heard = key, gen, 0, 0
+	gen := f.Book.Gen
+	t.flows.set(slot, &e.Flow)
+	f.Book = model.Book{Gen: gen}
 	f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
 	f.Known &= model.KnownState | model.KnownTimeout | model.KnownCounters | model.KnownStart
 	if f.Known&model.KnownStart == 0 {
@@ -298,12 +318,12 @@ func (t *Table) fill(now int64, slot uint32, e *model.Event) {
 // merge applies a delta (ctnetlink_conntrack_event sends CTA_MARK only where it is not 0): a mark that is missing is 0, whatever else is missing has not changed.
 func (t *Table) merge(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
-	before := classOf(f)
+	before := t.flows.class(slot)
 	f.Mark = e.Flow.Mark
 	if e.Has&model.HasID != 0 {
 		f.ID = e.Flow.ID
 	}
-	mergeReply(f, e)
+	t.mergeReply(slot, e)
 	if e.Has&model.HasStatus != 0 {
 		f.Status = e.Flow.Status
 	}
@@ -315,21 +335,20 @@ func (t *Table) merge(now int64, slot uint32, e *model.Event) {
 	}
 	t.mergeTimeout(slot, e)
 	t.readCounters(now, slot, e)
-	mergeStart(f, e)
+	mergeStart(&f.First, &f.Known, e)
 	t.setExtra(slot, e, true)
-	t.totals.move(f.Proto, f.Zone, before, classOf(f))
+	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
 }
 
-func mergeReply(f *model.Flow, e *model.Event) {
+func (t *Table) mergeReply(slot uint32, e *model.Event) {
 	if e.Has&model.HasReply != 0 {
-		f.ReplySrc, f.ReplyDst = e.Flow.ReplySrc, e.Flow.ReplyDst
-		f.ReplySport, f.ReplyDport = e.Flow.ReplySport, e.Flow.ReplyDport
+		t.flows.setReply(slot, &e.Flow)
 	}
 }
 
-func mergeStart(f *model.Flow, e *model.Event) {
+func mergeStart(first *int64, known *model.Known, e *model.Event) {
 	if e.Flow.Known&model.KnownStart != 0 {
-		f.First, f.Known = e.Flow.First, f.Known|model.KnownStart
+		*first, *known = e.Flow.First, *known|model.KnownStart
 	}
 }
 
@@ -339,7 +358,7 @@ func (t *Table) mergeTimeout(slot uint32, e *model.Event) {
 	case e.Flow.Known&model.KnownTimeout != 0:
 		f.Expires, f.Known = e.Flow.Expires, f.Known|model.KnownTimeout
 		t.flows.dueBy(slot, f)
-	case f.Offloaded(): // the flowtable keeps it alive
+	case f.Status.Offloaded(): // the flowtable keeps it alive
 		f.Known &^= model.KnownTimeout
 	}
 }
@@ -377,7 +396,7 @@ func (t *Table) mergeExtra(r *extraRow, e *model.Event) {
 // remove takes a flow out of the table.
 func (t *Table) remove(h uint64, slot uint32) {
 	f := t.flows.at(slot)
-	t.totals.add(f.Proto, f.Zone, classOf(f), -1)
+	t.totals.add(f.Proto, f.Zone, t.flows.class(slot), -1)
 	t.index.remove(h, slot)
 	if f.Known&model.KnownExtra != 0 {
 		t.extra.put(slot, extraRow{})
@@ -402,17 +421,18 @@ func (t *Table) Get(k model.Key) (model.Row, bool) {
 
 // row copies a flow out.
 func (t *Table) row(slot uint32, r *model.Row) {
-	r.Flow, r.Extra = *t.flows.at(slot), model.Extra{}
+	t.flows.flow(slot, &r.Flow)
+	r.Extra = model.Extra{}
 	if r.Flow.Known&model.KnownExtra != 0 {
-		t.extraOf(slot, &r.Extra)
+		t.extraOf(slot, &r.Flow, &r.Extra)
 	}
 	r.Extra.Owner = t.owners.Of(&r.Flow)
 }
 
 // extraOf fills x with the extra of a flow that has one, and with what is known of its master.
-func (t *Table) extraOf(slot uint32, x *model.Extra) {
+func (t *Table) extraOf(slot uint32, f *model.Flow, x *model.Extra) {
 	t.extra.get(slot, x)
-	t.seeMaster(t.flows.at(slot), x)
+	t.seeMaster(f, x)
 }
 
 // seeMaster puts into the extra of a flow what is known of its master. The kernel names no zone of a master that is in the
@@ -459,12 +479,14 @@ func (t *Table) Walk(from, stride uint32, n int, fn func(*model.Flow)) (next uin
 	defer t.mu.Unlock()
 	stride = max(stride, 1)
 	slot := from
+	var f model.Flow
 	for ; n > 0; n-- {
 		if slot >= t.flows.top {
 			return 0
 		}
-		if f := t.flows.at(slot); f.Family != 0 {
-			fn(f)
+		if t.flows.at(slot).Family != 0 {
+			t.flows.flow(slot, &f)
+			fn(&f)
 		}
 		slot += stride
 	}

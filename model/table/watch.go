@@ -90,7 +90,7 @@ func (w *watches) ended(slot uint32) {
 	}
 }
 
-func (w *watches) sample(slot uint32, f *model.Flow) {
+func (w *watches) sample(slot uint32, f *row) {
 	for _, x := range w.list {
 		if x.slot == slot && f.Known&model.KnownRate != 0 {
 			x.samples = appendLast(x.samples, keepReadings, Reading{f.CountersAt, f.Rate, f.PacketRate})
