@@ -96,9 +96,14 @@ func matching(rows []model.Event, k *model.KernelFilter) (n int) {
 
 // worthSplitting reports whether the table is large and a CPU idle. Tests put their own in its place.
 var worthSplitting = func(ns *Netns) bool {
+	return flowCount(ns) >= splitFrom && busyCPUs() < runtime.NumCPU()
+}
+
+// flowCount returns nf_conntrack_count, 0 where it cannot be read.
+func flowCount(ns *Netns) int64 {
 	var count model.Setting
 	_ = ns.Do(func() error { count = readSetting("nf_conntrack_count"); return nil })
-	return count.Value >= splitFrom && busyCPUs() < runtime.NumCPU()
+	return count.Value
 }
 
 // busyCPUs is how many threads run or want to, the caller's included: the least of three looks a millisecond apart, since

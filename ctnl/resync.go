@@ -178,6 +178,9 @@ func (s *Syncer) dump(ctx context.Context, began *uint64) (r DumpReport) {
 	}
 	// Somebody waits for the first dump; for others, and where the machine is to be spared, another core is not taken.
 	later := s.report.Load() != nil || s.opt.Budget < DefaultBudget
+	if s.report.Load() == nil {
+		s.store.Reserve(int(flowCount(s.ns)))
+	}
 	r.Info, r.Err = Dump(ctx, s.ns, DumpOptions{OneReader: later}, func(batch []model.Event) error {
 		s.store.Apply(nowNano(), batch)
 		return nil

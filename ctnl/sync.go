@@ -38,6 +38,8 @@ const (
 type Store interface {
 	Sink
 	Refresher
+	// Reserve makes room for n flows where there are none yet.
+	Reserve(n int)
 	// Overdue returns flows whose timeout ran out a while ago, at most cap(buf) of them.
 	Overdue(now int64, buf []model.Key) []model.Key
 	// Each calls fn for every flow until it returns false.
