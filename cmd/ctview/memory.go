@@ -40,6 +40,19 @@ func addMemoryFlag(cmd *cobra.Command, g *globals) {
 // nothing, and the resident size stays near the live size. It is not for the start, in which nothing is worth collecting.
 var smallHeap = sync.OnceFunc(func() { debug.SetGCPercent(20) })
 
+// giveBack returns what is to be called after each dump. Behind the first one memory that loading took is given back, and of a large
+// table a twentieth is collected from then on: what there is no more of is otherwise a fifth of all flows.
+func giveBack(t *table.Table) func(ctnl.DumpReport) {
+	const large = 100_000
+	once := sync.OnceFunc(func() {
+		if t.Stats().Flows >= large {
+			debug.SetGCPercent(5)
+			debug.FreeOSMemory()
+		}
+	})
+	return func(ctnl.DumpReport) { once() }
+}
+
 // memory is how many bytes flows may take: --max-memory, else a share of what is free now, in this process's cgroup too. Near
 // the end of it garbage is collected more often.
 func (g *globals) memory() int64 {

@@ -60,7 +60,8 @@ func (p watchPlan) open(spec, name string) (*watching, error) {
 			w.table.ApplyExpect(now, &xs[i])
 		}
 	}
-	w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: p.budget, Watch: ctnl.WatchOptions{Expect: expect}})
+	w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: p.budget, Watch: ctnl.WatchOptions{Expect: expect},
+		Dumped: giveBack(w.table)})
 	if err != nil {
 		_ = ns.Close()
 		return nil, noScreenError{err}
