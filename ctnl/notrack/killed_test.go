@@ -39,7 +39,10 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// holdRules installs a rule of the session, confirmed, and one that waits to be confirmed for two seconds.
+// held is the life of what a holder does not confirm: on an emulated machine the programs that install it take most of ten seconds.
+const held = pace * pace * 2 * time.Second
+
+// holdRules installs a rule of the session, confirmed, and one that waits to be confirmed.
 func holdRules(be string) error {
 	real, isMany := strings.CutPrefix(be, "many ")
 	c, err := Open(nil, Options{Backend: real})
@@ -60,7 +63,7 @@ func holdRules(be string) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.Add(ctx, &Request{Rules: []model.Rule{a}, Keep: model.KeepSession, Trial: pace * 2 * time.Second})
+	r, err := c.Add(ctx, &Request{Rules: []model.Rule{a}, Keep: model.KeepSession, Trial: held})
 	if err != nil {
 		return err
 	}
@@ -69,7 +72,7 @@ func holdRules(be string) error {
 			return err
 		}
 	}
-	if _, err := c.Add(ctx, &Request{Rules: []model.Rule{b}, Trial: pace * 2 * time.Second}); err != nil {
+	if _, err := c.Add(ctx, &Request{Rules: []model.Rule{b}, Trial: held}); err != nil {
 		return err
 	}
 	fmt.Println("ready")
