@@ -2,6 +2,7 @@ package notrack
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"ctview/ctnl/notrack/ruleset"
@@ -29,23 +32,78 @@ func setOf(table string, n ruleset.SetName) *nftables.Set {
 	return s
 }
 
-// putElements adds elements again with another life; with replace they are deleted first, in the same transaction.
-func putElements(tgt target, es []elemAt, life time.Duration, replace bool) error {
-	bySet := map[ruleset.SetName][]nftables.SetElement{}
+// elements is the message that adds elements to a set with another life and what they have counted, which google/nftables cannot
+// say.
+func elements(name ruleset.SetName, es []elemAt, life time.Duration) (netlink.Message, error) {
+	list := netlink.NewAttributeEncoder()
+	list.ByteOrder = binary.BigEndian
 	for _, e := range es {
-		bySet[e.set] = append(bySet[e.set], nftables.SetElement{Key: e.Key, Timeout: life, Comment: e.Comment})
+		list.Nested(unix.NFTA_LIST_ELEM, func(a *netlink.AttributeEncoder) error {
+			a.Nested(unix.NFTA_SET_ELEM_KEY, func(k *netlink.AttributeEncoder) error {
+				k.Bytes(unix.NFTA_DATA_VALUE, e.Key)
+				return nil
+			})
+			if life > 0 {
+				a.Uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(life.Milliseconds()))
+			}
+			if e.Comment != "" {
+				a.Bytes(unix.NFTA_SET_ELEM_USERDATA, userdata.AppendString(nil, userdata.NFTNL_UDATA_SET_ELEM_COMMENT, e.Comment))
+			}
+			if e.Packets == 0 {
+				return nil
+			}
+			a.Nested(unix.NFTA_SET_ELEM_EXPR, func(x *netlink.AttributeEncoder) error {
+				x.String(unix.NFTA_EXPR_NAME, "counter")
+				x.Nested(unix.NFTA_EXPR_DATA, func(c *netlink.AttributeEncoder) error {
+					c.Uint64(unix.NFTA_COUNTER_BYTES, e.Bytes)
+					c.Uint64(unix.NFTA_COUNTER_PACKETS, e.Packets)
+					return nil
+				})
+				return nil
+			})
+			return nil
+		})
+	}
+	all := netlink.NewAttributeEncoder()
+	all.String(unix.NFTA_SET_ELEM_LIST_TABLE, name.Table)
+	all.String(unix.NFTA_SET_ELEM_LIST_SET, name.Name)
+	body, err := list.Encode()
+	if err == nil {
+		all.Bytes(unix.NFTA_SET_ELEM_LIST_ELEMENTS|unix.NLA_F_NESTED, body)
+		body, err = all.Encode()
+	}
+	return netlink.Message{Header: netlink.Header{Type: ruleset.MsgType(unix.NFT_MSG_NEWSETELEM), Flags: netlink.Request | netlink.Create},
+		Data: append(ruleset.NFGen(name.Family, 0), body...)}, err
+}
+
+// putElements adds elements again with another life; with replace they are deleted first, in the same transaction, and count on
+// from where they were read: Linux before 6.12 changes no life.
+func putElements(tgt target, es []elemAt, life time.Duration, replace bool) error {
+	bySet := map[ruleset.SetName][]elemAt{}
+	for _, e := range es {
+		bySet[e.set] = append(bySet[e.set], e)
 	}
 	for name, vals := range bySet {
 		set := setOf(tgt.table, name)
 		for part := range slices.Chunk(vals, chunk) {
-			if replace {
-				if err := tgt.c.SetDeleteElements(set, part); err != nil {
+			of := make([]nftables.SetElement, len(part))
+			for i, e := range part {
+				of[i] = nftables.SetElement{Key: e.Key, Timeout: life, Comment: e.Comment}
+			}
+			if !replace {
+				if err := tgt.c.SetAddElements(set, of); err != nil {
 					return err
 				}
+				continue
 			}
-			if err := tgt.c.SetAddElements(set, part); err != nil {
+			m, err := elements(name, part, life)
+			if err == nil {
+				err = tgt.c.SetDeleteElements(set, of)
+			}
+			if err != nil {
 				return err
 			}
+			tgt.c.after = append(tgt.c.after, m)
 		}
 	}
 	return tgt.commit()

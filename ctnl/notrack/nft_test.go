@@ -49,6 +49,21 @@ func TestNftLife(t *testing.T) {
 	if r := rs[0]; r.Limited || r.Packets != [2]uint64{10, 10} {
 		t.Errorf("after Confirm for ever: %+v", r)
 	}
+	n := c.be.(*nft)
+	for _, life := range []time.Duration{time.Hour, 0} { // as Linux before 6.12 needs it
+		set, have, err := n.readInstalled()
+		must(t, err)
+		table, es := have.elements(got.ID)
+		tgt, err := n.reach(set, table)
+		must(t, err)
+		must(t, putElements(tgt, es, life, true))
+		tgt.done()
+		rs, err = c.List(ctx(t))
+		must(t, err)
+		if r := rs[0]; r.Limited != (life > 0) || life > 0 && r.Left < life-time.Minute || r.Packets != [2]uint64{10, 10} || r.Bytes == [2]uint64{} || r.Who != "tester" {
+			t.Errorf("replaced for %v: %+v", life, r)
+		}
+	}
 	must(t, c.Remove(ctx(t), got.ID))
 	if out := tool(t, ns, "nft", "list", "tables"); strings.Contains(out, "ctview") {
 		t.Errorf("left behind: %s", out)

@@ -18,9 +18,10 @@ import (
 // thought, nor set flags of tables, so ctview sends them itself. Ownership of a table is by socket, which is raw.
 type txn struct {
 	*nftables.Conn
-	raw  *netlink.Conn
-	msgs []netlink.Message
-	sent int // transactions
+	raw   *netlink.Conn
+	msgs  []netlink.Message
+	after []netlink.Message // of ctview's own, to follow those of the library
+	sent  int               // transactions
 }
 
 func (n *nft) dial() (*txn, error) {
@@ -51,7 +52,8 @@ func (t *txn) commit(gen uint32) error {
 		return err
 	}
 	t.sent++
-	ms := t.msgs[1 : len(t.msgs)-1]
+	ms := append(t.msgs[1:len(t.msgs)-1], t.after...)
+	t.after = nil
 	for i := range ms {
 		if ms[i].Header.Type == ruleset.MsgType(unix.NFT_MSG_DELTABLE) {
 			ms[i].Header.Flags |= nlmFNonrec
