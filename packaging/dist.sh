@@ -33,29 +33,36 @@ rm -rf "$out"
 mkdir -p "$stage/completions" "$stage/man"
 gcflags="-gcflags=all=-l $(sed 's/.*/-gcflags=&=/' packaging/hot)" # see the Makefile
 # shellcheck disable=SC2086 # they are words
-build() { go build $gcflags -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" ./cmd/ctview; }
+build() { go build $gcflags -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" "$2"; }
 
-# What all packages have.
-GOARCH=$(go env GOHOSTARCH) build "$stage/host"
-for s in bash zsh fish; do "$stage/host" completion $s >"$stage/completions/$s"; done
-for page in packaging/man/*.[1-8]; do gzip -9nc "$page" >"$stage/man/$(basename "$page").gz"; done
-{
-	echo "ctview is under the licence below; what is linked into it, under those that follow."
+# licences NAME PACKAGE: those of a program and of what is linked into it.
+licences() {
+	echo "$1 is under the licence below; what is linked into it, under those that follow."
 	cat LICENSE
 	printf '\n\n==== Go standard library and runtime (%s)\n\n' "$(go env GOVERSION | cut -d' ' -f1)"
 	cat "$(go env GOROOT)/LICENSE"
-	go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/ctview | sort -u | while read -r path v dir; do
+	go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' "$2" | sort -u | while read -r path v dir; do
 		printf '\n\n==== %s %s\n\n' "$path" "$v"
-		cat "$dir"/LICEN[SC]E* "$dir"/COPYING* 2>/dev/null
+		cat "$dir"/LICEN[SC]E* "$dir"/COPYING* 2>/dev/null || :
 	done
-} >"$stage/licences" || :
-tool cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$version" -output "$out/ctview-$version.cdx.json" "$stage/host"
-cp "$stage/licences" "$out/LICENCES"
+}
 
-# package FORMAT ARCH NAME: one package of the binary in $bin.
+# What all packages have.
+for page in packaging/man/*.[1-8] packaging/exporter/*.8; do gzip -9nc "$page" >"$stage/man/$(basename "$page").gz"; done
+for p in ctview:./cmd/ctview ctview-exporter:./cmd/ctview/exporter; do
+	name=${p%%:*}
+	GOARCH=$(go env GOHOSTARCH) build "$stage/$name" "${p#*:}"
+	licences "$name" "${p#*:}" >"$stage/$name.licences"
+	tool cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$version" -output "$out/$name-$version.cdx.json" "$stage/$name"
+done
+for s in bash zsh fish; do "$stage/ctview" completion $s >"$stage/completions/$s"; done
+cp "$stage/ctview.licences" "$out/LICENCES"
+cp "$stage/ctview-exporter.licences" "$out/LICENCES-exporter"
+
+# package FORMAT ARCH FILE: one package of the binary in $bin, as $config says.
 package() {
 	[ "$2" != - ] || return 0
-	sed -e "s|@ARCH@|$2|; s|@VERSION@|$version|; s|@BINARY@|$bin|; s|@STAGE@|$stage|" packaging/nfpm.yaml >"$stage/nfpm.yaml"
+	sed -e "s|@ARCH@|$2|; s|@VERSION@|$version|; s|@BINARY@|$bin|; s|@STAGE@|$stage|" "packaging/$config" >"$stage/nfpm.yaml"
 	(cd packaging && GOFLAGS='' GOOS='' GOARCH='' "$stage/nfpm" package -f "$stage/nfpm.yaml" -p "$1" -t "$3" >"$stage/nfpm.log") || { cat "$stage/nfpm.log" >&2; exit 1; }
 }
 GOFLAGS='' GOARCH='' GOOS='' go build -modfile=packaging/tools.mod -o "$stage/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
@@ -63,14 +70,17 @@ GOFLAGS='' GOARCH='' GOOS='' go build -modfile=packaging/tools.mod -o "$stage/nf
 echo "$targets" | while read -r target go deb rpm apk ipk; do
 	[ -n "$target" ] || continue
 	case " ${*:-$target} " in *" $target "*) ;; *) continue ;; esac
-	bin=$out/ctview-$version-linux-$target
-	echo "dist/$(basename "$bin")"
-	(export GOARCH="${go%%:*}" "${go#*:}" && build "$bin")
-	touch -d "@$time" "$bin"
-	package deb "$deb" "$out/ctview_${version}_$deb.deb"
-	package rpm "$rpm" "$out/ctview-$version.$rpm.rpm"
-	package apk "$apk" "$out/ctview-$version-$apk.apk"
-	package ipk "$ipk" "$out/ctview_${version}_$ipk.ipk"
+	for p in ctview:./cmd/ctview:nfpm.yaml ctview-exporter:./cmd/ctview/exporter:exporter/nfpm.yaml; do
+		name=${p%%:*} config=${p##*:} source=${p#*:}
+		bin=$out/$name-$version-linux-$target
+		echo "dist/$(basename "$bin")"
+		(export GOARCH="${go%%:*}" "${go#*:}" && build "$bin" "${source%:*}")
+		touch -d "@$time" "$bin"
+		package deb "$deb" "$out/${name}_${version}_$deb.deb"
+		package rpm "$rpm" "$out/$name-$version.$rpm.rpm"
+		package apk "$apk" "$out/$name-$version-$apk.apk"
+		package ipk "$ipk" "$out/${name}_${version}_$ipk.ipk"
+	done
 done
 rm -rf "$stage"
 (cd "$out" && sha256sum -- * >SHA256SUMS)
