@@ -48,7 +48,7 @@ func moved(before, now string) bool {
 }
 
 // The bottom moves on with the flows that come, so any of the last clients will do there.
-const lowest, highest, last, lowestDst = " 10.0.0.0:", " 2001:db8:a::fff:", " 2001:db8:a::f", " 10.128.0.0:"
+const lowest, highest, last, lowestDst = " 10.0.0.0:", " [2001:db8:a::fff]:", " [2001:db8:a::f", " 10.128.0.0:"
 
 // keyPresses come round to where they began.
 var keyPresses = []keyPress{
