@@ -63,7 +63,11 @@ func (g *graves) find(h uint64) (grave, bool) {
 
 // open forgets an end: the key lives again. While the dump runs in which it ended (number), its rows stay suspect.
 func (g *graves) open(h uint64, number uint32) {
-	if v, ok := g.find(h); ok && v.dump == number && number != 0 {
+	v, ok := g.find(h)
+	if !ok { // mostly; two deletions would cost more
+		return
+	}
+	if v.dump == number && number != 0 {
 		v.at, v.id = 0, 0
 		g.cur[h] = v
 		delete(g.prev, h)
