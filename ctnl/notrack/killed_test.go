@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // held is the life of what a holder does not confirm: on an emulated machine the programs that install it take most of ten seconds.
-const held = pace * pace * 2 * time.Second
+const held = (2 + 6*(pace-1)) * time.Second
 
 // holdRules installs a rule of the session, confirmed, and one that waits to be confirmed.
 func holdRules(be string) error {
