@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -339,31 +338,22 @@ func (b *bar) try(a *App) tea.Cmd {
 		return nil
 	}
 	return func() tea.Msg {
-		type tried struct {
-			text  string
-			flows int
-		}
-		all := make([]tried, len(err.Suggestions))
-		for i, s := range err.Suggestions {
-			all[i] = tried{s, -1}
+		found := make([]int, len(err.Suggestions))
+		for i := range found {
+			found[i] = -1
 			text, _ := err.Fixed(i)
-			f, bad := filter.Parse(text, opt)
-			if bad != nil {
-				continue
+			if f, bad := filter.Parse(text, opt); bad == nil {
+				var v table.View
+				store.View(&table.Query{Filter: f, Now: now().UnixNano()}, &v)
+				found[i] = v.Matched
 			}
-			var v table.View
-			store.View(&table.Query{Filter: f, Now: now().UnixNano()}, &v)
-			all[i].flows = v.Matched
 		}
-		slices.SortStableFunc(all, func(x, y tried) int { return cmp.Compare(min(y.flows, 1), min(x.flows, 1)) })
 		return doneMsg{func(*App) tea.Cmd {
 			if b.err != err {
 				return nil // another text by now
 			}
-			b.found = make([]int, len(all))
-			for i := range all {
-				err.Suggestions[i], b.found[i] = all[i].text, all[i].flows
-			}
+			err.Rank(found, false)
+			b.found = found
 			return nil
 		}}
 	}

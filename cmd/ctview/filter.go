@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/filter"
 )
@@ -28,7 +31,48 @@ func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 	if f.NeedsOwner() {
 		g.wantOwners()
 	}
-	return f, err
+	return f, g.tried(err, opt)
+}
+
+// tryTime is how long the table may be read for the sake of an error's text.
+const tryTime = 300 * time.Millisecond
+
+// tried returns err, if it is one of a filter that proposes several, with those behind that match nothing here, as the screen has
+// them. It is err where the table cannot be read, or not in that time.
+func (g *globals) tried(err error, opt filter.Options) error {
+	var e *filter.Error
+	if !errors.As(err, &e) || len(e.Suggestions) < 2 || e.Mixed || g.elsewhere {
+		return err
+	}
+	ns, nsErr := g.openNetns()
+	if nsErr != nil {
+		return err
+	}
+	defer ns.Close()
+	found, tries := make([]int, len(e.Suggestions)), make([]*filter.Filter, len(e.Suggestions))
+	for i := range tries {
+		text, _ := e.Fixed(i)
+		if tries[i], nsErr = filter.Parse(text, opt); nsErr != nil {
+			found[i] = -1
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tryTime)
+	defer cancel()
+	read := func(evs []model.Event) error {
+		now := g.now()
+		for i := range evs {
+			for k, f := range tries {
+				if found[k] >= 0 && f.Match(&evs[i].Flow, &evs[i].Extra, now) {
+					found[k]++
+				}
+			}
+		}
+		return ctx.Err()
+	}
+	if ctnl.DumpTo(ctx, ns, model.KernelFilter{}, read) == nil {
+		e.Rank(found, true)
+	}
+	return err
 }
 
 // parseOptions are the names that a filter may use: saved filters and labels.

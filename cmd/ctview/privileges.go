@@ -41,6 +41,9 @@ const (
 
 // begin decides what cmd is to keep once it has opened everything.
 func (g *globals) begin(cmd *cobra.Command) {
+	read := cmd.Flags().Lookup("read")
+	recorded := read != nil && read.Changed
+	g.elsewhere = recorded || cmd.Name() == "demo"
 	if !ownProcess(cmd.Context()) {
 		return
 	}
@@ -51,9 +54,8 @@ func (g *globals) begin(cmd *cobra.Command) {
 			break
 		}
 	}
-	read := cmd.Flags().Lookup("read")
 	switch {
-	case read != nil && read.Changed:
+	case recorded:
 		g.keeps, g.effect = 0, 0
 	case needs&^screenNeeds != 0: // demo, doctor
 		g.keeps, g.effect = needs, needs

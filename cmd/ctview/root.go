@@ -22,28 +22,29 @@ type globals struct {
 	in       io.Reader
 	out, err io.Writer
 
-	netns    string
-	readOnly bool
-	noColor  bool
-	ascii    bool
-	quiet    bool
-	verbose  bool
-	config   string
-	loaded   *config // once read
-	machine  *config // the part of it that is the machine's, once read
-	resolver *names.Resolver
-	damage   damage       // of the recording that is shown
-	keeps    confine.Caps // once everything is opened; see begin
-	effect   confine.Caps // of these, what is in effect all the time
-	confined bool         // privileges can be given up
-	sealed   bool         // opened was called
-	draws    bool         // the command is the screen
-	writable []string     // the only directories that the screen may write below; nil: all
-	screen   atomic.Bool  // the screen stands: signals are its business
-	tidyMu   sync.Mutex   // of tidies
-	tidies   []func()     // see onExit
-	asks     bool         // the command asks before it changes something
-	place    string       // where, for the question
+	netns     string
+	readOnly  bool
+	noColor   bool
+	ascii     bool
+	quiet     bool
+	verbose   bool
+	config    string
+	loaded    *config // once read
+	machine   *config // the part of it that is the machine's, once read
+	resolver  *names.Resolver
+	damage    damage       // of the recording that is shown
+	keeps     confine.Caps // once everything is opened; see begin
+	effect    confine.Caps // of these, what is in effect all the time
+	confined  bool         // privileges can be given up
+	sealed    bool         // opened was called
+	draws     bool         // the command is the screen
+	writable  []string     // the only directories that the screen may write below; nil: all
+	screen    atomic.Bool  // the screen stands: signals are its business
+	tidyMu    sync.Mutex   // of tidies
+	tidies    []func()     // see onExit
+	elsewhere bool         // the flows are not those of a namespace that is there: a recording, the demo
+	asks      bool         // the command asks before it changes something
+	place     string       // where, for the question
 	// maxMemory is what flows may take, in bytes; 0: not worked out yet. See memory.
 	maxMemory  int64
 	memoryOnce sync.Once

@@ -149,7 +149,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	}
 	parse := c.parseOptions()
 	if _, err := filter.Parse(text, parse); err != nil {
-		return opt, 0, err
+		return opt, 0, g.tried(err, parse)
 	}
 	if path, whose, err := g.configPath(); !c.own && err == nil { // no configuration: its themes may be there
 		if err := c.addThemes(path, whose); err != nil {

@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +36,37 @@ func (e *Error) Fixed(i int) (text string, cursor int) {
 	}
 	return e.Text[:e.Pos] + s + e.Text[e.End:], e.Pos + len(s)
 }
+
+// Rank puts suggestions that find nothing behind the others, here and in Cure. found is how many flows each finds, -1 where that is
+// not known, and is put in the same order. With tell, Cure says it where that is of help.
+func (e *Error) Rank(found []int, tell bool) {
+	was, at := slices.Clone(e.Suggestions), make([]int, len(found))
+	for i := range at {
+		at[i] = i
+	}
+	slices.SortStableFunc(at, func(x, y int) int { return cmp.Compare(min(max(found[y], 0), 1), min(max(found[x], 0), 1)) })
+	tell = tell && slices.ContainsFunc(found, func(n int) bool { return n > 0 })
+	counts, names := slices.Clone(found), make([]string, len(found))
+	for i, from := range at {
+		e.Suggestions[i], found[i] = was[from], counts[from]
+		names[i] = was[from]
+		switch {
+		case tell && found[i] > 0:
+			names[i] += " (" + model.Plural(found[i], "flow") + " here)"
+		case tell && found[i] == 0:
+			names[i] += " (none here)"
+		}
+	}
+	for _, phrase := range []func([]string) string{writeOneOf, didYouMean} {
+		if e.Cure == phrase(was) {
+			e.Cure = phrase(names)
+			return
+		}
+	}
+}
+
+// writeOneOf is the cure for what means nothing by itself.
+func writeOneOf(tries []string) string { return "write " + strings.Join(tries, " or ") }
 
 // Caret returns two lines: the text, and a caret with tildes under the offending part. Both begin with indent; the
 // last line has no newline. The text is escaped.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -24,14 +25,14 @@ var rejected = []struct {
 	{"@mixed", 0, 6, `in @mixed: "and" and "or" together: write (tcp or udp) and nat, or tcp or (udp and nat)`},
 
 	// bare values
-	{"443", 0, 3, `443: write "port 443" or "zone 443"`},
-	{"70000", 0, 5, `70000: write "mark 70000" or "id 70000"`},
-	{"0x1f", 0, 4, `0x1f: write "port 0x1f" or "zone 0x1f"`},
-	{"5000000000", 0, 10, `5000000000: write "bytes > 5000000000"`},
-	{"8000-8999", 0, 9, `8000-8999: write "port 8000-8999"`},
-	{"10M", 0, 3, `10M: write "bytes > 10M" or "rate > 10M" or "age > 10M"`},
+	{"443", 0, 3, `443: write port 443 or zone 443`},
+	{"70000", 0, 5, `70000: write mark 70000 or id 70000`},
+	{"0x1f", 0, 4, `0x1f: write port 0x1f or zone 0x1f`},
+	{"5000000000", 0, 10, `5000000000: write bytes > 5000000000`},
+	{"8000-8999", 0, 9, `8000-8999: write port 8000-8999`},
+	{"10M", 0, 3, `10M: write bytes > 10M or rate > 10M or age > 10M`},
 	{"-5", 0, 2, `"-5" is no address and no field: write for example port 443 or host 10.0.0.1`},
-	{"30s", 0, 3, `30s: write "age > 30s"`},
+	{"30s", 0, 3, `30s: write age > 30s`},
 
 	// unknown words
 	{"foo", 0, 3, `unknown word "foo": to search for a text put it in double quotes`},
@@ -335,5 +336,43 @@ func TestParseLimits(t *testing.T) {
 	}
 	if _, err := Parse("@a", bomb); err == nil || !strings.HasSuffix(err.Error(), "the filter is too large: use fewer saved filters in each other") {
 		t.Errorf("a filter of 2^25 conditions: %.200v", err)
+	}
+}
+
+// TestRank: what finds nothing goes behind what finds something, in the list and in the sentence.
+func TestRank(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		found []int
+		tell  bool
+		want  string
+		list  string
+	}{
+		{"closed", []int{0, 3}, false, "write state closed or phase closed", "state closed,phase closed"},
+		{"closed", []int{0, 1}, true, "write state closed (1 flow here) or phase closed (none here)", "state closed,phase closed"},
+		{"closed", []int{5, 900}, false, "write phase closed or state closed", "phase closed,state closed"},
+		{"443", []int{0, 2}, true, "write zone 443 (2 flows here) or port 443 (none here)", "zone 443,port 443"},
+		{"stat", []int{-1, 0}, true, "did you mean snat or state?", "snat,state"},
+		{"stat", []int{0, -1}, true, "did you mean snat or state?", "snat,state"},
+		{"stat", []int{-1, 7}, true, "did you mean state (7 flows here) or snat?", "state,snat"},
+		{"tcp or udp and dport 53", []int{0, 4}, true, "", ""},
+	} {
+		_, err := Parse(tt.text, Options{})
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Fatalf("%q: %v", tt.text, err)
+		}
+		was := e.Cure
+		e.Rank(slices.Clone(tt.found), tt.tell)
+		if tt.want == "" {
+			tt.want, tt.list = was, strings.Join(e.Suggestions, ",")
+		}
+		if e.Cure != tt.want || strings.Join(e.Suggestions, ",") != tt.list {
+			t.Errorf("%q %v: %q of %q, want %q of %q", tt.text, tt.found, e.Cure, e.Suggestions, tt.want, tt.list)
+		}
+		_, again := Parse(tt.text, Options{})
+		if !errors.As(again, &e) || e.Cure != was {
+			t.Errorf("%q: the next error has %q, want %q", tt.text, e.Cure, was)
+		}
 	}
 }

@@ -110,7 +110,7 @@ func (p *parser) next() *token {
 
 // fail makes an error at t.
 func (p *parser) fail(t *token, msg, cure string, suggestions ...string) *Error {
-	return &Error{Text: p.text, Pos: t.pos, End: t.end, Msg: msg, Cure: cure, Suggestions: suggestions}
+	return &Error{Text: p.text, Pos: t.pos, End: t.end, Msg: msg, Cure: cure, Suggestions: slices.Clone(suggestions)} // Rank moves them
 }
 
 // startsPrimary reports whether a predicate can begin with t.

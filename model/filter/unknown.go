@@ -91,14 +91,14 @@ func (p *parser) bareNumber(t *token) *Error {
 	if len(tries) == 0 {
 		return p.fail(t, quote(t.text)+" is no address and no field", "write for example port 443 or host 10.0.0.1")
 	}
-	return p.fail(t, model.Escape(t.text), `write "`+strings.Join(tries, `" or "`)+`"`, tries...)
+	return p.fail(t, model.Escape(t.text), writeOneOf(tries), tries...)
 }
 
 // unknownWord is the error for a word that the language does not have. It is never taken for a text to search.
 func (p *parser) unknownWord(t *token, w string) *Error {
 	msg := "unknown word " + quote(t.text)
 	write := func(tries ...string) *Error {
-		return p.fail(t, msg, "write "+strings.Join(tries, " or "), tries...)
+		return p.fail(t, msg, writeOneOf(tries), tries...)
 	}
 	if ours, ok := foreignWords[w]; ok {
 		return write(ours...)
