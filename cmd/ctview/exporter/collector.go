@@ -19,6 +19,7 @@ const askTime = 2 * time.Second
 type collector struct {
 	namespaces []*namespace
 	labels     int // the most of a kind that are told one by one
+	senders    []*sender
 }
 
 func newCollector(labels int) *collector { return &collector{labels: labels} }
@@ -53,6 +54,12 @@ var (
 	descLoaded  = desc("ctview_table_loaded", "1 once the first dump is complete: before, no flows are told.")
 	descDump    = desc("ctview_last_dump_cpu_seconds", "CPU time that the last dump of the table took, most of it the kernel's.")
 
+	descSendUp   = desc("ctview_ipfix_up", "1 while the IPFIX collector is not known to be away; over UDP only an ICMP error tells.")
+	descSent     = desc("ctview_ipfix_records_total", "Records of flows and options that were sent to the IPFIX collector.")
+	descMessages = desc("ctview_ipfix_messages_total", "IPFIX messages with records that were sent.")
+	descUnsent   = desc("ctview_ipfix_records_lost_total", "Records of flows that the IPFIX collector did not get, as far as that can be known.", "reason")
+	descUnheard  = desc("ctview_ipfix_unheard_ends_total", "Flows that were found gone without an event; their records have flowEndReason 5.")
+
 	descFindings = desc("ctview_findings", "What is wrong, by the name that ctview diagnose gives it: about how many hosts, or 1; looked for twice a minute.", "name", "severity")
 
 	descRules       = desc("ctview_notrack_rules", "NOTRACK rules, by who made them: ctview or others.", "owner")
@@ -72,7 +79,7 @@ func kernelDescs() (all [len(model.CPUStats{}.Values)]*prometheus.Desc) {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descUp, descEntries, descLimit, descSetting, descFlows, descCtState, descZone, descHelper,
-		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descFindings, descRules, descRulePackets, descLeaked} {
+		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descSendUp, descSent, descMessages, descUnsent, descUnheard, descFindings, descRules, descRulePackets, descLeaked} {
 		ch <- d
 	}
 	for _, d := range descKernel {
@@ -85,6 +92,15 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, version())
+	for _, s := range c.senders {
+		a, st := answer{ch, model.Escape(s.n.spec), c.labels}, s.told()
+		a.gauge(descSendUp, truth(st.up))
+		a.counter(descSent, st.records)
+		a.counter(descMessages, st.messages)
+		a.counter(descUnsent, st.past.Lost, "queue_full")
+		a.counter(descUnsent, st.refused, "refused")
+		a.counter(descUnheard, st.past.Unheard)
+	}
 	for _, n := range c.namespaces {
 		a := answer{ch, model.Escape(n.spec), c.labels}
 		w := n.watching()

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"ctview/cmd/ctview/exporter/ipfix"
 	"ctview/ctnl"
 	"ctview/ctnl/confine"
 	"ctview/model"
@@ -41,7 +42,11 @@ type options struct {
 	listen    []string
 	webConfig string
 	labels    int
-	version   bool
+	ipfix     string
+	// ipfixProto is udp or tcp; ipfixPEN the number of ctview's own elements.
+	ipfixProto string
+	ipfixPEN   uint32
+	version    bool
 }
 
 // A usageError is a command line that cannot be carried out as it stands: what is wrong, and the cure.
@@ -101,6 +106,9 @@ counters, events and what was lost of them, NOTRACK rules. It changes nothing in
 	f.StringArrayVar(&o.listen, "listen", []string{defaultListen}, "where Prometheus asks: `ADDRESS:PORT`; may be repeated")
 	f.StringVar(&o.webConfig, "web-config", "", "`FILE` with TLS, users and headers, as all exporters have it (exporter-toolkit)")
 	f.IntVar(&o.labels, "labels", 20, "zones, helpers and rules that are told one by one; the rest is \"other\": `N`")
+	f.StringVar(&o.ipfix, "ipfix", "", "send a record of each flow that ends to the IPFIX collector at `HOST:PORT`; without --listen nothing listens")
+	f.StringVar(&o.ipfixProto, "ipfix-proto", "udp", "how: `udp` or tcp")
+	f.Uint32Var(&o.ipfixPEN, "ipfix-pen", ipfix.Examples, "enterprise number of status and state in IPFIX records: `N`")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err.Error(), helpHint} })
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return o.check(cmd.Flags()) }
@@ -138,6 +146,21 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 			return usageError{fmt.Sprintf("--netns: %q is named twice", n), "name each namespace once"}
 		}
 		seen[n] = true
+	}
+	if o.ipfix != "" {
+		host, port, err := net.SplitHostPort(o.ipfix)
+		if _, bad := net.LookupPort(o.ipfixProto, port); err != nil || bad != nil && o.ipfixProto != "" || host == "" || port == "" {
+			return usageError{fmt.Sprintf("--ipfix: %q is no HOST:PORT", o.ipfix), "such as 192.0.2.1:4739 or [2001:db8::1]:4739"}
+		}
+		if !f.Changed("listen") {
+			o.listen = nil
+		}
+	}
+	if o.ipfixProto != "udp" && o.ipfixProto != "tcp" {
+		return usageError{fmt.Sprintf("--ipfix-proto: %q is neither udp nor tcp", o.ipfixProto), "udp unless the collector listens on TCP"}
+	}
+	if o.ipfixPEN == 0 {
+		return usageError{"--ipfix-pen: 0 is nobody's number", "the number that IANA gave to you, or leave it out"}
 	}
 	for _, l := range o.listen {
 		_, port, err := net.SplitHostPort(l)
@@ -184,8 +207,9 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 	}
 	c := newCollector(o.labels)
 	group, ctx := errgroup.WithContext(ctx)
-	for _, spec := range o.netns {
+	for i, spec := range o.netns {
 		n := newNamespace(spec, log)
+		n.ends = o.ipfix != ""
 		w, err := n.open()
 		if err != nil {
 			return errors.Join(err, s.close())
@@ -196,11 +220,22 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 			n.run(ctx, w)
 			return nil
 		})
+		if o.ipfix != "" {
+			out := newSender(n, uint32(i+1), o, n.log)
+			c.senders = append(c.senders, out)
+			group.Go(func() error {
+				defer crash.Guard()
+				out.run(ctx)
+				return nil
+			})
+		}
 	}
-	group.Go(func() error {
-		defer crash.Guard()
-		return s.serve(ctx, c)
-	})
+	if len(o.listen) > 0 {
+		group.Go(func() error {
+			defer crash.Guard()
+			return s.serve(ctx, c)
+		})
+	}
 	return group.Wait()
 }
 

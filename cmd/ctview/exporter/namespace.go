@@ -30,6 +30,7 @@ const (
 type namespace struct {
 	spec string // as --netns takes it, "" for the exporter's own
 	log  *slog.Logger
+	ends bool // what ends is sent
 
 	mu  sync.Mutex
 	now *watching // nil while it is not there
@@ -64,6 +65,9 @@ func (n *namespace) open() (w *watching, err error) {
 		return nil, err
 	}
 	w = &watching{ns: ns, table: table.New(), kernel: ctnl.NewKernel(ns)}
+	if n.ends {
+		w.table.QueueEnds(endsKept)
+	}
 	if w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: budget}); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
