@@ -52,8 +52,8 @@ func (g *globals) tried(err error, opt filter.Options) error {
 	found, tries := make([]int, len(e.Suggestions)), make([]*filter.Filter, len(e.Suggestions))
 	for i := range tries {
 		text, _ := e.Fixed(i)
-		if tries[i], nsErr = filter.Parse(text, opt); nsErr != nil {
-			found[i] = -1
+		if tries[i], nsErr = filter.Parse(text, opt); nsErr != nil || tries[i].NeedsMaster() || tries[i].NeedsOwner() {
+			found[i] = -1 // one dump does not tell
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), tryTime)
@@ -62,7 +62,13 @@ func (g *globals) tried(err error, opt filter.Options) error {
 		now := g.now()
 		for i := range evs {
 			for k, f := range tries {
-				if found[k] >= 0 && f.Match(&evs[i].Flow, &evs[i].Extra, now) {
+				if found[k] < 0 {
+					continue
+				}
+				switch match, unknown := f.MatchKnown(&evs[i].Flow, &evs[i].Extra, now); {
+				case unknown:
+					found[k] = -1
+				case match:
 					found[k]++
 				}
 			}
