@@ -58,7 +58,7 @@ func ParseGroupColumn(s string) (GroupColumn, error) {
 // A GroupQuery asks for a window of the groups that the matching flows make.
 type GroupQuery struct {
 	Filter *filter.Filter // nil: every flow
-	Keys   []GroupKey     // one or two
+	Keys   []GroupKey     // one to MaxGroupKeys
 	Sort   GroupColumn
 	Desc   bool
 	Offset int // first row of the window
@@ -116,12 +116,12 @@ type GroupView struct {
 const newWindow = 10 * second
 
 // Group answers q. It holds the table for one pass over the flows, about 100 ns each. A query without keys, or with
-// more than two, has no groups.
+// more than MaxGroupKeys, has no groups.
 func (t *Table) Group(q *GroupQuery, v *GroupView) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*v = GroupView{Rows: v.Rows[:0], Total: t.stats.Flows, AnchorAt: -1, Stats: t.stats, Version: t.version}
-	if len(q.Keys) == 0 || len(q.Keys) > 2 {
+	if len(q.Keys) == 0 || len(q.Keys) > MaxGroupKeys {
 		return
 	}
 	if q.Filter.NeedsOwner() || slices.ContainsFunc(q.Keys, func(k GroupKey) bool { return model.OwnerColumn(k.Col) }) {

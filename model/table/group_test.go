@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,12 +14,12 @@ import (
 
 func randomKeys(rng *rand.Rand) []GroupKey {
 	var keys []GroupKey
-	for range 1 + rng.IntN(2) {
+	for range 1 + rng.IntN(MaxGroupKeys) {
 		k := GroupKey{Col: groupColumns[rng.IntN(len(groupColumns))]}
 		if k.isAddr() && rng.IntN(2) == 0 {
 			k.Len4, k.Len6 = uint8(1+rng.IntN(32)), uint8(1+rng.IntN(128))
 		}
-		if len(keys) == 0 || keys[0] != k {
+		if !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
@@ -225,7 +226,8 @@ func TestParseGroupKeys(t *testing.T) {
 		{in: "src/0", err: `bad prefix length in "src/0": want 1 to 32, or to 128 for IPv6`},
 		{in: "src/33/64", err: `bad prefix lengths in "src/33/64": want src/24/64, IPv4 first`},
 		{in: "src,src", err: "src is there twice"},
-		{in: "src,dst,zone", err: "3 keys to group by: at most 2"},
+		{in: "nat,dst,dport,proto", want: "nat,dst,dport,proto"},
+		{in: "src,dst,zone,proto,dport", err: "5 keys to group by: at most 4"},
 	} {
 		keys, err := ParseGroupKeys(tt.in)
 		var got []string

@@ -120,7 +120,11 @@ func (g *grouping) hasher(t *Table, keys []GroupKey, of ownerFunc) func(*model.F
 		return func(f *model.Flow) uint64 { return one(a(f)) }
 	}
 	b := keys[1].value(of)
-	return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], one(b(f))^seed[2]) }
+	if len(keys) == 2 {
+		return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], one(b(f))^seed[2]) }
+	}
+	rest := g.hasher(t, keys[1:], of)
+	return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], rest(f)^seed[2]) }
 }
 
 // group returns the number of the group with hash h; a new one has the flow in slot as its sample.

@@ -79,7 +79,10 @@ func ParseGroupKey(s string) (GroupKey, error) {
 	return k, nil
 }
 
-// ParseGroupKeys reads one key, or two with a comma between.
+// MaxGroupKeys is how many keys flows can be grouped by at a time.
+const MaxGroupKeys = 4
+
+// ParseGroupKeys reads one key, or up to MaxGroupKeys with commas between.
 func ParseGroupKeys(s string) ([]GroupKey, error) {
 	var keys []GroupKey
 	for _, part := range strings.Split(s, ",") {
@@ -92,8 +95,8 @@ func ParseGroupKeys(s string) ([]GroupKey, error) {
 		}
 		keys = append(keys, k)
 	}
-	if len(keys) > 2 {
-		return nil, fmt.Errorf("%d keys to group by: at most 2", len(keys))
+	if len(keys) > MaxGroupKeys {
+		return nil, fmt.Errorf("%d keys to group by: at most %d", len(keys), MaxGroupKeys)
 	}
 	return keys, nil
 }

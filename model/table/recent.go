@@ -98,7 +98,7 @@ func (t *Table) Recent(q *RecentQuery, v *RecentView) {
 		t.wanted = q.Now
 	}
 	*v = RecentView{Rows: v.Rows[:0], Groups: v.Groups[:0], AnchorAt: -1, From: q.Since, Stats: t.stats, Version: t.version}
-	if !t.stats.Loaded || len(q.Keys) > 2 {
+	if !t.stats.Loaded || len(q.Keys) > MaxGroupKeys {
 		return
 	}
 	v.From = max(v.From, t.stats.LoadedAt)
