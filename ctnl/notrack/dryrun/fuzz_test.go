@@ -66,7 +66,7 @@ func FuzzRuleset(f *testing.F) {
 			e := &evaluator{rs: rs}
 			p := packetOf(&r, model.IPv4, st)
 			c.Family = p.family
-			if o := e.hook(unix.NF_INET_FORWARD, p, "filter"); o&(accepts|drops) == 0 {
+			if o := e.hook(unix.NF_INET_FORWARD, p, "filter"); o&(accepts|drops|translates) == 0 {
 				t.Errorf("no outcome of %s", ruleset.RuleText(rs, &x))
 			}
 		}
