@@ -44,8 +44,7 @@ func changeLook(c *table.Change) draw.Role {
 	if c.Kind == 0 || c.Note == table.NoteExpect {
 		return draw.Plain
 	}
-	r := model.Row{Flow: c.Flow}
-	return stateLook(&r, nil)
+	return draw.StateRole(&c.Flow)
 }
 
 // changeNote says what changed, old to new, or what a flow came to that ended.

@@ -146,22 +146,7 @@ func stateCell(dst []byte, r *model.Row, c *cells) []byte {
 	return append(dst, s...)
 }
 
-func stateLook(r *model.Row, _ *cells) draw.Role {
-	if r.Flow.Offloaded() {
-		return draw.Offload
-	}
-	switch r.Flow.Phase() {
-	case model.Opening:
-		return draw.Opening
-	case model.Open:
-		return draw.Open
-	case model.Closing:
-		return draw.Closing
-	case model.Closed:
-		return draw.Finished
-	}
-	return draw.Plain
-}
+func stateLook(r *model.Row, _ *cells) draw.Role { return draw.StateRole(&r.Flow) }
 
 func endCell(dst []byte, t model.Tuple, src bool, c *cells) []byte {
 	if c.names != nil {

@@ -113,7 +113,7 @@ func (d *detail) body(a *App, f *draw.Frame) []piece {
 func (d *detail) identity(a *App, wide bool) []piece {
 	r := &d.row
 	fl := &r.Flow
-	look := stateLook(r, nil)
+	look := draw.StateRole(&r.Flow)
 	state := fl.StateText()
 	status := strings.Join(strings.FieldsFunc((fl.Status&^(model.StatusSrcNATDone|model.StatusDstNATDone)).String(), func(c rune) bool { return c == '|' }), " ")
 	zone := string(draw.AppendZone(nil, &fl.Key))

@@ -190,6 +190,14 @@ func darkBackground(env []string) bool {
 	return back != "7" && back != "15"
 }
 
+// Colours reports whether a terminal in this environment gets colours (NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM); forced: wherever
+// the output goes.
+func Colours(env []string) (colours, forced bool) {
+	force := getenv(env, "CLICOLOR_FORCE")
+	colours = !noColours(env, withoutColours().MatchString(getenv(env, "TERM")))
+	return colours, colours && force != "" && force != "0"
+}
+
 // noColours reports whether the operator (no-color.org, bixense.com/clicolors) or the terminal wants none.
 func noColours(env []string, poor bool) bool {
 	force := getenv(env, "CLICOLOR_FORCE")

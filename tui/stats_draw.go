@@ -42,7 +42,7 @@ func lookOfState(p model.Proto, state string) draw.Role {
 	case state == "replied":
 		f.Status = model.StatusSeenReply
 	}
-	return stateLook(&model.Row{Flow: f}, nil)
+	return draw.StateRole(&f)
 }
 
 // number is a value in a column of w cells; none stands back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"ctview/ctnl"
@@ -13,6 +14,7 @@ import (
 	"ctview/model/finding"
 	"ctview/model/format"
 	"ctview/model/table"
+	"ctview/tui/draw"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -231,7 +233,14 @@ func (d *diagnosis) appendTo(b []byte, f *finding.Finding, now int64, over bool)
 	case over:
 		return fmt.Appendf(b, "ok  %s: over  (%s)\n", model.Escape(d.subject(f)), f.Name)
 	}
-	return format.AppendFinding(b, f, now, d.rules.Netns)
+	n := len(b)
+	b = format.AppendFinding(b, f, now, d.rules.Netns)
+	if t := d.g.theme(); t != nil {
+		sign, rest, _ := strings.Cut(string(b[n:]), " ")
+		look := map[finding.Severity]string{finding.Note: t[draw.Faint], finding.Warning: t[draw.Warn], finding.Severe: t[draw.Alarm]}[f.Severity]
+		b = append(append(append(append(append(b[:n], look...), sign...), draw.ResetSGR...), ' '), rest...)
+	}
+	return b
 }
 
 func (d *diagnosis) subject(f *finding.Finding) string {

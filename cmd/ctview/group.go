@@ -13,6 +13,7 @@ import (
 	"ctview/model/filter"
 	"ctview/model/format"
 	"ctview/model/table"
+	"ctview/tui/draw"
 )
 
 // prepareGroups returns what prints list --group-by: one reading into a table, its groups printed.
@@ -148,12 +149,17 @@ func groupTable(g *globals, o *listOptions, names []string, all groupList) error
 	}
 	out := newFlusher(g.out)
 	if !o.noHeader {
+		head := g.dress().Head
+		out.buf = append(out.buf, head...)
 		for i, n := range names {
 			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], strings.ToUpper(n))
 		}
 		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s", "FLOWS", "%", "UNREPLIED", "BYTES")
 		if g.rates() {
 			out.buf = fmt.Appendf(out.buf, " %11s", "RATE")
+		}
+		if head != "" {
+			out.buf = append(out.buf, draw.ResetSGR...)
 		}
 		out.buf = append(out.buf, '\n')
 	}

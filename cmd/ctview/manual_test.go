@@ -209,7 +209,7 @@ func (p page) environment() {
 	p.Section("ENVIRONMENT")
 	p.List([2]string{"Ev CTVIEW_NETNS", "Stands for --netns where that is not given."},
 		[2]string{"Ev CTVIEW_CONFIG", "Stands for --config where that is not given."},
-		[2]string{"Ev NO_COLOR", "If set, no colours."},
+		[2]string{"Ev NO_COLOR , Ev CLICOLOR , Ev CLICOLOR_FORCE", "No colours if NO_COLOR is not empty or CLICOLOR is 0; colours in a pipe, too, if CLICOLOR_FORCE is neither empty nor 0."},
 		[2]string{"Ev TERM", "The terminal; dumb has no colours and no screen."},
 		[2]string{"Ev XDG_CONFIG_HOME", "Where the configuration is; ~/.config if not set."},
 		[2]string{"Ev LC_ALL , Ev LC_CTYPE , Ev LANG", "Without UTF-8 in them the screen is drawn with ASCII."})

@@ -106,7 +106,7 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 	var lf lineFormat
 	switch o.output {
 	case "table", "wide":
-		lf = tableFormat(cols, o.output == "wide", events, opt)
+		lf = tableFormat(cols, o.output == "wide", events, opt, g.dress())
 	case "csv":
 		opt.Times = g.times // not what the configuration says: scripts read it
 		lf = csvFormat(cols, events, opt)
@@ -256,11 +256,11 @@ func saveFormat(opt format.Options) lineFormat {
 	}
 }
 
-func tableFormat(cols []model.Column, wide, events bool, opt format.Options) lineFormat {
+func tableFormat(cols []model.Column, wide, events bool, opt format.Options, d format.Dress) lineFormat {
 	if cols == nil {
 		cols = format.TableColumns(wide)
 	}
-	t := format.NewTable(cols, events).TimesAs(opt.Times)
+	t := format.NewTable(cols, events).TimesAs(opt.Times).DressAs(d)
 	head := append(t.AppendHeader(nil), '\n')
 	if !events {
 		return lineFormat{head: head, table: t, line: func(dst []byte, ev *model.Event, now int64) []byte {

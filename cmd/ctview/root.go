@@ -24,6 +24,7 @@ type globals struct {
 
 	netns     string
 	readOnly  bool
+	color     string // auto, always, never
 	noColor   bool
 	ascii     bool
 	quiet     bool
@@ -126,6 +127,9 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 		if err := g.checkTimes(cmd); err != nil {
 			return err
 		}
+		if err := g.checkColor(); err != nil {
+			return err
+		}
 		g.asks = cmd.Flags().Lookup("yes") != nil
 		err := refuseEmptyWord(cmd, args)
 		if err == nil {
@@ -139,7 +143,7 @@ this kernel has no conntrack, 128 and the signal when a signal ended it. "ctview
 	f := root.PersistentFlags()
 	f.StringVar(&g.netns, "netns", "", "network namespace: `NAME`, PID or PATH (also: CTVIEW_NETNS)")
 	f.BoolVar(&g.readOnly, "read-only", false, "change nothing in the kernel")
-	f.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
+	addColorFlags(root, g)
 	f.BoolVar(&g.ascii, "ascii", false, "draw with ASCII only")
 	f.StringVar(&g.config, "config", "", "configuration `FILE`, in place of the machine's and the user's (also: CTVIEW_CONFIG)")
 	addTimeFlag(root, g)

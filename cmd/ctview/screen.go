@@ -169,7 +169,7 @@ func (g *globals) screenOptions(text string, o tuiOptions) (opt tui.Options, bud
 	opt = tui.Options{
 		Filter: text, Parse: parse, Columns: c.Columns, Sort: c.Sort, Theme: c.Theme, CustomThemes: c.custom,
 		Netns: g.netns, Version: version(), Keys: c.Keys,
-		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor,
+		ReadOnly: g.readOnly || c.ReadOnly, ASCII: g.ascii || c.ASCII, NoColor: g.noColor || g.color == "never", Environ: g.colourEnviron(),
 		NoMouse:  o.noMouse || c.Mouse != nil && !*c.Mouse,
 		Operator: ownSession,
 		Unstick:  unstick,

@@ -13,6 +13,7 @@ type Table struct {
 	cols   []model.Column
 	widths []int
 	events bool
+	dress  Dress
 	time   int    // width of the time of events
 	row    []byte // cells of the row in the making
 }
@@ -27,6 +28,22 @@ func NewTable(cols []model.Column, events bool) *Table {
 	for _, c := range cols {
 		t.widths = append(t.widths, max(columnWidth(c), len(Title(c))))
 	}
+	return t
+}
+
+// A Dress says how the parts of a table look: SGR sequences, "" for plain. nil functions dress nothing.
+type Dress struct {
+	Head string
+	Cell func(model.Column, *model.Flow) string
+	Kind func(model.Kind) string // of event
+}
+
+// endDress ends what a Dress began.
+const endDress = "\x1b[m"
+
+// DressAs has the table's parts look as d says.
+func (t *Table) DressAs(d Dress) *Table {
+	t.dress = d
 	return t
 }
 
@@ -147,10 +164,18 @@ const cellEnd = '\x00'
 // options Now, Location, Times, Begin, Labels, Host and Service count.
 func (t *Table) AppendCells(dst []byte, f *model.Flow, x *model.Extra, o Options) []byte {
 	for _, c := range t.cols {
+		look := ""
+		if t.dress.Cell != nil {
+			look = t.dress.Cell(c, f)
+			dst = append(dst, look...)
+		}
 		from := len(dst)
 		dst = AppendCell(dst, c, f, x, o)
 		if foreign(c) && c != model.ColMaster { // blanks of others look like more columns
 			dst = substitute(dst, from, escapedBlank)
+		}
+		if look != "" {
+			dst = append(dst, endDress...)
 		}
 		dst = append(dst, cellEnd)
 	}
@@ -180,13 +205,16 @@ const (
 
 // AppendHeader appends the line of heads without its line end.
 func (t *Table) AppendHeader(dst []byte) []byte {
-	l := line{dst: dst}
+	l := line{dst: append(dst, t.dress.Head...)}
 	if t.events {
 		l.put([]byte("TIME"), t.time, false)
 		l.put([]byte("EVENT"), eventKindWidth, false)
 	}
 	for i, c := range t.cols {
 		l.put([]byte(Title(c)), t.widths[i], rightAligned(c))
+	}
+	if t.dress.Head != "" {
+		l.dst = append(l.dst, endDress...)
 	}
 	return l.dst
 }
@@ -203,7 +231,13 @@ func (t *Table) AppendEvent(dst []byte, e *model.Event, o Options) []byte {
 	t.row = appendEventTime(t.row[:0], eventTime(e, &o), &o)
 	t.time = max(t.time, len(t.row))
 	l.put(t.row, t.time, false)
-	l.put([]byte(e.Kind.String()), eventKindWidth, false)
+	t.row = append(t.row[:0], e.Kind.String()...)
+	if t.dress.Kind != nil {
+		if look := t.dress.Kind(e.Kind); look != "" {
+			t.row = append(append(append(t.row[:0], look...), e.Kind.String()...), endDress...)
+		}
+	}
+	l.put(t.row, eventKindWidth, false)
 	t.row = t.AppendCells(t.row[:0], &e.Flow, &e.Extra, o)
 	t.line(&l, t.row)
 	return l.dst
@@ -218,8 +252,11 @@ func (t *Table) line(l *line, cells []byte) {
 	}
 }
 
-// cellWidth is model.Width, quick for ASCII.
+// cellWidth is model.Width, quick for ASCII; a Dress takes none.
 func cellWidth(cell []byte) int {
+	if len(cell) > 0 && cell[0] == '\x1b' { // texts are escaped
+		cell = bytes.TrimSuffix(cell[bytes.IndexByte(cell, 'm')+1:], []byte(endDress))
+	}
 	for _, c := range cell {
 		if c >= 0x80 {
 			return model.Width(string(cell))

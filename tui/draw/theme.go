@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/charmbracelet/colorprofile"
+
+	"ctview/model"
 )
 
 // A Role is what a piece of text is, from which a theme chooses how it looks. No meaning hangs on a role alone: a
@@ -136,4 +138,22 @@ func Fill(part, whole float64) Role {
 		return Half
 	}
 	return Low
+}
+
+// StateRole is the role of a flow's state, by its phase.
+func StateRole(f *model.Flow) Role {
+	if f.Offloaded() {
+		return Offload
+	}
+	switch f.Phase() {
+	case model.Opening:
+		return Opening
+	case model.Open:
+		return Open
+	case model.Closing:
+		return Closing
+	case model.Closed:
+		return Finished
+	}
+	return Plain
 }
