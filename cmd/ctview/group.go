@@ -20,7 +20,7 @@ import (
 func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading, keep bool, err error) {
 	keys, err := table.ParseGroupKeys(o.groupBy)
 	if err != nil {
-		return nil, false, usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or two: src,dport"}
+		return nil, false, usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or several, at most four: src,dport"}
 	}
 	if o.columns != "" || o.resolve {
 		return nil, false, usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}

@@ -19,7 +19,7 @@ type RecentQuery struct {
 	// Sort is the order of flows. ColNone: when they began or, if they have, ended. ColAge: how long they lived, those that have not ended last.
 	Sort model.Column
 
-	Keys      []GroupKey // one or two; none: flows
+	Keys      []GroupKey // one to four; none: flows
 	GroupSort RecentColumn
 
 	// Anchor asks where the flow, or the group, of that ID is now: RecentView.AnchorAt.
