@@ -38,6 +38,8 @@ func delNetns(t *testing.T, name string) {
 func TestOpenNetns(t *testing.T) {
 	name := fmt.Sprintf("ctview-test-open-%d", os.Getpid())
 	addNetns(t, name)
+	runtime.LockOSThread() // the child dies with the thread that started it
+	defer runtime.UnlockOSThread()
 	sleep := exec.Command("sleep", "1000")
 	sleep.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := sleep.Start(); err != nil {
