@@ -169,9 +169,9 @@ func TestTabsFit(t *testing.T) {
 	if n+2 > 80 {
 		t.Errorf("%d cells with every mark", n+2)
 	}
-	at := strings.Index(line(), "7Recent") - 1
 	g.keys("1")
-	if at = strings.Index(line(), "7Recent") - 1; at < 0 {
+	at := strings.Index(line(), "7Recent") - 1
+	if at < 0 {
 		t.Fatal("no tab")
 	}
 	g.send(tea.MouseClickMsg{X: at + 2, Y: 1, Button: tea.MouseLeft})

@@ -48,7 +48,7 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	}
 }
 
-func (old *row) wentBack(now *model.Flow) bool {
-	return now.Bytes[0] < old.Bytes[0] || now.Bytes[1] < old.Bytes[1] ||
-		now.Packets[0] < old.Packets[0] || now.Packets[1] < old.Packets[1]
+func (r *row) wentBack(now *model.Flow) bool {
+	return now.Bytes[0] < r.Bytes[0] || now.Bytes[1] < r.Bytes[1] ||
+		now.Packets[0] < r.Packets[0] || now.Packets[1] < r.Packets[1]
 }
