@@ -32,8 +32,8 @@ test-arch: ## the tests without a kernel of their own on mips (big endian, 32 bi
 deps: ## the tools that the tests compare with; installs them where it can, and says so
 	@sh .ci/deps $(PACKAGES)
 
-# These start the program some hundred times each, for its flags and words; make test runs them.
-STARTS = TestEmptyIsNotMissing|TestJSONOfEveryReader|TestNotrackCut
+# These start the program some hundred times each, or in a lab whose flows live for seconds; make test runs them.
+STARTS = TestEmptyIsNotMissing|TestJSONOfEveryReader|TestNotrackCut|TestTimesEverywhere|TestExpectedByHelper
 
 race: ## every test under the race detector, which needs a C compiler
 	@sh .ci/deps $(PACKAGES) 'gcc:gcc libc6-dev'

@@ -337,11 +337,14 @@ func (b *bar) try(a *App) tea.Cmd {
 	if err == nil || len(err.Suggestions) == 0 || b.found != nil {
 		return nil
 	}
+	texts := make([]string, len(err.Suggestions)) // here, since another try of the same text may rank them meanwhile
+	for i := range texts {
+		texts[i], _ = err.Fixed(i)
+	}
 	return func() tea.Msg {
-		found := make([]int, len(err.Suggestions))
-		for i := range found {
+		found := make([]int, len(texts))
+		for i, text := range texts {
 			found[i] = -1
-			text, _ := err.Fixed(i)
 			if f, bad := filter.Parse(text, opt); bad == nil {
 				var v table.View
 				store.View(&table.Query{Filter: f, Now: now().UnixNano()}, &v)
@@ -349,8 +352,8 @@ func (b *bar) try(a *App) tea.Cmd {
 			}
 		}
 		return doneMsg{func(*App) tea.Cmd {
-			if b.err != err {
-				return nil // another text by now
+			if b.err != err || b.found != nil {
+				return nil // another text by now, or tried twice
 			}
 			err.Rank(found, false)
 			b.found = found
