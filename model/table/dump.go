@@ -168,9 +168,7 @@ func (t *Table) sweep(now int64, chunk int, removed *int) bool {
 			t.stats.LastEnded = now
 			slot := uint32(c*chunkFlows + i)
 			h := t.index.hashOf(slot)
-			last := t.flows.one()(slot)
-			t.end(now, now, slot, last, true)
-			t.queue.unheard(now, h, slot, last)
+			t.endSilent(now, h, slot)
 			t.remove(h, slot)
 		}
 	}

@@ -110,6 +110,14 @@ func (t *Table) end(now, at int64, slot uint32, f *model.Flow, silent bool) *end
 	return e
 }
 
+// endSilent is end for the flow in slot, whose key has the hash h: no DESTROY told of it.
+func (t *Table) endSilent(now int64, h uint64, slot uint32) {
+	var f model.Flow
+	t.flows.flow(slot, &f)
+	t.end(now, now, slot, &f, true)
+	t.queue.unheard(now, h, slot, &f)
+}
+
 // keep keeps what few flows have with an end.
 func (r *ends) keep(seq uint64, e *end, x extraRow) {
 	if x == (extraRow{}) {

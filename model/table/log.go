@@ -120,13 +120,30 @@ func (l *changeLog) first() uint64 {
 // note logs an event that made a flow f of what it was; was is zero where the flow is new to the table, slot is 0 where it is not
 // in it.
 func (t *Table) note(now int64, e *model.Event, slot uint32, was, f *model.Flow) {
-	c := t.log.add()
-	*c = Change{Seq: t.log.next, Time: now, Kind: e.Kind, PortID: e.PortID}
-	c.Flow = *f // not in the literal: that would be copied twice
+	c := t.log.event(now, e)
+	c.Flow = *f
+	t.noteRest(c, e, slot, was)
+}
+
+// noteFlow is note for the flow in slot, which is now what the event made of it.
+func (t *Table) noteFlow(now int64, e *model.Event, slot uint32, was *model.Flow) {
+	c := t.log.event(now, e)
+	t.flows.flow(slot, &c.Flow)
+	t.noteRest(c, e, slot, was)
+}
+
+// event returns the entry for an event, without its flow.
+func (l *changeLog) event(now int64, e *model.Event) *Change {
+	c := l.add()
+	*c = Change{Seq: l.next, Time: now, Kind: e.Kind, PortID: e.PortID}
 	if e.Time != 0 {
 		c.Time = e.Time
 	}
-	if slot == 0 || f.Known&model.KnownExtra != 0 {
+	return c
+}
+
+func (t *Table) noteRest(c *Change, e *model.Event, slot uint32, was *model.Flow) {
+	if slot == 0 || c.Flow.Known&model.KnownExtra != 0 {
 		t.noteExtra(c, slot, e)
 	}
 	switch e.Kind {

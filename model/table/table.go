@@ -215,13 +215,14 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 		return
 	}
 	var was model.Flow
-	t.flows.flow(slot, &was)
-	if !told && !sameID(was.ID, e) { // of the one the end was lost, of the other the beginning
+	f := t.flows.at(slot)
+	if !told && !sameID(f.ID, e) { // of the one the end was lost, of the other the beginning
+		t.flows.flow(slot, &was)
 		t.queue.unheard(now, h, slot, &was)
 		t.queue.heard(now, 0, &e.Flow, e)
 		told = true
 	}
-	t.bury(now, h, e.Flow.ID, was.Book.Gen)
+	t.bury(now, h, e.Flow.ID, f.Book.Gen)
 	t.readCounters(now, slot, e)
 	t.flows.flow(slot, &was)
 	last := &t.end(now, endOf(now, e), slot, &was, false).flow
@@ -235,13 +236,6 @@ func (t *Table) applyDestroy(now int64, e *model.Event, h uint64, slot uint32) {
 		t.queue.heard(now, slot, last, e)
 	}
 	t.remove(h, slot)
-}
-
-// noteFlow logs an event of the flow in slot, which is now what the event made of it.
-func (t *Table) noteFlow(now int64, e *model.Event, slot uint32, was *model.Flow) {
-	var f model.Flow
-	t.flows.flow(slot, &f)
-	t.note(now, e, slot, was, &f)
 }
 
 // sameID reports whether a message can be of the life of a flow with this ID: the IDs agree, or one is not known.
@@ -279,9 +273,7 @@ func (t *Table) replace(now int64, slot uint32, e *model.Event) {
 	f := t.flows.at(slot)
 	before := t.flows.class(slot)
 	if !overtaken(now, f, e) {
-		last := t.flows.one()(slot)
-		t.end(now, now, slot, last, true)
-		t.queue.unheard(now, t.index.hashOf(slot), slot, last)
+		t.endSilent(now, t.index.hashOf(slot), slot)
 	}
 	t.extra.put(slot, extraRow{})
 	f.Book = model.Book{Gen: f.Book.Gen + 1}
