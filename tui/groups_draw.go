@@ -64,14 +64,19 @@ func (s *groups) draw(a *App, f *draw.Frame) {
 // placed lays out the columns.
 func (s *groups) placed(w int) []placed {
 	cols := columnsOf(groupColumns)
-	first := *cols[0]
-	first.title = strings.ToUpper(strings.ReplaceAll(keysText(s.keys), ",", ", "))
+	cols[0] = keysColumn(cols[0], s.keys)
+	return layout(cols, w, demand{order: groupDrops})
+}
+
+// keysColumn returns the first column of groups with the keys as its head.
+func keysColumn(c *column, keys []table.GroupKey) *column {
+	first := *c
+	first.title = strings.ToUpper(strings.ReplaceAll(keysText(keys), ",", ", "))
 	first.short = first.title
-	if len(s.keys) > 1 {
+	if len(keys) > 1 {
 		first.min, first.want = 30, 40
 	}
-	cols[0] = &first
-	return layout(cols, w, demand{order: groupDrops})
+	return &first
 }
 
 // whyNone says why there is nothing to group.

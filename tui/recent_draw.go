@@ -107,13 +107,7 @@ func (s *recent) placed(w int) []placed {
 		return layout(cols, w, demand{order: recentDrops})
 	}
 	cols := columnsOf(recentGroupColumns)
-	first := *cols[0]
-	first.title = strings.ToUpper(strings.ReplaceAll(keysText(s.keys), ",", ", "))
-	first.short = first.title
-	if len(s.keys) > 1 {
-		first.min, first.want = 30, 40
-	}
-	cols[0] = &first
+	cols[0] = keysColumn(cols[0], s.keys)
 	return layout(cols, w, demand{order: recentGroupDrops})
 }
 
