@@ -111,8 +111,10 @@ func TestAnyCommandTidies(t *testing.T) {
 				if run("list"); !strings.Contains(stands(), "ctview") || strings.Contains(stands(), "_verify") {
 					t.Errorf("while the rule lives, no leak counter of it may keep tracking on:\n%s", stands())
 				}
-				for !strings.Contains(run("--read-only", "notrack", "list"), "no rule of ctview's") {
-					time.Sleep(100 * time.Millisecond)
+				for end := time.Now().Add(patience); !strings.Contains(run("--read-only", "notrack", "list"), "no rule of ctview's"); time.Sleep(100 * time.Millisecond) {
+					if time.Now().After(end) { // it lives for seconds
+						t.Fatal("the rule did not expire")
+					}
 				}
 				left := stands()
 				if run("--read-only", "list"); command[0] != "conntrack" { // which knows no such option

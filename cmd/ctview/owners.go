@@ -109,15 +109,11 @@ func scanProcesses(proc string, found map[uint32]heldSocket) (hidden int) {
 			continue
 		}
 		p := process{dir: filepath.Join(proc, d.Name()), pid: int32(pid)}
-		if err := p.scan(found); err != nil && isForbidden(err) {
+		if err := p.scan(found); os.IsPermission(err) {
 			hidden++
 		}
 	}
 	return hidden
-}
-
-func isForbidden(err error) bool {
-	return os.IsPermission(err)
 }
 
 // A process is one whose descriptors are looked through; what it is called is read once it is needed.
@@ -144,7 +140,7 @@ func (p *process) scan(found map[uint32]heldSocket) error {
 	for _, name := range names {
 		n, err := unix.Readlinkat(int(d.Fd()), name, link[:])
 		if err != nil {
-			if isForbidden(err) {
+			if os.IsPermission(err) {
 				return err
 			}
 			continue
