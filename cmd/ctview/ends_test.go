@@ -65,7 +65,7 @@ func TestFirstSignalEnds(t *testing.T) {
 	}
 	for _, args := range []string{"events", "expect events", "events --read -", "list --read -", "add --file -", "stats --watch", "list --watch",
 		"states --watch", "states --samples", "record -", "record " + filepath.Join(t.TempDir(), "r")} {
-		for _, sig := range []syscall.Signal{sigTerminate, sigInterrupt} {
+		for _, sig := range []syscall.Signal{sigTerminate, sigInterrupt, syscall.SIGQUIT, syscall.SIGUSR1} {
 			t.Run(args+" "+sig.String(), func(t *testing.T) {
 				cmd := ctview(t, append([]string{"--netns", ns.Path()}, strings.Fields(strings.Replace(args, "record /", "record --force /", 1))...)...)
 				in, err := cmd.StdinPipe() // never closed: whoever reads it waits

@@ -26,18 +26,21 @@ type signalError struct{ sig syscall.Signal }
 
 func (e signalError) Error() string { return e.sig.String() }
 
-// withSignals returns a context that SIGINT, SIGTERM and SIGHUP end; the signal is its cause. A second one of them
-// kills the process as it would without ctview. What was ignored at the start stays ignored: nohup and the & of a shell
-// without job control count on it.
+// withSignals returns a context that the first of the signals ends whose default is death and that operators and
+// supervisors send; the signal is its cause. Left to Go, SIGQUIT would print stacks, and SIGUSR1, SIGUSR2 and SIGALRM do
+// nothing. SIGABRT still prints stacks: who sends it wants to know where a program hangs. A second signal does what it
+// does without ctview. What was ignored at the start stays ignored: nohup and the & of a shell without job control count on it.
 func withSignals(parent context.Context) (context.Context, func()) {
 	var caught []os.Signal
-	for _, s := range []os.Signal{sigInterrupt, sigTerminate, sigHangup} {
+	for _, s := range []os.Signal{sigInterrupt, sigTerminate, sigHangup, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
 		if !signal.Ignored(s) {
 			caught = append(caught, s)
 		}
 	}
 	if quitIgnored() {
 		signal.Ignore(syscall.SIGQUIT)
+	} else {
+		caught = append(caught, syscall.SIGQUIT)
 	}
 	return catch(context.WithValue(parent, processKey{}, true), caught)
 }

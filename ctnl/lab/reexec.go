@@ -49,12 +49,16 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // Reexec runs Command and returns its exit code, 128 + n after signal n. SIGTERM and SIGHUP are passed on to the child;
-// SIGINT and SIGQUIT are left to it, for the terminal sends them to both.
+// SIGINT and SIGQUIT are left to it, for the terminal sends them to both. What was ignored stays ignored.
 func Reexec(ctx context.Context, args ...string) (code int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	defer signal.Stop(signals)
 	c := Command(ctx, args...)
 	if err := c.Start(); err != nil {

@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -287,6 +289,23 @@ func TestPrivileged(t *testing.T) {
 	err = c.Wait()
 	if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.ExitCode() != 128+int(syscall.SIGTERM) {
 		t.Errorf("ended with %v; want exit code %d", err, 128+int(syscall.SIGTERM))
+	}
+}
+
+// What nohup ignores stays ignored in both of them: a hang-up ends neither.
+func TestIgnoredStaysIgnored(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	c, lines, _ := role(t, "demo", false)
+	signal.Reset(syscall.SIGHUP)
+	ready(t, lines)
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(c.Process.Pid) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "SigIgn:")
+	ignored, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
+	if err != nil || ignored&(1<<(syscall.SIGHUP-1)) == 0 {
+		t.Errorf("SIGHUP is not ignored, %v:\n%s", err, status)
 	}
 }
 

@@ -56,7 +56,11 @@ func (e usageError) Error() string { return e.msg }
 
 func main() {
 	debug.SetGCPercent(20) // the tables are pointer-free: see cmd/ctview
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ends := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGINT) { // as a script's & does
+		ends = append(ends, syscall.SIGINT)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	code := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -120,6 +120,26 @@ func beginCommand(t testing.TB, ns *lab.NS, cmd *lab.Cmd) *running {
 	return r
 }
 
+// TestIgnoredStaysIgnored: a script's & has SIGINT ignored, and an exporter that was started so is not ended by one.
+func TestIgnoredStaysIgnored(t *testing.T) {
+	t.Parallel()
+	ns := newNS(t)
+	plain := exporterCommand(t, ns)
+	cmd := ns.Command("sh", "-c", `trap '' INT; exec "$0"`, plain.Path)
+	cmd.Env = plain.Env
+	r := beginCommand(t, ns, cmd)
+	until(t, "it answers", func() bool { _, err := r.scrape(); return err == nil })
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "SigIgn:")
+	ignored, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
+	if err != nil || ignored&(1<<(syscall.SIGINT-1)) == 0 {
+		t.Errorf("SIGINT is not ignored, %v:\n%s", err, status)
+	}
+}
+
 // get asks for a page and returns it.
 func (r *running) get(path string) (body string, code int, err error) {
 	resp, err := r.client.Get("http://" + defaultListen + path)
