@@ -39,7 +39,8 @@ type item struct {
 	ended bool
 }
 
-// A ghost is a row whose flow is gone; it stays where it was for one refresh.
+// A ghost is a row whose flow is gone; it stays for one refresh. It has no rate, so it goes behind the rows in an order of what
+// is current; but under a cursor that was taken below the first row it stays where it was.
 type ghost struct {
 	row model.Row
 	at  int
@@ -92,6 +93,9 @@ func (s *flows) rebuild(a *App) {
 	for i := range s.ghosts {
 		g := &s.ghosts[i]
 		at := min(g.at, len(s.items))
+		if current(s.sort) && (at != s.at || s.pos() == 0) {
+			at = len(s.items)
+		}
 		s.items = append(s.items, item{})
 		copy(s.items[at+1:], s.items[at:])
 		s.items[at] = item{row: &g.row, ended: true}
@@ -99,6 +103,15 @@ func (s *flows) rebuild(a *App) {
 	if len(s.items) > h {
 		s.items = s.items[:h]
 	}
+}
+
+// current reports whether the order called name is one of what happens now.
+func current(name string) bool {
+	switch name {
+	case "rate", "orig-rate", "reply-rate", "pps":
+		return true
+	}
+	return false
 }
 
 // settle has the cursor belong to what stands in its row now; one that follows goes to the row of its flow.

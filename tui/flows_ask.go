@@ -182,7 +182,9 @@ func (s *flows) take(a *App, answer any) tea.Cmd {
 	var ghosts []ghost
 	for i, it := range s.items {
 		if !it.ended && gone[it.row.Flow.Key] {
-			ghosts = append(ghosts, ghost{row: *it.row, at: i})
+			g := ghost{row: *it.row, at: i}
+			g.row.Flow.Known &^= model.KnownRate
+			ghosts = append(ghosts, g)
 		}
 	}
 	for _, k := range n.dead {

@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,36 @@ func TestEndedRow(t *testing.T) {
 	}
 	if g.a.flows.at != at {
 		t.Errorf("the cursor moved from row %d to %d", at, g.a.flows.at)
+	}
+}
+
+// TestEndedRowHasNoRate: a flow that ended does not stand above those that live in an order of what is current; in the others it
+// stays where it was.
+func TestEndedRowHasNoRate(t *testing.T) {
+	for _, tt := range []struct {
+		sort   string
+		behind bool
+	}{{"rate", true}, {"rate:asc", true}, {"pps", true}, {"orig-rate", true}, {"bytes", false}, {"age:asc", false}} {
+		for _, size := range [][2]int{{80, 24}, {120, 35}} {
+			g := newRig(t, size[0], size[1], manyFlows(9), func(o *Options) { o.Sort = tt.sort })
+			first := g.currentKey()
+			g.store.remove(first)
+			g.tick(2 * time.Second)
+			s := g.a.flows
+			at := slices.IndexFunc(s.items, func(it item) bool { return it.ended })
+			if want := map[bool]int{true: len(s.items) - 1}[tt.behind]; len(s.items) != 9 || at != want {
+				t.Errorf("%s: the ended row is row %d of %d, want %d:\n%s", tt.sort, at, len(s.items), want, g.screen())
+			}
+			if l := g.line("x "); strings.Contains(l, "/s") {
+				t.Errorf("%s: the ended flow has a rate: %s", tt.sort, l)
+			}
+		}
+	}
+	g := newRig(t, 80, 24, manyFlows(500), nil)
+	g.store.remove(g.currentKey())
+	g.tick(2 * time.Second)
+	if l := g.line("x "); l != "" {
+		t.Errorf("behind 499 rows, and on the screen: %s", l)
 	}
 }
 

@@ -248,7 +248,7 @@ func (t *Table) merge(now int64, slot uint32, e *model.Event) {
 	t.readCounters(now, slot, e)
 	mergeStart(&f.First, &f.Known, e)
 	t.setExtra(slot, e, true)
-	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
+	t.moved(slot, before)
 }
 
 func (t *Table) mergeReply(slot uint32, e *model.Event) {

@@ -8,6 +8,16 @@ import (
 // GET can come within a millisecond.
 const minReading = second / 5
 
+// unrated is the Rate[0] of a flow that has closed since its counters were read, until they are read again: what they grew
+// by meanwhile is of its life, and no rate of now.
+const unrated = -1
+
+// unrate drops the rate of a flow that has just closed.
+func (r *row) unrate() {
+	r.Known &^= model.KnownRate
+	r.Rate, r.PacketRate = [2]float32{unrated}, [2]float32{}
+}
+
 // readCounters takes a reading of the flow's counters and makes rates of the difference to the last one. Counters that
 // went back were zeroed by somebody (conntrack -z): no rate until the reading after.
 func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
@@ -20,6 +30,7 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 		at = now
 	}
 	before, was := f.CountersAt, f.Rate
+	closed := f.Rate[0] == unrated
 	if f.Known&model.KnownCounters != 0 {
 		dt := at - f.CountersAt
 		switch {
@@ -45,6 +56,10 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	t.watches.sample(slot, f)
 	if e.Kind != model.Destroy && f.Known&model.KnownRate != 0 {
 		t.pasts.note(slot, f, before, was)
+	}
+	if closed {
+		f.Known &^= model.KnownRate
+		f.Rate, f.PacketRate = [2]float32{}, [2]float32{}
 	}
 }
 

@@ -250,7 +250,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *model.Event) {
 	}
 	f.Known |= model.KnownWhole
 	f.Book.Epoch &^= suspect
-	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
+	t.moved(slot, before)
 }
 
 // snapshot sets a flow to what a dump row or the answer to a GET says of it, which is everything; it keeps what only
@@ -268,7 +268,7 @@ func (t *Table) snapshot(now int64, slot uint32, e *model.Event) {
 	f.Known = f.Known&^(model.KnownState|model.KnownTimeout) | e.Flow.Known&model.KnownState | model.KnownWhole
 	t.mergeTimeout(slot, e)
 	t.setExtra(slot, e, false)
-	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
+	t.moved(slot, before)
 }
 
 // complete adds to a flow what events do not tell, from a snapshot that may be older than the last event.
@@ -290,7 +290,7 @@ func (t *Table) complete(now int64, slot uint32, e *model.Event) {
 		t.setExtra(slot, e, true)
 	}
 	f.Known |= model.KnownWhole
-	t.totals.move(f.Proto, f.Zone, before, t.flows.class(slot))
+	t.moved(slot, before)
 }
 
 // Lost says that the kernel dropped n events because the socket was full: the table may be wrong until the next

@@ -98,6 +98,21 @@ func (t *totals) move(p model.Proto, zone uint16, from, to class) {
 	}
 }
 
+// moved counts the flow in a slot under what a message made of it; before is what it was counted under.
+func (t *Table) moved(slot uint32, before class) {
+	f, now := t.flows.at(slot), t.flows.class(slot)
+	t.totals.move(f.Proto, f.Zone, before, now)
+	if now.state != before.state && closed(f.Proto, now.state) && !closed(f.Proto, before.state) {
+		f.unrate()
+	}
+}
+
+// closed reports whether state, as in a class, is one in which a flow of p is over.
+func closed(p model.Proto, state uint8) bool {
+	f := model.Flow{Key: model.Key{Proto: p}, Known: model.KnownState, State: model.State(state)}
+	return state < stateOffload && f.Phase() == model.Closed
+}
+
 // A Breakdown counts the flows of a table by kind, each list with the most flows first. One that is passed in again
 // keeps its memory.
 type Breakdown struct {

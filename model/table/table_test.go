@@ -203,6 +203,62 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// TestClosedHasNoRate: what a flow moved while it lived is no rate of one that has closed, and does not put it above those
+// that live; what it moves later is.
+func TestClosedHasNoRate(t *testing.T) {
+	const living = 2
+	for _, tt := range []struct {
+		name string
+		end  model.Event
+	}{
+		{"an event tells", ev(model.Update, state(model.TCPClose))},
+		{"TIME_WAIT", ev(model.Update, state(model.TCPTimeWait))},
+		{"the answer to a GET tells", ev(model.Dump, state(model.TCPClose), counters(at0+1300*1e6, 9e8, 9e5))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tab := New()
+			read := func(ms int64, closing, lives uint64, s model.State) {
+				at := at0 + ms*1e6
+				tab.Apply(at, []model.Event{ev(model.Dump, state(s), counters(at, closing, closing/1000)),
+					ev(model.Dump, state(model.TCPEstablished), counters(at, lives, lives/1000), func(e *model.Event) { e.Flow.Key = fakeKey(living) })})
+			}
+			check := func(when, want string) {
+				t.Helper()
+				for _, c := range []model.Column{model.ColRate, model.ColReplyRate, model.ColPPS} {
+					var v View
+					tab.View(&Query{Sort: c, Desc: true, Limit: 2}, &v)
+					got := ""
+					for _, r := range v.Rows {
+						switch {
+						case r.Flow.Key == fakeKey(living):
+							got += " living"
+						default:
+							got += " closed"
+						}
+						if r.Flow.Known&model.KnownRate == 0 {
+							got += "(-)"
+						}
+					}
+					if got != want {
+						t.Errorf("%s, by %v:%s, want%s", when, c, got, want)
+					}
+				}
+			}
+			read(0, 1e6, 1e5, model.TCPEstablished)
+			read(1000, 5e8, 2e5, model.TCPEstablished)
+			check("before", " closed living")
+			tab.Apply(at0+1300*1e6, []model.Event{tt.end})
+			check("closed", " living closed(-)")
+			read(2000, 9e8, 3e5, tt.end.Flow.State)
+			check("the reading across its end", " living closed(-)")
+			read(3000, 9e8, 4e5, tt.end.Flow.State)
+			check("the one after", " living closed")
+			read(4000, 18e8, 5e5, tt.end.Flow.State) // a RST that the ends did not take: their packets go on in CLOSE
+			check("packets in CLOSE", " closed living")
+		})
+	}
+}
+
 func TestLossAndResync(t *testing.T) {
 	tab := New()
 	tab.BeginDump(at0)
