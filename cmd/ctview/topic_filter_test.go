@@ -243,7 +243,7 @@ func exampleTraffic(t *testing.T, ctx context.Context, l *lab.Lab) {
 	for _, udp := range []struct {
 		from, to string
 		n        int
-	}{{"192.168.1.10:41000", "203.0.113.200:514", 10_500}, {"192.168.1.10:41001", "203.0.113.201:5060", 1}} { // nobody is there
+	}{{"[2001:db8:1::10]:41000", "[2001:db8:2:dead::9]:514", 10_500}, {"192.168.1.10:41001", "203.0.113.201:5060", 1}} { // nobody is there
 		c := must(l.Client().Dial(ctx, "udp", udp.from, udp.to))(t)
 		defer c.Close()
 		for range udp.n {
