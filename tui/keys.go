@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -120,15 +121,28 @@ func rebind(bs []binding, keys map[string][]string) []binding {
 	return out
 }
 
-// Actions returns the names that Options.Keys and the : line know actions by, each with what it does.
-func Actions() map[string]string {
-	out := map[string]string{}
+// A Keyed is an action and the keys that it has by itself, in the words of Options.Keys, where it has them.
+type Keyed struct {
+	Does string
+	Keys []string
+}
+
+// Actions returns the actions by the names that Options.Keys and the : line know them by.
+func Actions() map[string]Keyed {
+	out := map[string]Keyed{}
 	for _, bs := range [][]binding{flowsBindings, groupsBindings, eventsBindings, recentBindings, statsBindings, expectBindings, notrackBindings,
 		detailBindings, findingsBindings, viewBindings, always} {
 		for _, b := range bs {
-			if _, ok := out[b.id]; !ok {
-				out[b.id] = b.help
+			k, ok := out[b.id]
+			if !ok {
+				k.Does = b.help
 			}
+			for _, key := range b.keys {
+				if !slices.Contains(k.Keys, key) {
+					k.Keys = append(slices.Clip(k.Keys), key)
+				}
+			}
+			out[b.id] = k
 		}
 	}
 	return out

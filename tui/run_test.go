@@ -228,7 +228,7 @@ func FuzzParseLook(f *testing.F) {
 func TestActions(t *testing.T) {
 	as := Actions()
 	for _, id := range []string{"filter", "delete", "quit", "notrack", "view2", "by", "follow"} {
-		if as[id] == "" {
+		if as[id].Does == "" || len(as[id].Keys) == 0 {
 			t.Errorf("no action %q", id)
 		}
 	}

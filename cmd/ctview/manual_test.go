@@ -77,9 +77,13 @@ func manual() map[string]string {
 	pages["ctview-filter.7"] = p.String()
 	p = page{mdoc.New("cmd/ctview", "ctview.toml", "5", "configuration of ctview")}
 	p.Section("DESCRIPTION")
-	p.Text("The configuration is a TOML file. What follows is the default one, with every key; \"ctview config default\" prints it, " +
-		"it is read from /etc/ctview/config.toml, and on top of that from the user's, whose keys win. " +
-		"\"ctview config check\" reads yours and tells what is wrong, \"ctview config path\" tells where it is.")
+	for i, text := range configIntro {
+		if i > 0 {
+			p.WriteString(".Pp\n")
+		}
+		p.Fill(plainText(text))
+	}
+	p.Text("The default configuration, with every key:")
 	p.Literal(defaultConfig)
 	p.files()
 	p.See("ctview 1", "ctview-config 1", "ctview-filter 7")
