@@ -32,6 +32,8 @@ var notRun = []struct{ prefix, why string }{
 	{"nft flush ruleset", "what others do, and ctview outlives"},
 	{"nft replace rule inet lab srcnat handle ", "the handle is that of TestTroubleshooting's rule"},
 	{"ip netns del", "what others do, and ctview outlives"},
+	{"clickhouse-client ", "TestClickHouse asks what they ask"},
+	{"load.sh ", "TestClickHouse runs it"},
 	{"go run ", "loads a program from the network"},
 	{"go test -race", "wants a C compiler; make race"},
 	{"ctview-exporter", "cmd/ctview/exporter: TestDocumentLines"},

@@ -86,6 +86,9 @@ func runEvents(ctx context.Context, g *globals, text string, o eventOptions) err
 	if o.max < 0 || o.span < 0 || o.buf < 0 {
 		return usageError{"--max, --for and --buffer must not be negative", ""}
 	}
+	if o.output == "json" {
+		lf.line = dumpStamped(lf.line)
+	}
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	types[model.Dump] = o.dump
@@ -145,6 +148,18 @@ func (g *globals) noteSilence(ns *ctnl.Netns) {
 	}
 }
 
+// dumpStamped is line, a line of -o json, with the time of the reading in those of --dump: whoever keeps the stream cannot tell
+// later when a flow was seen that no event told of.
+func dumpStamped(line func([]byte, *model.Event, int64) []byte) func([]byte, *model.Event, int64) []byte {
+	stamped := stampedJSON(line, func(now int64) int64 { return now })
+	return func(dst []byte, ev *model.Event, now int64) []byte {
+		if ev.Kind == model.Dump {
+			return stamped(dst, ev, now)
+		}
+		return line(dst, ev, now)
+	}
+}
+
 // groupsOf returns the multicast groups that deliver the kinds in set.
 func groupsOf(set [5]bool) (g []netfilter.NetlinkGroup) {
 	if set[model.New] {
@@ -175,10 +190,12 @@ type eventSink struct {
 	err     error
 }
 
-// table prints the dump that --dump asks for. Events that come meanwhile wait in the socket and follow.
+// table prints the dump that --dump asks for, all of it at the time when its reading began. Events that come meanwhile wait in
+// the socket and follow.
 func (s *eventSink) table(ctx context.Context, ns *ctnl.Netns) error {
+	began := s.g.now()
 	return ctnl.DumpTo(ctx, ns, s.filter.Kernel(), func(evs []model.Event) error {
-		s.Apply(s.g.now(), evs)
+		s.Apply(began, evs)
 		return s.err
 	})
 }

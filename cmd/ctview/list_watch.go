@@ -271,16 +271,7 @@ func stamped(lf lineFormat, o *listOptions) lineFormat {
 	line := lf.line
 	switch o.output {
 	case "json":
-		lf.line = func(dst []byte, ev *model.Event, now int64) []byte {
-			dst = append(format.AppendRFC3339(append(dst, `{"time":"`...), o.at.UnixNano()), '"')
-			n := len(dst)
-			dst = line(dst, ev, now)
-			if dst[n+1] == '}' { // no field of it was chosen
-				return append(dst[:n], "}\n"...)
-			}
-			dst[n] = ','
-			return dst
-		}
+		lf.line = stampedJSON(line, func(int64) int64 { return o.at.UnixNano() })
 	case "csv":
 		if lf.head != nil {
 			lf.head = append([]byte("time,"), lf.head...)
@@ -290,4 +281,18 @@ func stamped(lf lineFormat, o *listOptions) lineFormat {
 		}
 	}
 	return lf
+}
+
+// stampedJSON is a line of -o json with "time" in front: what at makes of the line's own now, Unix nanoseconds.
+func stampedJSON(line func([]byte, *model.Event, int64) []byte, at func(now int64) int64) func([]byte, *model.Event, int64) []byte {
+	return func(dst []byte, ev *model.Event, now int64) []byte {
+		dst = append(format.AppendRFC3339(append(dst, `{"time":"`...), at(now)), '"')
+		n := len(dst)
+		dst = line(dst, ev, now)
+		if dst[n+1] == '}' { // no field of it was chosen
+			return append(dst[:n], "}\n"...)
+		}
+		dst[n] = ','
+		return dst
+	}
 }
