@@ -20,6 +20,7 @@ import (
 type NetnsInfo struct {
 	Spec      string // what OpenNetns takes: a name, else the PID of its first process
 	Own       bool   // it is ctview's
+	Initial   bool   // it is the machine's first one, as far as ctview can tell
 	Inode     uint64
 	Names     []string // that ip netns keeps for it
 	Processes int      // in it, as far as ctview may look
@@ -28,18 +29,29 @@ type NetnsInfo struct {
 	Container string   // the container that this process is in, such as "docker 0123456789ab", "" for none
 }
 
+// netnsInitial is the inode of the initial namespace from Linux 6.18 on (NET_NS_INIT_INO); others begin at 0xf0000000.
+const netnsInitial = 0xeffffff9
+
+// ownInitial reports whether the calling thread is in the initial namespace: of net.core, what the machine has only once is
+// seen there alone (net_core_table).
+func ownInitial() bool {
+	_, err := os.Stat("/proc/sys/net/core/netdev_budget")
+	return err == nil
+}
+
 // ListNetns returns the namespaces that have a name (ip netns) and those that processes are in, each once: ctview's
-// own first, then by name, then by PID. Processes that ctview may not look at are left out.
+// own first, the initial one, then by name, then by PID. Processes that ctview may not look at are left out.
 func ListNetns() ([]NetnsInfo, error) {
 	found := map[nsID]*NetnsInfo{}
 	at := func(id nsID) *NetnsInfo {
 		if found[id] == nil {
-			found[id] = &NetnsInfo{Inode: id.ino}
+			found[id] = &NetnsInfo{Inode: id.ino, Initial: id.ino == netnsInitial}
 		}
 		return found[id]
 	}
 	if id, err := pathID("/proc/self/ns/net"); err == nil {
-		at(id).Own = true
+		n := at(id)
+		n.Own, n.Initial = true, ownInitial()
 	}
 	if err := namedNetns(at); err != nil {
 		return nil, err
@@ -62,7 +74,7 @@ func ListNetns() ([]NetnsInfo, error) {
 	}
 	sort.Slice(list, func(i, j int) bool { // see model.SortRules
 		a, b := &list[i], &list[j]
-		return cmp.Or(-compareBool(a.Own, b.Own), -compareBool(len(a.Names) > 0, len(b.Names) > 0),
+		return cmp.Or(-compareBool(a.Own, b.Own), -compareBool(a.Initial, b.Initial), -compareBool(len(a.Names) > 0, len(b.Names) > 0),
 			slices.Compare(a.Names, b.Names), cmp.Compare(a.PID, b.PID)) < 0
 	})
 	return list, nil
@@ -73,7 +85,7 @@ func (n *Netns) Is(i *NetnsInfo) bool { return n.id.ino != 0 && n.id.ino == i.In
 
 // Title tells a person which namespace n is, whatever way led to it: the name that ip netns keeps for it (the one that it was
 // opened by, if it has several), else what OpenNetns was asked for, else its process that began first, as "pid 812 (dnsmasq)", else "net:[INODE]". It is ""
-// for the initial namespace, which is that of PID 1, and where nothing can be told. Unescaped.
+// for the initial namespace. Unescaped.
 func (n *Netns) Title() string {
 	if n.id.ino == 0 {
 		return n.spec
@@ -93,8 +105,8 @@ func (n *Netns) Title() string {
 	if len(found.Names) > 0 {
 		return slices.Min(found.Names)
 	}
-	var first nsID
-	if err := confine.With(confine.SysPtrace, func() (err error) { first, err = pathID("/proc/1/ns/net"); return err }); err == nil && first == n.id {
+	var initial bool
+	if err := n.Do(func() error { initial = ownInitial(); return nil }); initial || err != nil && n.id.ino == netnsInitial {
 		return ""
 	}
 	if n.spec != "" {
@@ -151,12 +163,13 @@ func processNetns(at func(nsID) *NetnsInfo) error {
 		if err != nil {
 			continue
 		}
-		comm, start, ok := readStat(dir)
+		comm, start, kernel, ok := readStat(dir)
 		if !ok {
 			continue
 		}
 		n := at(id)
 		n.Processes++
+		n.Initial = n.Initial || kernel // its threads are in no other
 		if first, seen := began[n]; !seen || start < first {
 			began[n], n.PID, n.Comm = start, pid, comm
 		}
@@ -186,28 +199,37 @@ func processes() ([]int, error) {
 	return pids, err
 }
 
-// readStat reads name and start (clock ticks after boot) of a process from its directory in /proc.
-func readStat(dir string) (comm string, start uint64, ok bool) {
+// readStat reads name and start (clock ticks after boot) of a process from its directory in /proc, and whether it is a thread
+// of the kernel.
+func readStat(dir string) (comm string, start uint64, kernel, ok bool) {
 	b, err := os.ReadFile(dir + "/stat")
 	if err != nil {
-		return "", 0, false
+		return "", 0, false, false
 	}
 	return parseStat(string(b))
 }
 
 // parseStat reads proc_pid_stat(5). The name stands in parentheses and may hold anything, parentheses too.
-func parseStat(s string) (comm string, start uint64, ok bool) {
+func parseStat(s string) (comm string, start uint64, kernel, ok bool) {
 	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
 	if open < 0 || end < open {
-		return "", 0, false
+		return "", 0, false, false
 	}
-	const startField = 22 - 3 // starttime is field 22, the first after the name is field 3
+	const ( // the first field after the name is number 3
+		flagsField = 9 - 3
+		startField = 22 - 3
+		kthread    = 0x00200000 // PF_KTHREAD
+	)
 	fields := strings.Fields(s[end+1:])
 	if len(fields) <= startField {
-		return "", 0, false
+		return "", 0, false, false
 	}
-	start, err := strconv.ParseUint(fields[startField], 10, 64)
-	return s[open+1 : end], start, err == nil
+	flags, err := strconv.ParseUint(fields[flagsField], 10, 64)
+	if err != nil {
+		return "", 0, false, false
+	}
+	start, err = strconv.ParseUint(fields[startField], 10, 64)
+	return s[open+1 : end], start, flags&kthread != 0, err == nil
 }
 
 // containerEngines are the beginnings of names that engines give the cgroups of their containers.

@@ -67,6 +67,36 @@ func TestListNetns(t *testing.T) {
 	}
 }
 
+// TestInitialNetns: the initial namespace is known for what it is, whatever may be looked at of PID 1, and no other one is.
+func TestInitialNetns(t *testing.T) {
+	const name = "ctview-test-initial"
+	addNetns(t, name)
+	list, err := ctnl.ListNetns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	initial := 0
+	for _, n := range list {
+		ns, err := ctnl.OpenNetns(n.Spec)
+		if err != nil {
+			continue // its process has ended meanwhile
+		}
+		if n.Initial {
+			initial++
+		}
+		if slices.Contains(n.Names, name) && n.Initial {
+			t.Errorf("a new one is the initial one: %+v", n)
+		}
+		if title := ns.Title(); n.Initial != (title == "") {
+			t.Errorf("%+v: title %q", n, title)
+		}
+		_ = ns.Close()
+	}
+	if _, err := os.Stat("/proc/sys/net/core/netdev_budget"); err == nil && initial != 1 || initial > 1 {
+		t.Errorf("%d initial ones in %+v", initial, list)
+	}
+}
+
 func TestContainerOf(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	for _, tt := range []struct{ cgroup, want string }{
@@ -96,15 +126,17 @@ func TestParseStat(t *testing.T) {
 	for _, tt := range []struct {
 		text, comm string
 		start      uint64
-		ok         bool
+		kernel, ok bool
 	}{
-		{"7 (sleep)" + tail, "sleep", 4711, true},
-		{"7 (a) b (c)" + tail, "a) b (c", 4711, true},
-		{"7 (x)", "", 0, false}, {"7 )x(", "", 0, false}, {"", "", 0, false},
+		{"7 (sleep)" + tail, "sleep", 4711, false, true},
+		{"7 (a) b (c)" + tail, "a) b (c", 4711, false, true},
+		{"2 (kthreadd)" + strings.Replace(tail, " 6 ", " 2129984 ", 1), "kthreadd", 4711, true, true},
+		{"7 (x)", "", 0, false, false}, {"7 )x(", "", 0, false, false}, {"", "", 0, false, false},
+		{"7 (x)" + strings.Replace(tail, " 6 ", " x ", 1), "", 0, false, false},
 	} {
-		comm, start, ok := ctnl.ParseStat(tt.text)
-		if comm != tt.comm || start != tt.start || ok != tt.ok {
-			t.Errorf("%q: %q, %d, %v", tt.text, comm, start, ok)
+		comm, start, kernel, ok := ctnl.ParseStat(tt.text)
+		if comm != tt.comm || start != tt.start || kernel != tt.kernel || ok != tt.ok {
+			t.Errorf("%q: %q, %d, %v, %v", tt.text, comm, start, kernel, ok)
 		}
 	}
 }
@@ -114,7 +146,7 @@ func FuzzProcessFiles(f *testing.F) {
 	f.Add("0::/system.slice/docker-0123456789abcdef.scope\n")
 	f.Add("0::/machine.slice/systemd-nspawn@deb.service")
 	f.Fuzz(func(t *testing.T, s string) {
-		if comm, _, ok := ctnl.ParseStat(s); ok && !strings.Contains(s, "("+comm+")") {
+		if comm, _, _, ok := ctnl.ParseStat(s); ok && !strings.Contains(s, "("+comm+")") {
 			t.Errorf("name %q of %q", comm, s)
 		}
 		if c := ctnl.ContainerOf(s); c != "" && !strings.Contains(c, " ") {

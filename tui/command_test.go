@@ -247,10 +247,14 @@ func TestNames(t *testing.T) {
 type fakeNamespaces struct{ g *rig }
 
 func (f fakeNamespaces) List(context.Context) ([]Namespace, error) {
-	return []Namespace{{Name: "blue", About: "named", Current: true}, {Name: "812", About: "container web\x1b"}}, nil
+	return []Namespace{{Name: "blue", About: "named", Current: true}, {Name: "812", About: "container web\x1b"},
+		{Name: "2", Title: "default", About: "the initial one"}}, nil
 }
 
 func (f fakeNamespaces) Switch(_ context.Context, name string) (Session, error) {
+	if name == "2" || name == "default" {
+		return Session{Store: &fakeStore{Table: table.New()}, Kernel: f.g.kernel, Inspector: f.g.kernel}, nil
+	}
 	if name != "blue" {
 		return Session{}, errors.New("no such namespace")
 	}
@@ -268,5 +272,18 @@ func TestNetns(t *testing.T) {
 	g.keys("ctrl+n", "enter")
 	if g.line("ns blue") == "" || g.line("10.0.0.1:") == "" || g.line("3 of 3") == "" {
 		t.Errorf("not in the new namespace:\n%s", g.screen())
+	}
+	g.keys("ctrl+n")
+	if g.line("    default ") == "" {
+		t.Errorf("the initial one is called by a number:\n%s", g.screen())
+	}
+	g.keys("down", "down", "enter")
+	if g.line("ns default") == "" || g.line("now watching the initial namespace") == "" {
+		t.Errorf("not in the initial one:\n%s", g.screen())
+	}
+	g.a.opt.Netns = "x"
+	g.keys(":", "netns def", "tab", "enter")
+	if g.line("ns default") == "" {
+		t.Errorf("not by its name:\n%s", g.screen())
 	}
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -16,10 +17,14 @@ import (
 // A Namespace is a network namespace that can be watched.
 type Namespace struct {
 	Name  string // as --netns takes it
+	Title string // what it is called instead, where Name is only a way to it; Switch takes it, too
 	About string // e.g. "container web, pid 812"; unescaped
 
 	Current bool // it is the one that is watched
 }
+
+// called is what the operator calls it.
+func (n *Namespace) called() string { return cmp.Or(n.Title, n.Name) }
 
 // A Session is a namespace being watched.
 type Session struct {
@@ -41,11 +46,11 @@ type Namespaces interface {
 func offerNetns(a *App, arg string) []filter.Completion {
 	var names []string
 	for _, n := range a.namespaces {
-		names = append(names, n.Name)
+		names = append(names, n.called())
 	}
 	return offerWords(arg, names, func(s string) string {
 		for _, n := range a.namespaces {
-			if n.Name == s {
+			if n.called() == s {
 				return model.Escape(n.About)
 			}
 		}
@@ -86,7 +91,7 @@ func (a *App) listNetns() tea.Cmd {
 				if n.Current {
 					mark = a.marks.Cursor + " "
 				}
-				m.choices = append(m.choices, choice{text: mark + padRight(model.Escape(n.Name), 24) + " " + model.Escape(n.About)})
+				m.choices = append(m.choices, choice{text: mark + padRight(model.Escape(n.called()), 24) + " " + model.Escape(n.About)})
 			}
 			m.pick = func(a *App, i int, _ string) tea.Cmd {
 				a.pop()
@@ -145,6 +150,10 @@ func (a *App) enter(s Session) tea.Cmd {
 			a.screens[i] = newRecent()
 		}
 	}
-	a.say("now watching " + model.Escape(strings.TrimSpace(dash(s.Netns))))
+	where := "the initial namespace"
+	if n := strings.TrimSpace(s.Netns); n != "" {
+		where = model.Escape(n)
+	}
+	a.say("now watching " + where)
 	return tea.Batch(a.refilter(), a.ask(true))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,15 +19,20 @@ func TestScreenNamesItsNamespace(t *testing.T) {
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	run := func(want string) {
+	run := func(want string, args ...string) {
 		t.Helper()
-		cmd := tb.ns.Command("ip", "netns", "exec", name)
-		if want != name {
-			cmd = tb.ns.Command("env")
+		cmd := ctview(t)
+		cmd.Args = append(args, cmd.Path)
+		if len(args) > 0 {
+			cmd.Path = must(exec.LookPath(args[0]))(t)
 		}
-		self := ctview(t)
-		cmd.Args, cmd.Env = append(cmd.Args, self.Path), self.Env
-		tm := newTerminal(t, cmd.Cmd, 80, 24)
+		var tm *terminal
+		if err := tb.ns.Do(func() error { // what is started there is in it
+			tm = newTerminal(t, cmd, 80, 24)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 		s := tm.shows("ns " + want)
 		if strings.Contains(s, "default") {
 			t.Errorf("%s", s)
@@ -42,6 +48,19 @@ func TestScreenNamesItsNamespace(t *testing.T) {
 		_ = os.Remove(link)
 	}()
 	run(name)
+	run(name, "ip", "netns", "exec", name)
+}
+
+// TestScreenInInitialNamespace: the initial namespace is called that, not by a process in it, whatever may be looked at of PID 1.
+func TestScreenInInitialNamespace(t *testing.T) {
+	const own = "/proc/self/ns/net"
+	want := "ns default"
+	if _, err := os.Stat("/proc/sys/net/core/netdev_budget"); err != nil { // of a container
+		want = "ns " + own
+	}
+	tm := newTerminal(t, ctview(t, "--netns", own), 120, 24)
+	tm.shows(want)
+	tm.send("q")
 }
 
 // TestScreenLooksAtTheRules: before the first flow the screen says whether there are rules that track, as they are.

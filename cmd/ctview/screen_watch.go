@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -145,13 +146,40 @@ func (n *namespaces) List(context.Context) ([]tui.Namespace, error) {
 	all := make([]tui.Namespace, len(list))
 	for i := range list {
 		all[i] = tui.Namespace{Name: list[i].Spec, About: aboutNetns(&list[i]), Current: now.Is(&list[i])}
+		if list[i].Initial && len(list[i].Names) == 0 {
+			all[i].Title = initialName
+		}
 	}
 	return all, nil
+}
+
+// initialName is what the screen calls the initial namespace where it has no name.
+const initialName = "default"
+
+// specOf returns what ctnl.OpenNetns takes for a name that List told.
+func specOf(name string) string {
+	if name != initialName {
+		return name
+	}
+	list, _ := ctnl.ListNetns()
+	spec := name
+	for i := range list {
+		if slices.Contains(list[i].Names, name) {
+			return name
+		}
+		if list[i].Initial {
+			spec = list[i].Spec
+		}
+	}
+	return spec
 }
 
 // aboutNetns says what is known of a namespace beside its name, unescaped.
 func aboutNetns(n *ctnl.NetnsInfo) string {
 	var parts []string
+	if n.Initial {
+		parts = append(parts, "the initial one")
+	}
 	if n.Own {
 		parts = append(parts, "ctview's own")
 	}
@@ -183,7 +211,7 @@ func (e unprefixed) Unwrap() error { return e.error }
 // Switch implements tui.Namespaces: the new namespace is opened and watched before the old one is let go, so that a name
 // that is wrong changes nothing. NOTRACK rules of the session go with the namespace that they were made in.
 func (n *namespaces) Switch(_ context.Context, name string) (tui.Session, error) {
-	w, err := n.plan.open(name, "")
+	w, err := n.plan.open(specOf(name), "")
 	if err != nil && n.plan.stay && errors.Is(err, ctnl.ErrPermission) {
 		err = fmt.Errorf("read-only, ctview has given up the right to enter another namespace: ctview --read-only --netns %s", name)
 	}

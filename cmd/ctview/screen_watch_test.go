@@ -138,6 +138,7 @@ func TestAboutNetns(t *testing.T) {
 		want string
 	}{
 		{ctnl.NetnsInfo{Own: true, Processes: 3, PID: 1, Comm: "init"}, "ctview's own, 3 processes"},
+		{ctnl.NetnsInfo{Initial: true, Processes: 128, PID: 2, Comm: "kthreadd"}, "the initial one, kthreadd (pid 2) and 127 more"},
 		{ctnl.NetnsInfo{Names: []string{"a"}}, "no process"},
 		{ctnl.NetnsInfo{Names: []string{"a", "b"}, Processes: 1, PID: 7, Comm: "x"}, "also b, x (pid 7)"},
 		{ctnl.NetnsInfo{Container: "docker 0123456789ab", Processes: 1, PID: 7, Comm: "nginx"}, "docker 0123456789ab, nginx (pid 7)"},
