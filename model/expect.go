@@ -37,6 +37,9 @@ type CPUStats struct {
 	Values [16]uint32 // indexed by CTA_STATS_* number: 2 found, 4 invalid, 8 insert, 9 insert_failed, 10 drop, …
 }
 
+// StatInsertFailed is the number of the counter insert_failed: an entry's tuple was taken when it was to be put in.
+const StatInsertFailed = 9
+
 // SumStats adds up counter n of the CPUs; has is false where no CPU has it.
 func SumStats(cpus []CPUStats, n int) (v uint64, has bool) {
 	for i := range cpus {

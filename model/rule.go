@@ -21,8 +21,16 @@ func (r PortRange) Any() bool { return r == PortRange{} || r == PortRange{0, 655
 // Single reports whether r is exactly one port.
 func (r PortRange) Single() bool { return r.Lo == r.Hi && r.Hi != 0 }
 
-// contains reports whether p is in r.
-func (r PortRange) contains(p uint16) bool { return r.Any() || r.Lo <= p && p <= r.Hi }
+// Size returns how many ports r has.
+func (r PortRange) Size() int {
+	if r.Any() {
+		return 1 << 16
+	}
+	return int(r.Hi) - int(r.Lo) + 1
+}
+
+// Contains reports whether p is in r.
+func (r PortRange) Contains(p uint16) bool { return r.Any() || r.Lo <= p && p <= r.Hi }
 
 // String returns "80" or "8000-8999"; "any" for every port.
 func (r PortRange) String() string {
@@ -203,7 +211,7 @@ func (r *Rule) MatchTuple(t *Tuple) bool {
 		return false
 	}
 	if t.Proto.HasPorts() {
-		return r.Sport.contains(t.Sport) && r.Dport.contains(t.Dport)
+		return r.Sport.Contains(t.Sport) && r.Dport.Contains(t.Dport)
 	}
 	if t.Proto.IsICMP() {
 		typ, _, id := t.ICMP()

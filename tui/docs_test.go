@@ -14,7 +14,7 @@ func TestDocs(t *testing.T) {
 		"`▶` `●` `…` `▼` `█`, and graphs are drawn with blocks. Written by `go test ./tui -run TestDocs -update`.\n")
 	for _, s := range []struct{ head, name string }{
 		{"1 Flows", "flows"}, {"The filter bar: completion", "bar-preview"}, {"The filter bar: an error", "bar-error"},
-		{"Filter by a value of the row (`f`)", "values"}, {"One flow (Enter)", "detail"}, {"2 Groups", "groups"}, {"3 Events", "events"},
+		{"Filter by a value of the row (`f`)", "values"}, {"One flow (Enter)", "detail"}, {"2 Groups", "groups"}, {"2 Groups: ports of NAT (`P`)", "groups-nat"}, {"3 Events", "events"},
 		{"4 Stats", "stats"}, {"5 Expect", "expect"}, {"6 Notrack", "notrack"}, {"7 Recent", "recent"}, {"7 Recent: groups (`b`)", "recent-groups"}, {"A NOTRACK rule is asked for", "notrack-add"},
 		{"Deletion is asked for", "confirm-many"}, {"Something is wrong", "alarm"}, {"What is wrong (`!`)", "findings"},
 		{"Packets of a flow on their way through the rules (`t`)", "trace"}, {"Help", "help"},

@@ -11,6 +11,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/finding"
+	"ctview/model/table"
 
 	"ctview/tui/draw"
 )
@@ -21,6 +22,10 @@ type illness struct {
 	all    []finding.Finding
 	loud   []*finding.Finding // those that are worth a line: neither notes nor acknowledged, the worst first
 	rules  finding.Rules
+	ranges *table.PortRanges // of rules; nil: not read
+
+	failed, failedFirst uint64 // insert_failed of the kernel: now, and when first read
+	failedSince         time.Time
 
 	looking          bool
 	passes           int
@@ -46,13 +51,14 @@ func (a *App) diagnose() tea.Cmd {
 	il.looking, il.lookedAt = true, now
 	in := finding.Input{System: a.sys, HasSystem: a.hasSys, Rules: il.rules}
 	pace := outlinePace
-	if len(il.all) == 0 {
+	if g, ok := a.top().(*groups); len(il.all) == 0 && !(ok && g.byPorts()) {
 		pace *= 10
 	}
 	outline := now.Sub(il.readAt) >= pace
 	if outline {
 		il.readAt = now
 	}
+	ranges := il.ranges
 	store, insp, states, pass, parent, clock := a.opt.Store, a.opt.Inspector, a.opt.States, il.passes, a.ctx, a.opt.Now
 	il.passes++
 	return func() tea.Msg {
@@ -62,6 +68,7 @@ func (a *App) diagnose() tea.Cmd {
 			in.CPUs, _ = insp.CPUStats(ctx) // not known then
 			if outline {
 				in.Rules = insp.Outline(ctx)
+				ranges = &table.PortRanges{Of: in.Rules.SourcePorts}
 			}
 		}
 		began := clock()
@@ -78,12 +85,37 @@ func (a *App) diagnose() tea.Cmd {
 				return nil
 			}
 			rows := a.alarmRows()
+			a.ill.ranges = ranges
+			a.ill.count(&in)
 			if a.ill.take(&in, took); a.alarmRows() != rows {
 				return a.ask(false) // there is room for more rows, or less
 			}
 			return nil
 		}}
 	}
+}
+
+// count keeps what the kernel says of entries that could not be put in.
+func (il *illness) count(in *finding.Input) {
+	n, ok := model.SumStats(in.CPUs, model.StatInsertFailed)
+	switch {
+	case !ok:
+		return
+	case il.failedSince.IsZero() || n < il.failedFirst:
+		il.failedFirst, il.failedSince = n, time.Unix(0, in.Now)
+	}
+	il.failed = n
+}
+
+// failedText is the counter insert_failed and what it has grown by, "" where nothing is known.
+func (il *illness) failedText(zone *time.Location) string {
+	switch {
+	case il.failedSince.IsZero():
+		return ""
+	case il.failed == il.failedFirst:
+		return fmt.Sprintf("insert_failed %d", il.failed)
+	}
+	return fmt.Sprintf("insert_failed %d (+%d since %s)", il.failed, il.failed-il.failedFirst, il.failedSince.In(zone).Format("15:04:05"))
 }
 
 func (il *illness) take(in *finding.Input, took time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -23,7 +24,10 @@ type groups struct {
 }
 
 // groupChoices are the keys that b steps through and the line of keys shows.
-var groupChoices = parseGroupChoices("src", "dst", "dport", "proto", "state", "zone", "helper", "mark", "nat", "src/24", "dst/24", "sport")
+var groupChoices = parseGroupChoices("src", "dst", "dport", "proto", "state", "zone", "helper", "mark", "nat", "nat-ports", "src/24", "dst/24", "sport")
+
+// natPorts are the keys of groups that tell how far the ports of NAT are used up.
+var natPorts = parseGroupChoices("nat-ports")
 
 func parseGroupChoices(names ...string) []table.GroupKey {
 	out := make([]table.GroupKey, 0, len(names))
@@ -60,8 +64,10 @@ var groupsBindings = slices.Concat([]binding{
 		run: does((*groups).sortMenu)},
 	{id: "by", keys: []string{"b"}, help: "group by the next key", hint: "by", group: groupLook,
 		run: on((*groups).nextKey)},
-	{id: "by2", keys: []string{"B"}, help: "group by two keys: \"src,dport\"", hint: "two keys", narrow: "two", group: groupLook,
+	{id: "by2", keys: []string{"B"}, help: "group by up to four keys: \"src,dport\"", hint: "keys", narrow: "keys", group: groupLook,
 		run: does((*groups).askKeys)},
+	{id: "natports", keys: []string{"P"}, help: "ports that NAT has in use, against their range", hint: "NAT", group: groupLook,
+		run: on(func(s *groups, a *App) tea.Cmd { return s.groupBy(a, natPorts) })},
 	{id: "filter", keys: []string{"/", "f4"}, help: "filter", hint: "filter", group: groupLook,
 		run: inApp((*App).openBar)},
 }, moves, []binding{
@@ -122,8 +128,8 @@ func (s *groups) reverse(a *App) tea.Cmd {
 
 // sortNext sorts by the column that is n further on.
 func (s *groups) sortNext(a *App, n int) tea.Cmd {
-	all := len(table.GroupSorts())
-	s.sort, s.desc = table.GroupColumn((int(s.sort)+n+all)%all), true
+	all := s.sorts()
+	s.sort, s.desc = all[(slices.Index(all, s.sort)+n+len(all))%len(all)], true
 	return s.reorder(a)
 }
 
@@ -158,9 +164,24 @@ func completeKeys(text string) []filter.Completion {
 	return out
 }
 
-// groupBy groups by keys from now on.
+// byPorts reports whether the groups tell ports in use.
+func (s *groups) byPorts() bool { return table.ByNATPorts(s.keys) }
+
+// sorts are the columns to sort by.
+func (s *groups) sorts() []table.GroupColumn {
+	return slices.DeleteFunc(table.GroupSorts(), func(c table.GroupColumn) bool { return c == table.GroupUsed && !s.byPorts() })
+}
+
+// groupBy groups by keys from now on. Of ports in use the scarcest are first.
 func (s *groups) groupBy(a *App, keys []table.GroupKey) tea.Cmd {
 	s.keys = keys
+	switch {
+	case s.byPorts():
+		s.sort, s.desc = table.GroupUsed, true
+		a.ill.readAt = time.Time{} // for the rules as they are now
+	case s.sort == table.GroupUsed:
+		s.sort = table.GroupFlows
+	}
 	s.view.Rows = s.view.Rows[:0]
 	s.got = false
 	s.restart()
@@ -183,14 +204,14 @@ func keysText(keys []table.GroupKey) string {
 
 // sortMenu offers the columns to sort by.
 func (s *groups) sortMenu(a *App) {
-	m := &menu{head: "sort by (again: the other way round)"}
-	m.choose(int(s.sort))
-	for _, c := range table.GroupSorts() {
+	m, all := &menu{head: "sort by (again: the other way round)"}, s.sorts()
+	m.choose(slices.Index(all, s.sort))
+	for _, c := range all {
 		m.choices = append(m.choices, choice{text: c.String()})
 	}
 	m.pick = func(a *App, i int, _ string) tea.Cmd {
 		a.pop()
-		return s.sortBy(a, table.GroupSorts()[i])
+		return s.sortBy(a, all[i])
 	}
 	a.push(m)
 }
@@ -246,7 +267,7 @@ type groupsAnswer struct {
 
 func (s *groups) ask(a *App, _ bool) func(context.Context) any {
 	h := s.rowsOn(a)
-	q := table.GroupQuery{Filter: a.active(), Keys: s.keys, Sort: s.sort, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h}
+	q := table.GroupQuery{Filter: a.active(), Keys: s.keys, Sort: s.sort, Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h, Ranges: a.ill.ranges}
 	if s.follow && !s.loose {
 		q.Anchor, q.HasAnchor = s.key, true
 	}
@@ -297,7 +318,7 @@ func (s *groups) click(a *App, x, y int) tea.Cmd {
 	headY := 2 + a.headRows()
 	if y == headY {
 		for _, p := range s.placed(a.w) {
-			if c, err := table.ParseGroupColumn(p.name); err == nil && x >= p.x && x < p.x+p.w {
+			if c, err := table.ParseGroupColumn(p.name); err == nil && slices.Contains(s.sorts(), c) && x >= p.x && x < p.x+p.w {
 				return s.sortBy(a, c)
 			}
 		}

@@ -24,6 +24,15 @@ var (
 		{name: "bytes", title: "BYTES", short: "BYTES", min: 8, want: 8, right: true},
 		{name: "packets", title: "PACKETS", short: "PACKETS", min: 8, want: 8, right: true},
 	}
+	// portColumns stand behind the keys of groups by nat-ports.
+	portColumns = []column{
+		{name: "in use", title: "IN USE", short: "IN USE", min: 6, want: 6, right: true},
+		{name: "of", title: "OF", short: "OF", min: 5, want: 5, right: true},
+		{name: "used", title: "USED", short: "USED", min: 6, want: 7, right: true},
+		{name: "range", title: "RANGE", short: "RANGE", min: 11, want: 11},
+	}
+	portDrops = []string{"packets", "%", "bytes", "new", "rate", "unreplied", "share", "of"}
+
 	groupDrops = []string{"packets", "bytes", "share", "new", "rate", "unreplied", "%"}
 )
 
@@ -63,9 +72,20 @@ func (s *groups) draw(a *App, f *draw.Frame) {
 
 // placed lays out the columns.
 func (s *groups) placed(w int) []placed {
-	cols := columnsOf(groupColumns)
+	cols, drops := columnsOf(groupColumns), groupDrops
 	cols[0] = keysColumn(cols[0], s.keys)
-	return layout(cols, w, demand{order: groupDrops})
+	if s.byPorts() {
+		cols, drops = slices.Insert(cols, 1, columnsOf(portColumns)...), portDrops
+	}
+	return layout(cols, w, demand{order: drops})
+}
+
+// columns is how many there are where there is room.
+func (s *groups) columns() int {
+	if s.byPorts() {
+		return len(groupColumns) + len(portColumns)
+	}
+	return len(groupColumns)
 }
 
 // keysColumn returns the first column of groups with the keys as its head.
@@ -73,7 +93,7 @@ func keysColumn(c *column, keys []table.GroupKey) *column {
 	first := *c
 	first.title = strings.ToUpper(strings.ReplaceAll(keysText(keys), ",", ", "))
 	first.short = first.title
-	if len(keys) > 1 {
+	if len(keys) > 1 || table.ByNATPorts(keys) {
 		first.min, first.want = 30, 40
 	}
 	return &first
@@ -95,12 +115,15 @@ func (s *groups) statusLine(a *App, f *draw.Frame) {
 		return
 	}
 	r := s.followWord() + position(s.top, s.rowsOn(a), v.Groups)
-	hidden := withoutRoom(len(groupColumns), s.placed(f.W))
+	hidden, failed := withoutRoom(s.columns(), s.placed(f.W)), ""
+	if s.byPorts() {
+		failed = a.ill.failedText(a.now.Location())
+	}
 	if f.W < wideFrom {
-		a.filterWith(f, r, hidden)
+		a.filterWith(f, r, failed, hidden)
 		return
 	}
-	a.filterWith(f, r+" groups", fmt.Sprintf("%d of %s", v.Matched, model.Plural(v.Total, "flow")), hidden,
+	a.filterWith(f, r+" groups", failed, fmt.Sprintf("%d of %s", v.Matched, model.Plural(v.Total, "flow")), hidden,
 		"sort "+strings.ToUpper(s.sort.String())+" "+orderWord(s.desc))
 }
 
@@ -134,7 +157,7 @@ func (s *groups) keysLine(_ *App, f *draw.Frame) {
 			f.Text(n)
 		}
 	}
-	f.Right(draw.Faint, `(b next, B two: "src,dport")`)
+	f.Right(draw.Faint, `(B: "src,dport")`)
 	f.End()
 }
 
@@ -151,6 +174,8 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 			return a.groupText(r, "  "), draw.Plain
 		case "flows":
 			return strconv.Itoa(r.Flows), draw.Plain
+		case "in use", "of", "used", "range":
+			return portCell(name, r)
 		case "%":
 			prec := 1
 			if w < 6 {
@@ -177,6 +202,29 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 		}
 		return counted(r, r.Packets), draw.Plain
 	})
+}
+
+// portCell writes how far a range of ports is used up.
+func portCell(name string, r *table.GroupRow) (string, draw.Role) {
+	share := r.Share()
+	look := draw.Plain
+	switch {
+	case share < 0:
+		return "-", draw.Plain
+	case share >= 0.9:
+		look = draw.Alarm
+	case share >= 0.7:
+		look = draw.Warn
+	}
+	switch name {
+	case "in use":
+		return strconv.Itoa(r.Used), look
+	case "of":
+		return strconv.Itoa(r.Range.Size()), draw.Plain
+	case "used":
+		return strconv.FormatFloat(100*share, 'f', 1, 64) + "%", look
+	}
+	return r.Range.String(), draw.Plain
 }
 
 // counted writes a total, as the least that it can be where not all flows of the group are counted.
@@ -234,6 +282,9 @@ func (s *groups) striking(a *App, w int) string {
 			t += fmt.Sprintf(", %.0f%% of the whole table", 100*float64(r.Flows)/float64(v.Total))
 		}
 		parts = append(parts, t)
+	}
+	if share := r.Share(); share >= 0 {
+		parts = append([]string{fmt.Sprintf("%d of %s (%s) in use", r.Used, model.Plural(r.Range.Size(), "port"), r.Range)}, parts...)
 	}
 	if r.Unreplied*10 >= r.Flows && r.Unreplied > 0 {
 		t := fmt.Sprintf("%d of %d never got a reply", r.Unreplied, r.Flows)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctview/model"
+	"ctview/model/finding"
 	"ctview/model/format"
 	"ctview/model/table"
 )
@@ -254,9 +255,35 @@ func withFlood(g *rig) {
 	g.store.Table.Apply(start.UnixNano(), evs)
 }
 
+// withNAT gives the table of a rig flows through a range of 400 ports, most of which one destination takes, and others that no rule
+// explains.
+func withNAT(g *rig) {
+	var evs []model.Event
+	for i := range 480 {
+		s := spec{proto: model.ProtoTCP, state: "ESTABLISHED", src: fmt.Sprintf("10.1.0.9:%d", 20000+i), dst: "203.0.113.9:443",
+			snat: "198.51.100.2", assured: true, replied: true, bytes: 120, age: 3 * time.Minute}
+		switch {
+		case i >= 470:
+			s.snat = "198.51.100.3"
+		case i >= 300:
+			s.dst = "203.0.113.10:443"
+		}
+		r := s.row(i)
+		var e model.Event
+		format.FillEvent(&e, &r.Flow, &r.Extra, start.UnixNano())
+		e.Kind = model.New
+		evs = append(evs, e)
+	}
+	at := netip.MustParseAddr("198.51.100.2")
+	g.kernel.rules = finding.Rules{Known: true, NAT: []finding.NATRule{{Place: "inet fw/post", Proto: model.ProtoTCP, Lo: at, Hi: at,
+		Ports: model.PortRange{Lo: 20000, Hi: 20399}}}}
+	g.store.Table.Apply(start.UnixNano(), evs)
+}
+
 func TestGroupsScreen(t *testing.T) {
 	atSizes(t, "groups", func(g *rig) { withFlood(g); g.keys("2", "j", "k") }, func(o *Options) { o.Filter = "zone 5" })
 	atSizes(t, "groups-two", func(g *rig) { withFlood(g); g.keys("b", "B", "ctrl+u", "dst,dp", "tab", "enter", "s", "j", "enter") }, nil)
+	atSizes(t, "groups-nat", func(g *rig) { withNAT(g); g.keys("2", "P"); g.tick(10 * time.Second); g.tick(time.Second) }, nil)
 	atSizes(t, "prompt", func(g *rig) { withFlood(g); g.keys("2", "B", "ctrl+u", "s") }, nil)
 }
 

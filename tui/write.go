@@ -240,7 +240,7 @@ func (s *events) export(a *App, form string) func(*bufio.Writer) (int, error) {
 
 // export writes every group.
 func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
-	q := table.GroupQuery{Filter: a.filter, Keys: s.keys, Sort: s.sort, Desc: s.desc, Limit: 1 << 20, Now: a.opt.Now().UnixNano()}
+	q := table.GroupQuery{Filter: a.filter, Keys: s.keys, Sort: s.sort, Desc: s.desc, Limit: 1 << 20, Now: a.opt.Now().UnixNano(), Ranges: a.ill.ranges}
 	store := a.opt.Store
 	return func(w *bufio.Writer) (int, error) {
 		var v table.GroupView
@@ -249,7 +249,11 @@ func (s *groups) export(a *App, form string) func(*bufio.Writer) (int, error) {
 			for _, k := range q.Keys {
 				fmt.Fprintf(w, "%s,", k)
 			}
-			fmt.Fprintln(w, "flows,unreplied,new_per_s,rate,bytes,packets,filter")
+			ports := ""
+			if s.byPorts() {
+				ports = ",used,low,high"
+			}
+			fmt.Fprintln(w, "flows,unreplied,new_per_s,rate,bytes,packets,filter"+ports)
 		}
 		for i := range v.Rows {
 			if err := writeGroup(w, form, q.Keys, &v.Rows[i]); err != nil {
@@ -339,15 +343,28 @@ func writeGroup(w *bufio.Writer, form string, keys []table.GroupKey, r *table.Gr
 		for _, v := range r.Values {
 			fmt.Fprintf(w, "%s,", csvField(v))
 		}
-		_, err = fmt.Fprintf(w, "%d,%d,%.2f,%.0f,%d,%d,%s\n", r.Flows, r.Unreplied, r.NewPerSec, r.Rate, r.Bytes, r.Packets, csvField(r.Filter))
+		ports := ""
+		switch {
+		case r.Share() >= 0:
+			ports = fmt.Sprintf(",%d,%d,%d", r.Used, r.Range.Lo, r.Range.Hi)
+		case table.ByNATPorts(keys):
+			ports = ",,,"
+		}
+		_, err = fmt.Fprintf(w, "%d,%d,%.2f,%.0f,%d,%d,%s%s\n", r.Flows, r.Unreplied, r.NewPerSec, r.Rate, r.Bytes, r.Packets, csvField(r.Filter), ports)
 	case "json":
 		fmt.Fprint(w, "{")
 		for i, v := range r.Values {
 			fmt.Fprintf(w, "%s:%s,", jsonString(keys[i].String()), jsonString(v))
 		}
+		if r.Share() >= 0 {
+			fmt.Fprintf(w, `"used":%d,"low":%d,"high":%d,`, r.Used, r.Range.Lo, r.Range.Hi)
+		}
 		_, err = fmt.Fprintf(w, `"flows":%d,"unreplied":%d,"new_per_s":%.2f,"rate":%.0f,"bytes":%d,"packets":%d,"filter":%s}`+"\n",
 			r.Flows, r.Unreplied, r.NewPerSec, r.Rate, r.Bytes, r.Packets, jsonString(r.Filter))
 	default:
+		if r.Share() >= 0 {
+			r.Values = append(r.Values, fmt.Sprintf("%d of %s (%s)", r.Used, model.Plural(r.Range.Size(), "port"), r.Range))
+		}
 		_, err = fmt.Fprintf(w, "%-40s %8d flows %8d unreplied %10.0f B/s %12d bytes\n", strings.Join(r.Values, " "), r.Flows, r.Unreplied, r.Rate, r.Bytes)
 	}
 	return err

@@ -77,7 +77,7 @@ func groupKeys() (keys []string) {
 			keys = append(keys, c)
 		}
 	}
-	return keys
+	return append(keys, "nat-ports")
 }
 
 // stateNames are the states of every protocol that has some.

@@ -317,7 +317,7 @@ func TestScreenInsertFailed(t *testing.T) {
 	s.burst(100, func(i int) lab.Packet {
 		return lab.Packet{Src: at("192.168.1.200", 0, 20000+i), Dst: at("203.0.113.193", 0, 443), Proto: model.ProtoTCP}
 	})
-	tm.shows("!! 64 of 64 ports of 192.0.2.1 to 203.0.113.193:443 in use, and 36 new flows found none")
+	tm.shows("!! 64 of 64 ports of 192.0.2.1 to 203.0.113.193:443 in use, and 36 packets of new flows found none")
 	tm.shows("36 entries could not be put in, the last ")
 	tm.send("q")
 }

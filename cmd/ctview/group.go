@@ -20,7 +20,7 @@ import (
 func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading, keep bool, err error) {
 	keys, err := table.ParseGroupKeys(o.groupBy)
 	if err != nil {
-		return nil, false, usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or several, at most four: src,dport"}
+		return nil, false, usageError{"--group-by: " + err.Error(), "e.g. src, dport, zone, src/24, or several, at most four: src,dport; nat-ports"}
 	}
 	if o.columns != "" || o.resolve {
 		return nil, false, usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
@@ -29,7 +29,11 @@ func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading,
 		g.wantOwners()
 	}
 	q := table.GroupQuery{Filter: f, Keys: keys, Desc: true}
-	if q.Sort, q.Desc, err = parseGroupSort(o.sort); err != nil {
+	byPorts := table.ByNATPorts(keys)
+	if byPorts {
+		g.wantRanges()
+	}
+	if q.Sort, q.Desc, err = parseGroupSort(o.sort, byPorts); err != nil {
 		return nil, false, err
 	}
 	if q.Sort == table.GroupRate {
@@ -48,6 +52,9 @@ func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading,
 		}
 		q := q
 		q.Now, q.Limit = g.now(), o.limit
+		if byPorts {
+			q.Ranges = g.nat.ranges
+		}
 		if o.page != nil && (q.Limit == 0 || q.Limit > o.page.left(o)) {
 			q.Limit = o.page.left(o)
 		}
@@ -57,6 +64,9 @@ func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading,
 		g.noteUnknown(f, v.Unknown)
 		if err := write(all); err != nil {
 			return err
+		}
+		if o.output == "table" || o.output == "wide" {
+			g.noteFailed()
 		}
 		if all.matched == 0 && o.exitCode {
 			return errNoMatch
@@ -101,14 +111,19 @@ func pages(tab *table.Table, q table.GroupQuery, v *table.GroupView) groupList {
 	}}
 }
 
-// parseGroupSort reads --sort of groups: the most flows first where nothing is said.
-func parseGroupSort(s string) (c table.GroupColumn, desc bool, err error) {
+// parseGroupSort reads --sort of groups: the most flows first where nothing is said, by nat-ports the range that is used most.
+func parseGroupSort(s string, byPorts bool) (c table.GroupColumn, desc bool, err error) {
 	name, dir, ok := strings.Cut(strings.ToLower(s), ":")
-	if s == "" {
+	switch {
+	case s == "" && byPorts:
+		name, dir, ok = "used", "desc", true
+	case s == "":
 		name, dir, ok = "flows", "desc", true
 	}
 	c, err = table.ParseGroupColumn(name)
 	switch {
+	case err == nil && c == table.GroupUsed && !byPorts:
+		return c, false, usageError{"--sort: used is what flows use of a range of ports", "it is known with --group-by nat-ports"}
 	case err != nil:
 		return c, false, usageError{"--sort: " + err.Error(), ""}
 	case !ok || dir == "asc":
@@ -154,6 +169,9 @@ func groupTable(g *globals, o *listOptions, names []string, all groupList) error
 		for i, n := range names {
 			out.buf = fmt.Appendf(out.buf, "%-*s  ", widths[i], strings.ToUpper(n))
 		}
+		if g.nat != nil {
+			out.buf = fmt.Appendf(out.buf, "%6s %6s %6s  %-11s ", "IN USE", "OF", "USED%", "RANGE")
+		}
 		out.buf = fmt.Appendf(out.buf, "%10s %6s %10s %9s", "FLOWS", "%", "UNREPLIED", "BYTES")
 		if g.rates() {
 			out.buf = fmt.Appendf(out.buf, " %11s", "RATE")
@@ -167,6 +185,10 @@ func groupTable(g *globals, o *listOptions, names []string, all groupList) error
 		for i := range names {
 			word := format.AppendWord(nil, row.Values[i])
 			out.buf = fmt.Appendf(out.buf, "%s%*s  ", word, widths[i]-model.Width(string(word)), "")
+		}
+		if g.nat != nil {
+			used, size, share, ports := usedCells(row)
+			out.buf = fmt.Appendf(out.buf, "%6s %6s %6s  %-11s ", used, size, share, ports)
 		}
 		bytes := atLeast(row.Flows, row.KnownBytes, model.AppendBytes(nil, row.Bytes))
 		out.buf = fmt.Appendf(out.buf, "%10d %6.1f %10d %9s", row.Flows, 100*float64(row.Flows)/float64(all.matched), row.Unreplied, bytes)
@@ -209,7 +231,15 @@ func groupJSON(g *globals, o *listOptions, names []string, all groupList) error 
 			Bytes     *uint64           `json:"bytes,omitempty"`
 			Rate      *float64          `json:"rate,omitempty"`
 			Uncounted int               `json:"uncounted,omitempty"` // flows whose bytes are not in Bytes
-		}{o.stamp(), keys, row.Filter, row.Flows, row.Unreplied, nil, nil, row.Flows - row.KnownBytes}
+			Ports     *portsJSON        `json:"ports,omitempty"`     // by nat-ports
+			Failed    *uint64           `json:"insert_failed,omitempty"`
+		}{Time: o.stamp(), Group: keys, Filter: row.Filter, Flows: row.Flows, Unreplied: row.Unreplied, Uncounted: row.Flows - row.KnownBytes}
+		if g.nat != nil {
+			obj.Ports = portsOf(row)
+			if g.nat.hasFailed {
+				obj.Failed = &g.nat.failed
+			}
+		}
 		if row.KnownBytes > 0 {
 			obj.Bytes = &row.Bytes
 		}
@@ -237,7 +267,11 @@ func groupCSV(g *globals, o *listOptions, names []string, all groupList) error {
 		if stamp != "" {
 			out.buf = append(out.buf, "time,"...)
 		}
-		out.buf = append(append(out.buf, strings.Join(names, ",")...), ",flows,unreplied,bytes,uncounted\n"...)
+		out.buf = append(append(out.buf, strings.Join(names, ",")...), ",flows,unreplied,bytes,uncounted"...)
+		if g.nat != nil {
+			out.buf = append(out.buf, ",used,low,high"...)
+		}
+		out.buf = append(out.buf, '\n')
 	}
 	o.noHeader = o.noHeader || o.watch // once is enough
 	for row := range all.rows {
@@ -249,7 +283,14 @@ func groupCSV(g *globals, o *listOptions, names []string, all groupList) error {
 		if row.KnownBytes > 0 {
 			bytes = strconv.FormatUint(row.Bytes, 10)
 		}
-		out.buf = fmt.Appendf(out.buf, "%d,%d,%s,%d\n", row.Flows, row.Unreplied, bytes, row.Flows-row.KnownBytes)
+		out.buf = fmt.Appendf(out.buf, "%d,%d,%s,%d", row.Flows, row.Unreplied, bytes, row.Flows-row.KnownBytes)
+		switch {
+		case g.nat != nil && row.Share() < 0:
+			out.buf = append(out.buf, ",,,"...)
+		case g.nat != nil:
+			out.buf = fmt.Appendf(out.buf, ",%d,%d,%d", row.Used, row.Range.Lo, row.Range.Hi)
+		}
+		out.buf = append(out.buf, '\n')
 		if err := out.spill(); err != nil {
 			return err
 		}

@@ -43,10 +43,16 @@ func listCommand(g *globals) *cobra.Command {
 takes 8 bytes of memory a flow.
 
 --watch goes on until it is interrupted: on a terminal it draws each reading over the one before, as far as the screen reaches;
-into a pipe or a file it writes one behind the other, each with its time. It knows rates from the second reading on.`,
+into a pipe or a file it writes one behind the other, each with its time. It knows rates from the second reading on.
+
+--group-by nat-ports tells of each address that sources are translated to, and each destination, how many ports are in use of the
+range that the rules give it, the scarcest first. A range that no rule tells is "-"; a rule without one has 1024-65535, from which
+the kernel chooses for sources that have such a port themselves. Of a large range the kernel tries no more than a part, by chance:
+what finds none is dropped before all are in use, and counted as insert_failed.`,
 		Example: `  ctview list 'src 192.168.1.0/24 and not assured' --sort bytes:desc --limit 20
   ctview list --watch --sort rate:desc
   ctview list --watch=5s --group-by src,dport --limit 10
+  ctview list --group-by nat-ports --limit 5
   ctview list -j --columns proto,src,dst,bytes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.checkWatch(g, args); err != nil {
@@ -59,7 +65,7 @@ into a pipe or a file it writes one behind the other, each with its time. It kno
 	addFormatFlags(cmd, &o)
 	f.StringVar(&o.sort, "sort", "", "sort by `COLUMN[:desc]`")
 	f.IntVar(&o.limit, "limit", 0, "print at most `N` flows (0: all)")
-	f.StringVar(&o.groupBy, "group-by", "", "totals by `KEY[,KEY]`: src, dport, zone, src/24, …; sorted by key, flows, unreplied, bytes")
+	f.StringVar(&o.groupBy, "group-by", "", "totals by `KEY[,KEY]`: src, dport, zone, src/24, …, or nat-ports; sorted by key, flows, unreplied, bytes, used")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 1 when nothing matches")
 	addReadFlag(cmd, &o.read)
 	addOverFlag(cmd, g)

@@ -344,11 +344,12 @@ func (g *globals) readOwners(ns *ctnl.Netns) error {
 	return nil
 }
 
-// dumpOwned is ctnl.DumpTo, with who holds the sockets of each flow where that is wanted.
+// dumpOwned is ctnl.DumpTo, with who holds the sockets of each flow where that is wanted, and with what g.nat wants beside.
 func (g *globals) dumpOwned(ctx context.Context, ns *ctnl.Netns, k model.KernelFilter, fn func([]model.Event) error) error {
 	if err := g.readOwners(ns); err != nil {
 		return err
 	}
+	g.readRanges(ctx, ns)
 	if g.owners == nil {
 		return ctnl.DumpTo(ctx, ns, k, fn)
 	}

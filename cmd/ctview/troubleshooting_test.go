@@ -38,7 +38,8 @@ var troubles = []trouble{
 		"was asked: the questions are likely to be forged, and that address is the victim."},
 	{"One host has most of the table", "one-host", "That can be right, for a proxy or a busy resolver. The proof by destination tells."},
 	{"Some connections to one server fail, others work", "nat-ports", "Every connection through NAT to the same server and port needs a port of its " +
-		"own. Where a rule gives a range, it can run out while the table is almost empty."},
+		"own. Where a rule gives a range, it can run out while the table is almost empty. `2` `P`, or `ctview list --group-by nat-ports`, shows how far each " +
+		"range is used up."},
 	{"FTP logs in, but lists nothing", "helper-missing", "The data connection is opened by what is said in the control connection, and no helper reads that. " +
 		"It counts for connections that begin afterwards: log in again. (FTP inside TLS cannot be read by any helper.)"},
 	{"Connections hang after a moment, and the firewall counts INVALID packets", "one-way", "Only one direction passes this machine: the way back is another " +

@@ -63,7 +63,7 @@ func TestSortTakesCapitals(t *testing.T) {
 	if err != nil || o.column != model.ColSrc || !o.desc {
 		t.Errorf("parseSort(SRC:DESC) = %+v, %v", o, err)
 	}
-	if _, desc, err := parseGroupSort("FLOWS:DESC"); err != nil || !desc {
+	if _, desc, err := parseGroupSort("FLOWS:DESC", false); err != nil || !desc {
 		t.Errorf("parseGroupSort(FLOWS:DESC): desc %v, %v", desc, err)
 	}
 }

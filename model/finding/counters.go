@@ -13,7 +13,7 @@ const (
 	// was taken. nf_ct_resolve_clash counts those as drop and as insert_failed; what nf_conntrack_in drops for want of an entry is
 	// drop alone.
 	statFull         = 0
-	statInsertFailed = 9
+	statInsertFailed = model.StatInsertFailed
 	statDrop         = 10
 	statEarlyDrop    = 11
 	statClash        = 14

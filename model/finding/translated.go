@@ -119,28 +119,63 @@ func (s *surveyor) pin(k pinKey) *Pinned {
 // A NATRule is a rule that translates sources.
 type NATRule struct {
 	Place  string          // family, table and chain, for people
-	Lo, Hi netip.Addr      // not valid: an address of the interface (masquerade)
+	Family model.Family    // 0: both
+	Proto  model.Proto     // 0: all
+	Lo, Hi netip.Addr      // not valid: an address of the interface (masquerade), or with Mapped any
+	Mapped bool            // a map names the address, or the source keeps its own
 	Ports  model.PortRange // zero: whatever the kernel takes
+	Open   bool            // a map names the ports, which are not known
 	Widen  string          // the command that gives it every port, "" where it cannot be told
 }
 
-// kernelPorts are what NAT takes for a source port of 1024 and above where a rule names none (nf_nat_l4proto_unique_tuple).
+// kernelPorts are what NAT takes for a source port of 1024 and above where a rule names none (nf_nat_l4proto_unique_tuple); for
+// those below 512 it takes 1 to 511, for the rest 600 to 1023.
 var kernelPorts = model.PortRange{Lo: 1024, Hi: 65535}
+
+// translates reports whether the rule can have translated the source of a flow of a protocol to an address.
+func (n *NATRule) translates(r *Rules, f model.Family, p model.Proto, addr [16]byte) bool {
+	a := f.Addr(addr)
+	switch {
+	case n.Family != 0 && n.Family != f, n.Proto != 0 && n.Proto != p:
+		return false
+	case n.Lo.IsValid():
+		return n.Lo.Compare(a) <= 0 && a.Compare(n.Hi) <= 0
+	}
+	return n.Mapped || slices.Contains(r.Local, a)
+}
 
 // natRule returns the rule with the fewest ports that can have translated to u's address; ok is false where none is known.
 func (in *Input) natRule(u *NATUse) (rule *NATRule, ok bool) {
-	a := u.Family.Addr(u.Addr)
 	for i := range in.Rules.NAT {
-		r := &in.Rules.NAT[i]
-		hit := !r.Lo.IsValid() && in.local(u.Family, u.Addr) || r.Lo.IsValid() && r.Lo.Compare(a) <= 0 && a.Compare(r.Hi) <= 0
-		if hit && r.Ports != (model.PortRange{}) && (rule == nil || size(r.Ports) < size(rule.Ports)) {
-			rule = r
+		n := &in.Rules.NAT[i]
+		if n.Ports != (model.PortRange{}) && n.translates(&in.Rules, u.Family, u.Proto, u.Addr) && (rule == nil || n.Ports.Size() < rule.Ports.Size()) {
+			rule = n
 		}
 	}
 	return rule, rule != nil
 }
 
-func size(r model.PortRange) int { return int(r.Hi) - int(r.Lo) + 1 }
+// SourcePorts returns the ranges of ports that rules can have given the source of f: those of the rules that translate to the
+// address that it has got, each once. nil where no such rule is known, or one of them takes its ports from a map.
+func (r *Rules) SourcePorts(f *model.Flow) (ranges []model.PortRange) {
+	for i := range r.NAT {
+		n := &r.NAT[i]
+		if !n.translates(r, f.Family, f.Proto, f.ReplyDst) {
+			continue
+		}
+		ports := n.Ports
+		switch {
+		case n.Open:
+			return nil
+		case ports == model.PortRange{}:
+			ports = kernelPorts
+		}
+		if !slices.Contains(ranges, ports) {
+			ranges = append(ranges, ports)
+		}
+	}
+	return ranges
+}
 
 // natPorts tells of addresses that have no ports left towards a destination.
 func natPorts(e *Engine, in *Input) (all []Finding) {
@@ -154,17 +189,17 @@ func natPorts(e *Engine, in *Input) (all []Finding) {
 			ports, rule = r.Ports, r
 		}
 		n := u.within(ports)
-		if share(n, size(ports)) < 0.9 {
+		if share(n, ports.Size()) < 0.9 {
 			continue
 		}
 		to := Target{Addr: u.Dst, Port: u.Port, Proto: u.Proto, Family: u.Family}
 		addr := address(u.Family, u.Addr)
 		f := Finding{Name: "nat-ports", Subject: addr + " to " + to.endpoint(), Severity: Warning, Place: InFlows, Amount: int64(n)}
 		f.Filter = fmt.Sprintf("%s and snat and reply dst %s and reply src %s and reply sport %d", u.Proto, addr, address(u.Family, u.Dst), u.Port)
-		f.Text = fmt.Sprintf("%s of %s ports of %s to %s in use", count(n), count(size(ports)), addr, to.endpoint())
+		f.Text = fmt.Sprintf("%s of %s ports of %s to %s in use", count(n), count(ports.Size()), addr, to.endpoint())
 		if t := &e.counters; t.has && t.first[statInsertFailed] != 0 && in.Now-t.last[statInsertFailed] <= fresh {
 			f.Severity = Severe
-			f.Text += fmt.Sprintf(", and %s new flows found none", count(int(t.sum[statInsertFailed]-t.base[statInsertFailed])))
+			f.Text += fmt.Sprintf(", and %s packets of new flows found none", count(int(t.sum[statInsertFailed]-t.base[statInsertFailed])))
 		}
 		if rule != nil {
 			f.Cures = append(f.Cures, Cure{fmt.Sprintf("give the rule in %s all ports, it has %d to %d", rule.Place, ports.Lo, ports.Hi), in.here(rule.Widen)})

@@ -20,12 +20,13 @@ const (
 	GroupRate
 	GroupBytes
 	GroupPackets
+	GroupUsed  // share of the ports in use, by nat-ports only: see NATPorts
 	GroupValue // the keys' values
 
 	numGroupColumns
 )
 
-var groupColumnNames = [numGroupColumns]string{"flows", "unreplied", "new", "rate", "bytes", "packets", "key"}
+var groupColumnNames = [numGroupColumns]string{"flows", "unreplied", "new", "rate", "bytes", "packets", "used", "key"}
 
 // String returns the column's name as the command line takes it.
 func (c GroupColumn) String() string {
@@ -64,6 +65,7 @@ type GroupQuery struct {
 	Offset int // first row of the window
 	Limit  int // rows wanted
 	Now    int64
+	Ranges *PortRanges // for groups by nat-ports; nil: not known
 
 	// Anchor asks where the group with this ID is now: GroupView.AnchorAt. With Follow the window is moved so that it
 	// stands AnchorRow rows below the window's top.
@@ -96,6 +98,8 @@ type GroupRow struct {
 	// where there is none such, or where the groups are by destination port.
 	TopDport uint16
 	TopFlows int
+
+	NATPorts // of groups by nat-ports
 }
 
 // A GroupView is the answer. Nothing in it refers to the table; one that is passed in again keeps its memory.
@@ -185,10 +189,13 @@ func (g *grouping) rows(t *Table, q *GroupQuery, items []item, v *GroupView) {
 		if top[i]*2 > r.Flows {
 			r.TopDport, r.TopFlows = a.port, top[i]
 		}
+		if int(it.slot) < len(g.ports) {
+			r.NATPorts = g.ports[it.slot].most()
+		}
 	}
 }
 
 // byPort reports whether the groups are by destination port themselves.
 func byPort(keys []GroupKey) bool {
-	return slices.ContainsFunc(keys, func(k GroupKey) bool { return k.Col == model.ColDport })
+	return slices.ContainsFunc(keys, func(k GroupKey) bool { return k.Col == model.ColDport || k.Ports })
 }

@@ -14,6 +14,9 @@ import (
 
 func randomKeys(rng *rand.Rand) []GroupKey {
 	var keys []GroupKey
+	if rng.IntN(6) == 0 {
+		return []GroupKey{natPorts}
+	}
 	for range 1 + rng.IntN(MaxGroupKeys) {
 		k := GroupKey{Col: groupColumns[rng.IntN(len(groupColumns))]}
 		if k.isAddr() && rng.IntN(2) == 0 {
@@ -77,6 +80,9 @@ func TestGroup(t *testing.T) {
 		for range 8 {
 			q := &GroupQuery{Keys: randomKeys(rng), Limit: 1 << 20, Now: at0 + 3*second, Sort: GroupColumn(rng.IntN(int(numGroupColumns)))}
 			q.Desc = rng.IntN(2) == 0
+			if rng.IntN(3) > 0 {
+				q.Ranges = &PortRanges{rangesOf}
+			}
 			if rng.IntN(3) == 0 {
 				q.Filter, _ = filter.Parse("tcp or zone 1", filter.Options{})
 			}
@@ -119,6 +125,32 @@ func checkGroups(tab *Table, q *GroupQuery, v *GroupView) error {
 	return nil
 }
 
+// rangesOf makes up what rules give: nothing that is known for SCTP, two ranges for UDP.
+func rangesOf(f *model.Flow) []model.PortRange {
+	return map[model.Proto][]model.PortRange{
+		model.ProtoTCP: {{Lo: 100, Hi: 399}}, model.ProtoUDP: {{Lo: 1, Hi: 65535}, {Lo: uint16(f.ReplySport) + 1, Hi: 700}},
+	}[f.Proto]
+}
+
+// slowPorts counts the ports of each range that the flows of a group hold.
+func slowPorts(f *model.Flow, flows []model.Flow) (most NATPorts) {
+	if !f.SNAT() || !f.Proto.HasPorts() {
+		return NATPorts{}
+	}
+	for _, r := range rangesOf(f) {
+		held := map[uint16]bool{}
+		for i := range flows {
+			if p := flows[i].ReplyDport; r.Lo <= p && p <= r.Hi {
+				held[p] = true
+			}
+		}
+		if x := (NATPorts{r, len(held)}); x.Share() > most.Share() {
+			most = x
+		}
+	}
+	return most
+}
+
 func sampleOf(tab *Table, id uint64) *model.Flow {
 	n, _ := tab.groups.find(id)
 	return tab.flows.one()(tab.groups.accs[n].sample)
@@ -131,9 +163,11 @@ func checkGroupFilter(tab *Table, q *GroupQuery, r *GroupRow) error {
 		return fmt.Errorf("%s: %w", r.Filter, err)
 	}
 	flows, ports := 0, map[uint16]int{}
+	var all []model.Flow
 	tab.Each(func(fl *model.Flow, x *model.Extra) bool {
 		if f.Match(fl, x, q.Now) && (q.Filter == nil || q.Filter.Match(fl, x, q.Now)) {
 			flows++
+			all = append(all, *fl)
 			if fl.Proto.HasPorts() {
 				ports[fl.Dport]++
 			}
@@ -142,6 +176,13 @@ func checkGroupFilter(tab *Table, q *GroupQuery, r *GroupRow) error {
 	})
 	if flows != r.Flows {
 		return fmt.Errorf("%q matches %d flows, its group has %d", r.Filter, flows, r.Flows)
+	}
+	want := NATPorts{}
+	if ByNATPorts(q.Keys) && q.Ranges != nil {
+		want = slowPorts(&all[0], all)
+	}
+	if r.NATPorts != want {
+		return fmt.Errorf("%q: %+v, want %+v", r.Filter, r.NATPorts, want)
 	}
 	for p, n := range ports {
 		if n*2 > flows && !byPort(q.Keys) && (r.TopDport != p || r.TopFlows != n) {
@@ -180,6 +221,8 @@ func metricOf(c GroupColumn, r *GroupRow) (float64, bool) {
 		return float64(r.Bytes), r.KnownBytes > 0
 	case GroupPackets:
 		return float64(r.Packets), r.KnownBytes > 0
+	case GroupUsed:
+		return r.Share(), r.Share() >= 0
 	}
 	return 0, true
 }
@@ -219,6 +262,8 @@ func TestParseGroupKeys(t *testing.T) {
 		{in: "src/32/48", want: "src/48"},
 		{in: "reply_dst/16/48", want: "reply-dst/16/48"},
 		{in: "nat", want: "nat"},
+		{in: "NAT-ports", want: "nat-ports"},
+		{in: "nat-ports,src", err: "nat-ports stands alone: it is address, protocol and destination already"},
 		{in: "sorce", err: `unknown column "sorce": did you mean src?`},
 		{in: "bytes", err: "cannot group by bytes: its values are as many as the flows"},
 		{in: "zone/3", err: "zone has no prefixes"},

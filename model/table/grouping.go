@@ -11,8 +11,9 @@ import (
 // grouping is the memory of Group, and what it last worked out.
 type grouping struct {
 	accs   []groupAcc
-	table  []uint32 // open addressing: 0, or the number of a group and one
-	member []uint32 // by slot: 0, or the number of its group and one
+	ports  []portAcc // by number of a group, of groups by nat-ports
+	table  []uint32  // open addressing: 0, or the number of a group and one
+	member []uint32  // by slot: 0, or the number of its group and one
 	items  []item
 	sorter sorter
 
@@ -20,6 +21,7 @@ type grouping struct {
 	valid            bool
 	filter           *filter.Filter
 	keys             []GroupKey
+	ranges           *PortRanges
 	now              int64
 	newSpan          float64 // seconds that young flows are counted over
 	matched, unknown int
@@ -53,7 +55,7 @@ func (a *groupAcc) sum(span float64) GroupSum {
 const groupAge = 2 * second
 
 func (g *grouping) same(t *Table, q *GroupQuery) bool {
-	return g.valid && g.version == t.version && g.filter == q.Filter && slices.Equal(g.keys, q.Keys) &&
+	return g.valid && g.version == t.version && g.filter == q.Filter && slices.Equal(g.keys, q.Keys) && g.ranges == q.Ranges &&
 		q.Now >= g.now && q.Now-g.now < groupAge
 }
 
@@ -67,7 +69,7 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 	}
 	g.newSpan = max(float64(q.Now-since)/float64(second), 1)
 	hash := g.hasher(t, q.Keys, t.owners.Of)
-	ports, f := !byPort(q.Keys), new(model.Flow)
+	ports, nat, f := !byPort(q.Keys), ByNATPorts(q.Keys), new(model.Flow)
 	for c := range t.flows.chunks {
 		used := t.flows.used(c)
 		for i := range used {
@@ -84,6 +86,12 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 			g.matched++
 			a := &g.accs[n]
 			a.add(f, since)
+			if nat {
+				if int(n) == len(g.ports) {
+					g.ports = append(g.ports, newPortAcc(q.Ranges, f))
+				}
+				g.ports[n].add(f)
+			}
 			if ports && f.Proto.HasPorts() {
 				a.vote(f.Dport)
 			}
@@ -94,8 +102,8 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 
 func (g *grouping) reset(t *Table, q *GroupQuery) {
 	*g = grouping{
-		accs: g.accs[:0], table: g.table, member: g.member, items: g.items[:0],
-		version: t.version, valid: true, filter: q.Filter, keys: append(g.keys[:0], q.Keys...), now: q.Now,
+		accs: g.accs[:0], ports: g.ports[:0], table: g.table, member: g.member, items: g.items[:0],
+		version: t.version, valid: true, filter: q.Filter, keys: append(g.keys[:0], q.Keys...), ranges: q.Ranges, now: q.Now,
 	}
 	if g.table == nil {
 		g.table = make([]uint32, 1<<10)
@@ -115,16 +123,24 @@ func (g *grouping) hasher(t *Table, keys []GroupKey, of ownerFunc) func(*model.F
 	one := func(v groupVal) uint64 {
 		return fold(v.lo^seed[0], fold(v.hi^seed[1], uint64(v.kind)^seed[2]))
 	}
-	a := keys[0].value(of)
-	if len(keys) == 1 {
-		return func(f *model.Flow) uint64 { return one(a(f)) }
+	var vs []func(*model.Flow) groupVal
+	for _, k := range keys {
+		vs = append(vs, k.values(of)...)
 	}
-	b := keys[1].value(of)
-	if len(keys) == 2 {
-		return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], one(b(f))^seed[2]) }
+	var mix func(vs []func(*model.Flow) groupVal) func(*model.Flow) uint64
+	mix = func(vs []func(*model.Flow) groupVal) func(*model.Flow) uint64 {
+		a := vs[0]
+		if len(vs) == 1 {
+			return func(f *model.Flow) uint64 { return one(a(f)) }
+		}
+		b := vs[1]
+		if len(vs) == 2 {
+			return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], one(b(f))^seed[2]) }
+		}
+		rest := mix(vs[1:])
+		return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], rest(f)^seed[2]) }
 	}
-	rest := g.hasher(t, keys[1:], of)
-	return func(f *model.Flow) uint64 { return fold(one(a(f))^seed[3], rest(f)^seed[2]) }
+	return mix(vs)
 }
 
 // group returns the number of the group with hash h; a new one has the flow in slot as its sample.
@@ -245,6 +261,11 @@ func (g *grouping) metric(c GroupColumn) keyFunc {
 	return func(_ *model.Flow, n uint32) uint64 {
 		a := &g.accs[n]
 		switch c {
+		case GroupUsed:
+			if int(n) >= len(g.ports) {
+				return noKey
+			}
+			return g.ports[n].key()
 		case GroupUnreplied:
 			return uint64(a.unreplied)
 		case GroupNew:
@@ -274,6 +295,8 @@ func (g *grouping) metric(c GroupColumn) keyFunc {
 func (k GroupKey) order(of ownerFunc, flip bool) []keyFunc {
 	value := k.value(of)
 	switch {
+	case k.Ports:
+		return flipped(natPortsOrder(), flip)
 	case k.Col == model.ColHelper:
 		return flipped([]keyFunc{helperKey()}, flip)
 	case model.OwnerColumn(k.Col):

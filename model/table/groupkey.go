@@ -14,10 +14,11 @@ import (
 
 // A GroupKey says by what flows are put into groups: by a column's value, for addresses perhaps by a prefix. Its text
 // form is the column's name, "src/24" for a prefix (of IPv6 then the /64), "src/48" for one that only IPv6 has, or
-// "src/24/56" for both. It is comparable.
+// "src/24/56" for both; "nat-ports" is what a port of NAT is taken for. It is comparable.
 type GroupKey struct {
 	Col        model.Column
 	Len4, Len6 uint8 // of addresses: prefix lengths; a Len6 of 0 means that the whole address counts
+	Ports      bool  // of ColNAT: see natPorts
 }
 
 // groupColumns are the columns that can be grouped by. nat is the address that takes the place of another.
@@ -33,6 +34,8 @@ func (k GroupKey) isAddr() bool {
 func (k GroupKey) String() string {
 	s := k.Col.String()
 	switch {
+	case k.Ports:
+		return s + "-ports"
 	case k.Len6 == 0:
 		return s
 	case k.Len4 == 32 && k.Len6 > 32:
@@ -45,6 +48,9 @@ func (k GroupKey) String() string {
 
 // ParseGroupKey reads a key as String writes it.
 func ParseGroupKey(s string) (GroupKey, error) {
+	if strings.EqualFold(strings.TrimSpace(s), natPorts.String()) {
+		return natPorts, nil
+	}
 	name, lens, prefix := strings.Cut(strings.TrimSpace(s), "/")
 	c, err := model.ParseColumn(name)
 	if err != nil {
@@ -95,8 +101,11 @@ func ParseGroupKeys(s string) ([]GroupKey, error) {
 		}
 		keys = append(keys, k)
 	}
-	if len(keys) > MaxGroupKeys {
+	switch {
+	case len(keys) > MaxGroupKeys:
 		return nil, fmt.Errorf("%d keys to group by: at most %d", len(keys), MaxGroupKeys)
+	case len(keys) > 1 && slices.Contains(keys, natPorts):
+		return nil, fmt.Errorf("%s stands alone: it is address, protocol and destination already", natPorts)
 	}
 	return keys, nil
 }
@@ -197,8 +206,19 @@ func natVal(f *model.Flow) groupVal {
 	return groupVal{}
 }
 
+// values are functions whose values together are the key's.
+func (k GroupKey) values(of ownerFunc) []func(*model.Flow) groupVal {
+	if k.Ports {
+		return natPortsValues()
+	}
+	return []func(*model.Flow) groupVal{k.value(of)}
+}
+
 // label returns what a member of the group shows under the key, escaped.
 func (k GroupKey) label(of ownerFunc, f *model.Flow) string {
+	if k.Ports {
+		return natPortsLabel(f)
+	}
 	switch k.Col {
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return ownerLabel(k.Col, of, f)
@@ -282,6 +302,8 @@ func (k GroupKey) filter(of ownerFunc, f *model.Flow) string {
 	case k.isAddr():
 		_, word := filter.RowAddr(k.Col, r)
 		return word + " " + k.network(f)
+	case k.Ports:
+		return natPortsFilter(f)
 	case k.Col == model.ColNAT:
 		switch v := natVal(f); v.kind {
 		case 1:

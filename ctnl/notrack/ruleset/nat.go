@@ -59,6 +59,19 @@ func (r *XTRule) NATRange() (lo, hi netip.Addr, ports model.PortRange) {
 	return lo, hi, portRange(p)
 }
 
+// proto is the protocol of the packets that the rule matches, 0 where it matches those of several.
+func (r *XTRule) proto() model.Proto {
+	i := slices.Index(r.Args, "-p")
+	if i < 0 || i > 0 && r.Args[i-1] == "!" {
+		return 0
+	}
+	p, err := model.ParseProto(r.Option("-p"))
+	if err != nil {
+		return 0
+	}
+	return p
+}
+
 // portRange reads "80" or "80-90", the zero range for anything else.
 func portRange(s string) (r model.PortRange) {
 	lo, hi, more := strings.Cut(s, "-")
@@ -73,10 +86,13 @@ func portRange(s string) (r model.PortRange) {
 	return model.PortRange{Lo: uint16(a), Hi: uint16(b)}
 }
 
+var families = map[uint8]model.Family{unix.NFPROTO_IPV4: model.IPv4, unix.NFPROTO_IPV6: model.IPv6}
+
 // natRule reads a rule of nftables that translates sources; ok is false for another. Of one that translates destinations dest is
 // true, and where to is in n; not valid where the rule takes it from a map.
 func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok, dest bool) {
 	regs := map[int][]byte{} // byte offset of the register → value
+	kind := map[int]uint32{} // byte offset of the register → key of meta that is in it
 	for i := range r.Exprs {
 		x := &r.Exprs[i]
 		reg := func(attr uint16) []byte {
@@ -91,24 +107,46 @@ func (rs *Ruleset) natRule(c *Chain, r *Rule) (n finding.NATRule, ok, dest bool)
 			}
 			return 0
 		}
+		// fromMap: the register is asked for, and what is in it is not known.
+		fromMap := func(attr uint16) bool { return x.Attr(attr) != nil && reg(attr) == nil }
 		switch {
+		case x.Name == "meta" && x.Attr(unix.NFTA_META_DREG) != nil:
+			kind[Register(x.U32(unix.NFTA_META_DREG))] = x.U32(unix.NFTA_META_KEY)
+		case x.Name == "payload" && x.U32(unix.NFTA_PAYLOAD_BASE) == unix.NFT_PAYLOAD_NETWORK_HEADER && c.Family != unix.NFPROTO_IPV6 &&
+			x.U32(unix.NFTA_PAYLOAD_OFFSET) == 9 && x.U32(unix.NFTA_PAYLOAD_LEN) == 1: // ip protocol
+			kind[Register(x.U32(unix.NFTA_PAYLOAD_DREG))] = unix.NFT_META_L4PROTO
+		case x.Name == "cmp" && x.U32(unix.NFTA_CMP_OP) == unix.NFT_CMP_EQ:
+			v := x.Value(unix.NFTA_CMP_DATA)
+			switch kind[Register(x.U32(unix.NFTA_CMP_SREG))] {
+			case unix.NFT_META_L4PROTO:
+				n.Proto = model.Proto(slices.Concat(v, []byte{0})[0])
+			case unix.NFT_META_NFPROTO:
+				n.Family = families[slices.Concat(v, []byte{0})[0]]
+			}
 		case x.Name == "immediate":
 			regs[Register(x.U32(unix.NFTA_IMMEDIATE_DREG))] = Attr(x.Attr(unix.NFTA_IMMEDIATE_DATA), unix.NFTA_DATA_VALUE)
 		case x.Name == "masq":
 			const regMin, regMax = 2, 3 // NFTA_MASQ_REG_PROTO_MIN, _MAX
 			n.Ports, ok = model.PortRange{Lo: port(regMin), Hi: port(regMax)}, true
+			n.Open = fromMap(regMin)
 		case x.Name == "nat":
 			dest = x.U32(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_DNAT
 			n.Lo, _ = netip.AddrFromSlice(reg(unix.NFTA_NAT_REG_ADDR_MIN))
 			n.Hi, _ = netip.AddrFromSlice(reg(unix.NFTA_NAT_REG_ADDR_MAX))
 			n.Ports, ok = model.PortRange{Lo: port(unix.NFTA_NAT_REG_PROTO_MIN), Hi: port(unix.NFTA_NAT_REG_PROTO_MAX)}, !dest
+			n.Mapped, n.Open = !n.Lo.IsValid(), fromMap(unix.NFTA_NAT_REG_PROTO_MIN)
 		case x.Name == "target" && XTName(*x) == "DNAT":
 			n.Lo, n.Hi, n.Ports = XTRange(x.Attr(unix.NFTA_TARGET_INFO))
 			dest = true
 		case x.Name == "target" && (XTName(*x) == "SNAT" || XTName(*x) == "MASQUERADE"):
 			n.Lo, n.Hi, n.Ports = XTRange(x.Attr(unix.NFTA_TARGET_INFO))
-			ok = true
+			n.Mapped, ok = XTName(*x) == "SNAT" && !n.Lo.IsValid(), true
+		default: // another value may be where the protocol was
+			clear(kind)
 		}
+	}
+	if f := families[c.Family]; f != 0 {
+		n.Family = f
 	}
 	n.Place = FamilyName(c.Family) + " " + c.Table + "/" + c.Name
 	if n = whole(n); ok && c.Type == "nat" && n.Ports != (model.PortRange{}) && !r.Has("target") {

@@ -271,8 +271,13 @@ func (o *outline) legacyRule(r *XTRule, n int) {
 			o.r.Helpers, o.given = append(o.r.Helpers, finding.HelperRule{Helper: h, Place: place}), append(o.given, SetName{})
 		}
 	case "SNAT", "MASQUERADE":
-		x := finding.NATRule{Place: place}
+		x := finding.NATRule{Place: place, Family: model.IPv4}
+		if r.IPv6 {
+			x.Family = model.IPv6
+		}
+		x.Proto = r.proto()
 		x.Lo, x.Hi, x.Ports = r.NATRange()
+		x.Mapped = target == "SNAT" && !x.Lo.IsValid()
 		if x = whole(x); x.Ports != (model.PortRange{}) {
 			tool := xtTool(false)
 			if r.IPv6 {

@@ -52,3 +52,65 @@ func TestOutline(t *testing.T) {
 		})
 	}
 }
+
+// TestOutlineNAT: what rules translate sources to, for which family and protocol; what a map names is told as such.
+func TestOutlineNAT(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(t *testing.T, ns *lab.NS)
+		want []string
+	}{
+		{"nft", func(t *testing.T, ns *lab.NS) {
+			nftRules(t, ns, `table inet n { chain post { type nat hook postrouting priority 100;
+				oifname "wan" meta l4proto tcp snat ip to 192.0.2.1:5000-5063
+				ip protocol udp snat ip to 192.0.2.1-192.0.2.3
+				meta l4proto { tcp, udp } masquerade to :2000-2999
+				meta nfproto ipv6 masquerade random
+				snat ip to ip saddr map { 10.0.0.1 : 192.0.2.9 }
+				tcp dport 25 snat ip to ip saddr . tcp sport map { 10.0.0.1 . 1 : 192.0.2.9 . 7 }
+				tcp dport 26 snat to :600-700
+			}; }
+			table ip6 m { chain post { type nat hook postrouting priority 100; snat to 2001:db8::1; }; }`)
+		}, []string{
+			"both tcp 192.0.2.1-192.0.2.1 5000-5063", "ipv4 udp 192.0.2.1-192.0.2.3 any", "both 0 interface 2000-2999", "ipv6 0 interface any",
+			"ipv4 0 mapped any", "ipv4 tcp mapped open", "both tcp mapped 600-700", "ipv6 0 2001:db8::1-2001:db8::1 any",
+		}},
+		{"iptables-nft", func(t *testing.T, ns *lab.NS) {
+			must(t, ns.Command("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-p", "tcp", "-j", "SNAT", "--to-source", "192.0.2.1:5000-5063").Run())
+			must(t, ns.Command("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "!", "-p", "udp", "-j", "MASQUERADE").Run())
+			must(t, ns.Command("ip6tables-nft", "-t", "nat", "-A", "POSTROUTING", "-p", "udp", "-j", "MASQUERADE", "--to-ports", "9-19").Run())
+		}, []string{"ipv4 tcp 192.0.2.1-192.0.2.1 5000-5063", "ipv4 0 interface any", "ipv6 udp interface 9-19"}},
+		{"iptables-legacy", func(t *testing.T, ns *lab.NS) {
+			must(t, ns.Command("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-p", "tcp", "-j", "SNAT", "--to-source", "192.0.2.1:5000-5063").Run())
+			must(t, ns.Command("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "!", "-p", "udp", "-j", "MASQUERADE").Run())
+		}, []string{"ipv4 tcp 192.0.2.1-192.0.2.1 5000-5063", "ipv4 0 interface any"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := testNS(t)
+			tt.make(t, ns)
+			r, err := Outline(ns)
+			must(t, err)
+			var got []string
+			for _, n := range r.NAT {
+				family, to, ports := "both", "interface", n.Ports.String()
+				if n.Family != 0 {
+					family = n.Family.String()
+				}
+				switch {
+				case n.Lo.IsValid():
+					to = n.Lo.String() + "-" + n.Hi.String()
+				case n.Mapped:
+					to = "mapped"
+				}
+				if n.Open {
+					ports = "open"
+				}
+				proto := n.Proto.String()
+				got = append(got, fmt.Sprintf("%s %s %s %s", family, proto, to, ports))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("rules:\n%q\nwant:\n%q", got, tt.want)
+			}
+		})
+	}
+}
