@@ -56,6 +56,7 @@ func (a *App) openFlow(k model.Key, r *model.Row) tea.Cmd {
 	return a.ask(true)
 }
 
+func (d *detail) unread() bool { return !d.answered }
 func (d *detail) name() string { return "Flow" }
 func (d *detail) covers() bool { return true }
 

@@ -38,7 +38,10 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 	lines := s.lines(f)
 	s.lay(a, lines, f.Y()+1, f.H-f.Y()-3)
 	f.Begin(draw.Plain)
-	t := " " + model.Plural(len(s.list), "expectation") + ", " + model.Plural(watched, "flow") + " with a helper"
+	t := ""
+	if s.got {
+		t = " " + model.Plural(len(s.list), "expectation") + ", " + model.Plural(watched, "flow") + " with a helper"
+	}
 	f.Text(draw.Clip(t, f.W-draw.Width(s.position())-3, f.Marks.Ellipsis))
 	f.Right(draw.Plain, s.position())
 	f.End()

@@ -320,6 +320,29 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// TestPauseReadsOnce: a screen that was not shown before the pause is read, once; then it stands like the others.
+func TestPauseReadsOnce(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.States, o.Rules = mockStates(t), mockRules(t) })
+	g.keys("p")
+	for _, k := range []string{"2", "3", "4", "5", "6", "7", "e"} {
+		g.keys(k)
+		if l := g.line("reading ~"); l != "" {
+			t.Errorf("%s, paused: %q", k, l)
+		}
+	}
+	g.keys("1", "enter")
+	if l := g.line("reading ~"); l != "" {
+		t.Errorf("a flow, paused: %q", l)
+	}
+	g.keys("esc", "2")
+	before := g.line("10.0.0.")
+	g.store.rows = g.store.rows[:1]
+	g.tick(5 * time.Second)
+	if got := g.line("10.0.0."); got != before {
+		t.Errorf("groups moved while paused: %q, was %q", got, before)
+	}
+}
+
 func TestEscapeOrder(t *testing.T) {
 	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Filter = "zone 5" })
 	g.keys("space", "f", "esc")

@@ -54,7 +54,7 @@ func (a *App) ask(full bool) tea.Cmd {
 	ctx, giveUp := context.WithTimeout(a.ctx, patience)
 	a.busy, a.asking, a.giveUp = true, from, giveUp
 	var q func(context.Context) any
-	if from != nil && !(a.paused && full) {
+	if from != nil && !(a.paused && full && !isUnread(from)) {
 		q = from.ask(a, full)
 	}
 	store, kernel, now := a.opt.Store, a.opt.Kernel, a.opt.Now
@@ -83,6 +83,13 @@ func (a *App) ask(full bool) tea.Cmd {
 		m.cost = time.Since(began)
 		return m
 	}
+}
+
+// isUnread reports whether q has no answer yet. A screen that is paused reads that once: what it has to show is not there to
+// be kept.
+func isUnread(q asker) bool {
+	u, ok := q.(interface{ unread() bool })
+	return ok && u.unread()
 }
 
 // asker is the mode whose data are on the screen.
