@@ -81,7 +81,7 @@ func (r *run) main(args []string) (int, error) {
 	if len(args) >= 2 && (args[0] == "-R" || args[0] == "--load-file") {
 		return exitOK, r.restore(args[1])
 	}
-	c, err := r.parse(args)
+	c, err := r.parser(r.Stderr).parse(append([]string{r.Program}, args...))
 	if err != nil {
 		return 0, err
 	}
@@ -91,9 +91,9 @@ func (r *run) main(args []string) (int, error) {
 	return r.summary(c), nil
 }
 
-func (r *run) parse(args []string) (*command, error) {
+func (r *run) parser(warn io.Writer) *parser {
 	_, posix := os.LookupEnv("POSIXLY_CORRECT")
-	return parse(append([]string{r.Program}, args...), posix, r.Labels, r.Stderr)
+	return newParser(posix, r.Labels, warn)
 }
 
 // summary prints the line that ends most commands and returns the exit code.

@@ -289,7 +289,7 @@ func (w *world) ownChanges() {
 		"-I -s fd00::1 -d fd00::2 -p udp --sport 1 --dport 2 -t 100 -w 9 -u ASSURED,SEEN_REPLY",
 		"-I -s 10.0.0.1 -d 10.0.0.2 -p udp --sport 1 --dport 2 -t 100 --label-add customer,far -n 192.0.2.99",
 	} {
-		c, err := parse(append([]string{"conntrack"}, split(line)...), false, connlabelConf, os.Stderr)
+		c, err := newParser(false, connlabelConf, os.Stderr).parse(append([]string{"conntrack"}, split(line)...))
 		if err != nil {
 			w.t.Fatal(err)
 		}

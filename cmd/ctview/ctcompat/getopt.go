@@ -27,7 +27,7 @@ const (
 
 // A getopt cuts a command line into options as getopt_long(3) of glibc 2.36 does, permutation, abbreviation and
 // clusters included. index is optind: the next word to look at; callers may advance it past a word that they took.
-// args is reordered while it runs, operands last, and must therefore be the caller's own copy.
+// args is its own copy, reordered while it runs, operands last.
 type getopt struct {
 	args  []string // args[0] is the program's name
 	short map[byte]argKind
@@ -45,7 +45,14 @@ type getopt struct {
 
 // newGetopt returns a getopt over args, whose first word is the program's name.
 func newGetopt(args []string, short map[byte]argKind, long []longOption, posix bool) *getopt {
-	return &getopt{args: append([]string(nil), args...), short: short, long: [][]longOption{long}, posix: posix, index: 1, firstOp: 1, behindOp: 1}
+	g := &getopt{short: short, long: [][]longOption{long}, posix: posix}
+	g.reset(args)
+	return g
+}
+
+// reset begins anew with a copy of args.
+func (g *getopt) reset(args []string) {
+	*g = getopt{args: append(g.args[:0], args...), short: g.short, long: g.long[:1], exact: g.exact, posix: g.posix, index: 1, firstOp: 1, behindOp: 1}
 }
 
 // next returns the value of the next option, optEnd, optUnknown or optNoValue.

@@ -9,7 +9,8 @@ import (
 	"ctview/model"
 )
 
-// A parser reads one command line into a command. warn takes the warnings that conntrack prints on the way.
+// A parser reads command lines into commands, one after the other. warn takes the warnings that conntrack prints on the
+// way. Not for several goroutines at once.
 type parser struct {
 	g      *getopt
 	cmd    *command
@@ -17,16 +18,22 @@ type parser struct {
 	flags  uint32 // options of the protocol given, by number
 	merges int    // how many -p were read
 	warn   io.Writer
-	labels string // path of connlabel.conf
+	labels string                     // path of connlabel.conf
+	first  map[*protocol][]longOption // what the first -p of a line adds
 
 	hasHelper bool
 }
 
-// parse reads args, whose first word is the program's name. The error is an *exitError.
-func parse(args []string, posix bool, labels string, warn io.Writer) (*command, error) {
-	g := newGetopt(args, shortOptions, longOptions, posix)
+func newParser(posix bool, labels string, warn io.Writer) *parser {
+	g := newGetopt(nil, shortOptions, longOptions, posix)
 	g.exact = exactOptions
-	p := &parser{g: g, cmd: &command{op: opNone}, warn: warn, labels: labels}
+	return &parser{g: g, warn: warn, labels: labels, first: map[*protocol][]longOption{}}
+}
+
+// parse reads args, whose first word is the program's name. The error is an *exitError.
+func (p *parser) parse(args []string) (*command, error) {
+	p.g.reset(args)
+	*p = parser{g: p.g, cmd: &command{op: opNone}, warn: p.warn, labels: p.labels, first: p.first}
 	for {
 		opt := p.g.next()
 		if opt == optEnd {
@@ -278,7 +285,14 @@ func (p *parser) protocol(arg string) error {
 	p.cmd.t.orig.Proto = num
 	p.cmd.t.has |= hasOrigProto
 	p.merges++
-	p.g.long = append(p.g.long, proto.longFor(p.merges*offsetStep))
+	if p.merges == 1 && p.first[proto] == nil {
+		p.first[proto] = proto.longFor(offsetStep)
+	}
+	long := p.first[proto]
+	if p.merges > 1 {
+		long = proto.longFor(p.merges * offsetStep)
+	}
+	p.g.long = append(p.g.long, long)
 	return nil
 }
 

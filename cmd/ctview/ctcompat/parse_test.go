@@ -23,7 +23,7 @@ func TestEventMask(t *testing.T) {
 		{"S", 0, "Bad parameter `S'"},
 		{"NEW,SRC_NAT", 0, "Bad parameter `SRC_NAT'"},
 	} {
-		c, err := parse([]string{"conntrack", "-E", "-e", tt.words}, false, "", nil)
+		c, err := newParser(false, "", nil).parse([]string{"conntrack", "-E", "-e", tt.words})
 		switch {
 		case tt.err != "" && (err == nil || err.Error() != tt.err):
 			t.Errorf("-e %s: error %v, want %q", tt.words, err, tt.err)

@@ -158,7 +158,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, words string, posix bool) {
 		var warn strings.Builder
-		c, err := parse(append([]string{"conntrack"}, strings.Split(words, "\x00")...), posix, "/does/not/exist", &warn)
+		c, err := newParser(posix, "/does/not/exist", &warn).parse(append([]string{"conntrack"}, strings.Split(words, "\x00")...))
 		if err == nil && c == nil {
 			t.Fatal("no command and no error")
 		}

@@ -1,6 +1,8 @@
 package ctcompat
 
 import (
+	"bytes"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,6 +49,7 @@ var restoreFiles = []string{
 	manyLines(1100, 550, "-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"),
 	manyLines(600, 300, "-D -s 1.1.1.1 -p udp --sport 1009"),
 	manyLines(600, 599, "-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport 1007 --dport 2 -t 100"),
+	manyLines(3000, 2000, "-F -x"),
 }
 
 // manyLines makes n flows, with another line in place of one.
@@ -60,6 +63,17 @@ func manyLines(n, at int, line string) string {
 		b.WriteString("-I -s 1.1.1.1 -d 2.2.2.2 -p udp --sport " + itoa(1000+i) + " --dport 2 -t 100\n")
 	}
 	return b.String()
+}
+
+// TestRestoreEndsAtTheLine asks for an end at the first wrong line, though more may come.
+func TestRestoreEndsAtTheLine(t *testing.T) {
+	in, more := io.Pipe()
+	defer more.Close()
+	go more.Write([]byte("# a comment\n-x\n"))
+	var out, errs bytes.Buffer
+	if code := Main([]string{"-R", "-"}, Env{Stdin: in, Stdout: &out, Stderr: &errs}); code != exitUsage {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
 }
 
 // TestRestore compares -R of files, from a file and from standard input.
