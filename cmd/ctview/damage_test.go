@@ -9,6 +9,19 @@ import (
 	"testing"
 )
 
+// TestRecordForSoLong: --for counts from when the table stands in the file.
+func TestRecordForSoLong(t *testing.T) {
+	ns, f := trackedNS(t)
+	if err := f.Create(t.Context(), 0, 2000); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "r.pcap")
+	out, err := ctview(t, "record", file, "--for", "1ns", "--netns", ns.Path()).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "recorded 2000 flows and ") || strings.Contains(string(out), "not complete") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestDamagedRecordingIsTold breaks one message of a recording, or the length of a packet: what is whole is shown, the rest
 // is counted with its place, and the exit code is 1.
 func TestDamagedRecordingIsTold(t *testing.T) {

@@ -35,7 +35,7 @@ func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 }
 
 // tryTime is how long the table may be read for the sake of an error's text.
-const tryTime = 300 * time.Millisecond
+const tryTime = time.Second
 
 // tried returns err, if it is one of a filter that proposes several, with those behind that match nothing here, as the screen has
 // them. It is err where the table cannot be read, or not in that time.

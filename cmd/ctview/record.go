@@ -41,7 +41,7 @@ machine and without privileges. FILE is made readable for its owner only; - is s
 		RunE: func(cmd *cobra.Command, args []string) error { return runRecord(cmd.Context(), g, args[0], o) },
 	}
 	f := cmd.Flags()
-	addDuration(f, &o.span, "for", 0, "end after `DURATION`, e.g. 30s")
+	addDuration(f, &o.span, "for", 0, "end `DURATION` after the table stands in FILE, e.g. 30s")
 	f.BoolVar(&o.noDump, "no-dump", false, "only events, without the table at the beginning")
 	f.BoolVar(&o.force, "force", false, "overwrite FILE")
 	addSize(f, &o.buf, "buffer", "socket buffer of `SIZE`, e.g. 1M (default 64 MiB where allowed)")
@@ -67,17 +67,18 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 	if err != nil {
 		return err
 	}
-	if o.span > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.span)
-		defer cancel()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	asked := g.askNothing
+	if o.span > 0 { // from when the table stands in the file: one that ends before is of no use
+		asked = func() { g.askNothing(); time.AfterFunc(o.span, end) }
 	}
 	g.noteSilence(ns)
-	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf, Opened: g.opened, Asked: g.askNothing})
+	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf, Opened: g.opened, Asked: asked})
 	if cerr := w.Close(); err == nil && cerr != nil {
 		err = failure{cerr}
 	}
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	if !g.quiet {
