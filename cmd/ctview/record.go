@@ -12,6 +12,7 @@ import (
 
 	"ctview/ctnl"
 	"ctview/model"
+	"ctview/model/crash"
 
 	"github.com/spf13/cobra"
 )
@@ -71,7 +72,13 @@ func runRecord(ctx context.Context, g *globals, file string, o recordOptions) er
 	defer end()
 	asked := g.askNothing
 	if o.span > 0 { // from when the table stands in the file: one that ends before is of no use
-		asked = func() { g.askNothing(); time.AfterFunc(o.span, end) }
+		asked = func() {
+			g.askNothing()
+			time.AfterFunc(o.span, func() {
+				defer crash.Guard()
+				end()
+			})
+		}
 	}
 	g.noteSilence(ns)
 	info, err := ctnl.Record(ctx, ns, w, ctnl.RecordOptions{NoDump: o.noDump, RcvBuf: o.buf, Opened: g.opened, Asked: asked})
