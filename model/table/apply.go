@@ -182,6 +182,7 @@ func (t *Table) insert(now int64, e *model.Event, h uint64) uint32 {
 		t.stats.Peak, t.stats.PeakAt = t.stats.Flows, now
 	}
 	t.fill(now, slot, e)
+	t.queue.told.began(now, slot)
 	t.totals.add(f.Proto, f.Zone, t.flows.class(slot), 1)
 	t.watches.began(slot, &e.Flow.Key)
 	return slot
@@ -193,6 +194,7 @@ func (t *Table) replace(now int64, slot uint32, e *model.Event) {
 	before := t.flows.class(slot)
 	if !overtaken(now, f, e) {
 		t.endSilent(now, t.index.hashOf(slot), slot)
+		t.queue.told.began(now, slot)
 	}
 	t.extra.put(slot, extraRow{})
 	f.Book = model.Book{Gen: f.Book.Gen + 1}
@@ -313,6 +315,7 @@ func (t *Table) remove(h uint64, slot uint32) {
 		t.extra.put(slot, extraRow{})
 	}
 	t.watches.ended(slot)
+	t.queue.told.left(slot)
 	t.flows.release(slot)
 	t.stats.Flows--
 }

@@ -18,6 +18,10 @@ func (r *row) unrate() {
 	r.Rate, r.PacketRate = [2]float32{unrated}, [2]float32{}
 }
 
+// lateReading is how much older than the one before a reading may be that is left out: the row of a dump and the answer to a GET
+// overtake each other. One that is older still is of a clock that was set back.
+const lateReading = 3 * second
+
 // readCounters takes a reading of the flow's counters and makes rates of the difference to the last one. Counters that
 // went back were zeroed by somebody (conntrack -z): no rate until the reading after.
 func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
@@ -34,6 +38,8 @@ func (t *Table) readCounters(now int64, slot uint32, e *model.Event) {
 	if f.Known&model.KnownCounters != 0 {
 		dt := at - f.CountersAt
 		switch {
+		case dt < 0 && dt > -lateReading && e.Kind != model.Destroy:
+			return
 		case f.wentBack(&e.Flow):
 			f.Known &^= model.KnownRate
 			f.Rate, f.PacketRate = [2]float32{}, [2]float32{}

@@ -229,6 +229,7 @@ func (t *Table) completeDelta(now int64, slot uint32, e *model.Event) {
 	before, has := t.flows.class(slot), t.dump.told(f)
 	if !sameLife(f.ID, f.Known, f.First, e) { // it began again before the dump, and that was lost
 		t.queue.unheard(now, t.index.hashOf(slot), slot, t.flows.one()(slot))
+		t.queue.told.began(now, slot)
 		f.Book.Gen++
 		f.Known &^= model.KnownCounters | model.KnownRate | model.KnownStart
 		f.First = now

@@ -20,9 +20,9 @@ type Ended struct {
 	Flow   model.Flow
 	At     int64  // Unix nanoseconds: when it ended by the kernel's word, else when that was heard; see Unheard
 	PortID uint32 // netlink port of the process that deleted it; 0 the kernel
-	Slot   uint32 // where the table had it, see Walk; 0 nowhere
 	// Unheard: no DESTROY came. At is when the flow was found gone, and the counters are those that were read last.
 	Unheard bool
+	Told    Told // what records told of the flow while it went on, see QueueActive
 }
 
 // EndStats count the ends of flows since QueueEnds.
@@ -30,7 +30,7 @@ type EndStats struct {
 	Kept    int // for TakeEnds, now
 	Heard   uint64
 	Unheard uint64
-	// Lost were thrown away because nobody took them, with the packets and bytes of both directions.
+	// Lost were thrown away because nobody took them, with the packets and bytes of both directions that no record told before.
 	Lost, LostPackets, LostBytes uint64
 }
 
@@ -38,6 +38,7 @@ type EndStats struct {
 // looks back, and let go of the old.)
 type endQueue struct {
 	most  int // 0: nobody asks
+	told  tellings
 	ring  []Ended
 	first int // of the ring
 	stats EndStats
@@ -60,7 +61,7 @@ type waiting struct {
 func (t *Table) QueueEnds(most int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.queue = endQueue{most: most, at: map[uint64]int{}}
+	t.queue = endQueue{most: most, at: map[uint64]int{}, told: t.queue.told}
 }
 
 // TakeEnds moves flows that ended into buf, the oldest first, and returns how many. now is Unix nanoseconds: one of which no end was
@@ -98,9 +99,10 @@ func (x *endQueue) add(e *Ended) {
 	}
 	if x.stats.Kept == x.most {
 		x.stats.Lost++
-		if f := &e.Flow; f.Known&model.KnownCounters != 0 {
-			x.stats.LostPackets += f.Packets[0] + f.Packets[1]
-			x.stats.LostBytes += f.Bytes[0] + f.Bytes[1]
+		if e.Flow.Known&model.KnownCounters != 0 {
+			packets, bytes := e.Told.Since(&e.Flow)
+			x.stats.LostPackets += packets[0] + packets[1]
+			x.stats.LostBytes += bytes[0] + bytes[1]
 		}
 		return
 	}
@@ -121,7 +123,7 @@ func (x *endQueue) grow() {
 // heard keeps the end of a flow in slot, as it was last, whose DESTROY is e.
 func (x *endQueue) heard(now int64, slot uint32, last *model.Flow, e *model.Event) {
 	if x.most > 0 {
-		x.add(&Ended{Flow: *last, At: endOf(now, e), PortID: e.PortID, Slot: slot})
+		x.add(&Ended{Flow: *last, At: endOf(now, e), PortID: e.PortID, Told: x.told.before(slot)})
 	}
 }
 
@@ -130,7 +132,7 @@ func (x *endQueue) unheard(now int64, h uint64, slot uint32, f *model.Flow) {
 	if x.most == 0 || f.Book.Epoch&suspect != 0 {
 		return
 	}
-	e := Ended{Flow: *f, At: now, Slot: slot, Unheard: true}
+	e := Ended{Flow: *f, At: now, Unheard: true, Told: x.told.before(slot)}
 	if len(x.waiting)-x.head >= keepWaiting {
 		x.add(&e)
 		return

@@ -101,33 +101,33 @@ func TestQueueEndsLast(t *testing.T) {
 		{"a DESTROY's totals, its stop and who did it", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.New, state(1), mark(3))})
 			tab.Apply(at0+1, []model.Event{ev(model.Destroy, counters(at0+1, 100, 2), stop(at0+9), start(at0-5), by, mark(3))})
-		}, Ended{Flow: model.Flow{First: at0 - 5, Mark: 3, State: 1, Bytes: [2]uint64{100, 50}}, At: at0 + 9, PortID: 77, Slot: 1}},
+		}, Ended{Flow: model.Flow{First: at0 - 5, Mark: 3, State: 1, Bytes: [2]uint64{100, 50}}, At: at0 + 9, PortID: 77}},
 		{"a flow that the table did not have", func(tab *Table) {
 			tab.Apply(at0+1, []model.Event{ev(model.Destroy, counters(at0+1, 100, 2))})
 		}, Ended{Flow: model.Flow{Bytes: [2]uint64{100, 50}}, At: at0 + 1}},
 		{"found gone, no DESTROY", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.New, state(1), counters(at0, 10, 1))})
 			tab.Gone(at0+5e9, []model.Key{fakeKey(1)})
-		}, Ended{Flow: model.Flow{First: at0, State: 1, Bytes: [2]uint64{10, 5}}, At: at0 + 5e9, Slot: 1, Unheard: true}},
+		}, Ended{Flow: model.Flow{First: at0, State: 1, Bytes: [2]uint64{10, 5}}, At: at0 + 5e9, Unheard: true}},
 		{"found gone, its DESTROY behind", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.New, state(1))})
 			tab.Gone(at0+5e9, []model.Key{fakeKey(1)})
 			tab.Apply(at0+6e9, []model.Event{ev(model.Destroy, counters(at0+6e9, 100, 2))})
-		}, Ended{Flow: model.Flow{First: at0, State: 1, Bytes: [2]uint64{100, 50}}, At: at0 + 6e9, Slot: 1}},
+		}, Ended{Flow: model.Flow{First: at0, State: 1, Bytes: [2]uint64{100, 50}}, At: at0 + 6e9}},
 		{"another NEW", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.New, state(1))})
 			tab.Apply(at0+1, []model.Event{ev(model.New, state(2))})
-		}, Ended{Flow: model.Flow{First: at0, State: 1}, At: at0 + 1, Slot: 1, Unheard: true}},
+		}, Ended{Flow: model.Flow{First: at0, State: 1}, At: at0 + 1, Unheard: true}},
 		{"an UPDATE before its NEW is no end", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.Update, state(2))})
 			tab.Apply(at0+1, []model.Event{ev(model.New, state(1))})
 			tab.Apply(at0+2, []model.Event{ev(model.Destroy)})
-		}, Ended{Flow: model.Flow{First: at0 + 1, State: 1}, At: at0 + 2, Slot: 1}},
+		}, Ended{Flow: model.Flow{First: at0 + 1, State: 1}, At: at0 + 2}},
 		{"swept by a dump", func(tab *Table) {
 			tab.Apply(at0, []model.Event{ev(model.New, state(1))})
 			tab.BeginDump(at0 + 1)
 			tab.EndDump(at0+2, true)
-		}, Ended{Flow: model.Flow{First: at0, State: 1}, At: at0 + 2, Slot: 1, Unheard: true}},
+		}, Ended{Flow: model.Flow{First: at0, State: 1}, At: at0 + 2, Unheard: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tab := New()

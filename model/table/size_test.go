@@ -26,7 +26,8 @@ func TestPointerFree(t *testing.T) {
 		{Change{}, unsafe.Sizeof(Change{}), 256},
 		{past{}, unsafe.Sizeof(past{}), 24},
 		{Second{}, unsafe.Sizeof(Second{}), 40},
-		{waiting{}, unsafe.Sizeof(waiting{}), 200},
+		{waiting{}, unsafe.Sizeof(waiting{}), 240},
+		{telling{}, unsafe.Sizeof(telling{}), 56},
 		{end{}, unsafe.Sizeof(end{}), 184},
 	} {
 		typ := reflect.TypeOf(tt.v)

@@ -56,6 +56,7 @@ var (
 
 	descSendUp   = desc("ctview_ipfix_up", "1 while the IPFIX collector is not known to be away; over UDP only an ICMP error tells.")
 	descSent     = desc("ctview_ipfix_records_total", "Records of flows and options that were sent to the IPFIX collector.")
+	descActive   = desc("ctview_ipfix_active_records_total", "Records of flows that go on (--active) that were taken to be sent; they are among ctview_ipfix_records_total.")
 	descMessages = desc("ctview_ipfix_messages_total", "IPFIX messages with records that were sent.")
 	descUnsent   = desc("ctview_ipfix_records_lost_total", "Records of flows that the IPFIX collector did not get, as far as that can be known.", "reason")
 	descUnheard  = desc("ctview_ipfix_unheard_ends_total", "Flows that were found gone without an event; their records have flowEndReason 5.")
@@ -79,7 +80,7 @@ func kernelDescs() (all [len(model.CPUStats{}.Values)]*prometheus.Desc) {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descUp, descEntries, descLimit, descSetting, descFlows, descCtState, descZone, descHelper,
-		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descSendUp, descSent, descMessages, descUnsent, descUnheard, descFindings, descRules, descRulePackets, descLeaked} {
+		descNAT, descEvents, descLost, descGaps, descRefused, descResyncs, descStale, descLoaded, descDump, descSendUp, descSent, descActive, descMessages, descUnsent, descUnheard, descFindings, descRules, descRulePackets, descLeaked} {
 		ch <- d
 	}
 	for _, d := range descKernel {
@@ -96,6 +97,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		a, st := answer{ch, model.Escape(s.n.spec), c.labels}, s.told()
 		a.gauge(descSendUp, truth(st.up))
 		a.counter(descSent, st.records)
+		a.counter(descActive, st.active)
 		a.counter(descMessages, st.messages)
 		a.counter(descUnsent, st.past.Lost, "queue_full")
 		a.counter(descUnsent, st.refused, "refused")

@@ -11,12 +11,14 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"ctview/cmd/ctview/exporter/ipfix"
 	"ctview/ctnl"
 	"ctview/ctnl/confine"
 	"ctview/model"
 	"ctview/model/crash"
+	"ctview/model/filter"
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/cobra"
@@ -46,6 +48,7 @@ type options struct {
 	// ipfixProto is udp or tcp; ipfixPEN the number of ctview's own elements.
 	ipfixProto string
 	ipfixPEN   uint32
+	active     time.Duration // 0: no records of flows that go on
 	version    bool
 }
 
@@ -111,6 +114,7 @@ counters, events and what was lost of them, NOTRACK rules. It changes nothing in
 	f.StringVar(&o.webConfig, "web-config", "", "`FILE` with TLS, users and headers, as all exporters have it (exporter-toolkit)")
 	f.IntVar(&o.labels, "labels", 20, "zones, helpers and rules that are told one by one; the rest is \"other\": `N`")
 	f.StringVar(&o.ipfix, "ipfix", "", "send a record of each flow that ends to the IPFIX collector at `HOST:PORT`; without --listen nothing listens")
+	f.Var((*interval)(&o.active), "active", "send a record of each flow that goes on, too, every `DURATION`: 60s, 5m (--ipfix)")
 	f.StringVar(&o.ipfixProto, "ipfix-proto", "udp", "how: `udp` or tcp")
 	f.Uint32Var(&o.ipfixPEN, "ipfix-pen", ipfix.Examples, "enterprise number of status and state in IPFIX records: `N`")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version")
@@ -118,6 +122,33 @@ counters, events and what was lost of them, NOTRACK rules. It changes nothing in
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return o.check(cmd.Flags()) }
 	return cmd
 }
+
+// minActive is the least --active.
+const minActive = time.Second
+
+// An interval is the value of --active.
+type interval time.Duration
+
+func (i *interval) Set(s string) error {
+	d, err := filter.ParseDuration(s)
+	switch {
+	case err != nil:
+		return err
+	case d < minActive:
+		return fmt.Errorf("is less than %v", minActive)
+	}
+	*i = interval(d)
+	return nil
+}
+
+func (i *interval) String() string {
+	if *i == 0 {
+		return ""
+	}
+	return time.Duration(*i).String()
+}
+
+func (i *interval) Type() string { return "duration" }
 
 const helpHint = `"ctview-exporter --help" lists its options`
 
@@ -159,6 +190,9 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 		if !f.Changed("listen") {
 			o.listen = nil
 		}
+	}
+	if f.Changed("active") && o.ipfix == "" {
+		return usageError{"--active: there is no collector that records go to", "--ipfix HOST:PORT"}
 	}
 	if o.ipfixProto != "udp" && o.ipfixProto != "tcp" {
 		return usageError{fmt.Sprintf("--ipfix-proto: %q is neither udp nor tcp", o.ipfixProto), "udp unless the collector listens on TCP"}
@@ -213,7 +247,7 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for i, spec := range o.netns {
 		n := newNamespace(spec, log)
-		n.ends = o.ipfix != ""
+		n.ends, n.active = o.ipfix != "", o.active
 		w, err := n.open()
 		if err != nil {
 			return errors.Join(err, s.close())

@@ -31,6 +31,8 @@ type namespace struct {
 	spec string // as --netns takes it, "" for the exporter's own
 	log  *slog.Logger
 	ends bool // what ends is sent
+	// active, if not 0, is how often what goes on is.
+	active time.Duration
 
 	mu  sync.Mutex
 	now *watching // nil while it is not there
@@ -67,6 +69,7 @@ func (n *namespace) open() (w *watching, err error) {
 	w = &watching{ns: ns, table: table.New(), kernel: ctnl.NewKernel(ns)}
 	if n.ends {
 		w.table.QueueEnds(endsKept)
+		w.table.QueueActive(int64(n.active))
 	}
 	if w.sync, err = ctnl.NewSyncer(ns, w.table, ctnl.SyncOptions{Budget: budget}); err != nil {
 		return nil, errors.Join(err, ns.Close())

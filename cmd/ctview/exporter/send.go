@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// endsKept is how many ended flows of a namespace wait for the collector at most: 18 MB, two seconds at 50,000 a second.
+	// endsKept is how many ended flows of a namespace wait for the collector at most: 23 MB, two seconds at 50,000 a second.
 	endsKept = 100_000
 	// sendEvery is how often what ended is sent, templatesEvery how often templates are told again over UDP, retryEvery how often a
 	// collector that is away is tried, and sendTime how long it may take a message.
@@ -24,6 +24,7 @@ const (
 	templatesEvery = 30 * time.Second
 	retryEvery     = time.Second
 	sendTime       = 10 * time.Second
+	atOnce         = 256 // records taken from a table
 	maxUDP         = 1400
 	maxTCP         = 16 << 10
 )
@@ -42,8 +43,11 @@ type sender struct {
 	templates time.Time // when they were told last
 	options   bool      // are to be told
 	ends      []table.Ended
-	left      []table.Ended // taken, not yet in a message
-	last      int           // records in the message before
+	keys      []model.Key
+	active    []table.Active
+	records   []ipfix.Record
+	left      []ipfix.Record // taken, not yet in a message
+	last      int            // records in the message before
 
 	mu    sync.Mutex
 	stats sendStats
@@ -53,6 +57,7 @@ type sender struct {
 type sendStats struct {
 	up                bool
 	records, messages uint64
+	active            uint64 // records of flows that go on that were taken
 	refused           uint64 // records in messages of which the network said that nobody took them
 	past              table.EndStats
 }
@@ -62,7 +67,8 @@ func newSender(n *namespace, domain uint32, o *options, log *slog.Logger) *sende
 	if o.ipfixProto == "tcp" {
 		most = maxTCP
 	}
-	return &sender{n: n, network: o.ipfixProto, addr: o.ipfix, log: log, enc: ipfix.NewEncoder(domain, uint32(o.ipfixPEN), most), ends: make([]table.Ended, 256)}
+	return &sender{n: n, network: o.ipfixProto, addr: o.ipfix, log: log, enc: ipfix.NewEncoder(domain, uint32(o.ipfixPEN), most),
+		ends: make([]table.Ended, atOnce), keys: make([]model.Key, 0, atOnce), active: make([]table.Active, atOnce)}
 }
 
 // run sends until ctx ends, then what is left, once.
@@ -115,27 +121,11 @@ func (s *sender) step(ctx context.Context) error {
 		}
 	}
 	for {
-		if len(s.left) == 0 {
-			w := s.n.watching()
-			if s.w == nil {
-				s.w = w
-			}
-			if s.w == nil {
-				break
-			}
-			n := s.w.table.TakeEnds(time.Now().UnixNano(), s.ends)
-			s.left = s.ends[:n]
-			if n == 0 {
-				if w == s.w {
-					break
-				}
-				s.retire()
-				continue
-			}
+		if len(s.left) == 0 && !s.take(ctx) {
+			break
 		}
 		for len(s.left) > 0 {
-			r := record(&s.left[0])
-			if !s.enc.Append(&r) {
+			if !s.enc.Append(&s.left[0]) {
 				if err := s.flush(); err != nil {
 					return err
 				}
@@ -154,6 +144,48 @@ func (s *sender) step(ctx context.Context) error {
 		s.options = false
 	}
 	return s.flush()
+}
+
+// take takes records from the table, of what ended before what goes on; false where there is none now.
+func (s *sender) take(ctx context.Context) bool {
+	for {
+		w := s.n.watching()
+		if s.w == nil {
+			s.w = w
+		}
+		if s.w == nil {
+			return false
+		}
+		s.records = s.records[:0]
+		for i := range s.ends[:s.w.table.TakeEnds(time.Now().UnixNano(), s.ends)] {
+			s.records = append(s.records, ended(&s.ends[i]))
+		}
+		if len(s.records) == 0 && w == s.w {
+			s.takeActive(ctx)
+		}
+		s.left = s.records
+		if len(s.left) > 0 || w == s.w {
+			return len(s.left) > 0
+		}
+		s.retire()
+	}
+}
+
+// takeActive takes records of flows that go on, whose counters it asks for: those of the table may be as old as its last dump.
+func (s *sender) takeActive(ctx context.Context) {
+	if s.keys = s.w.table.Due(time.Now().UnixNano(), s.keys[:0]); len(s.keys) == 0 {
+		return
+	}
+	if s.w.sync.Kernel().Refresh(ctx, s.keys, s.w.table) != nil {
+		return // they stay due; who watches the namespace tells what is wrong
+	}
+	n := s.w.table.TakeActive(time.Now().UnixNano(), s.keys, s.active)
+	for i := range s.active[:n] {
+		s.records = append(s.records, goesOn(&s.active[i]))
+	}
+	s.mu.Lock()
+	s.stats.active += uint64(n)
+	s.mu.Unlock()
 }
 
 // retire goes on to the next life of the namespace.
@@ -245,9 +277,10 @@ func (s *sender) flush() error {
 	return nil
 }
 
-// record is what is told of an end.
-func record(e *table.Ended) ipfix.Record {
-	r := ipfix.Record{Flow: &e.Flow, End: e.At, Bytes: e.Flow.Bytes, Packets: e.Flow.Packets}
+// ended is what is told of an end.
+func ended(e *table.Ended) ipfix.Record {
+	r := ipfix.Record{Flow: &e.Flow, Start: began(&e.Flow, &e.Told), End: e.At}
+	r.Packets, r.Bytes = e.Told.Since(&e.Flow)
 	switch phase := e.Flow.Phase(); {
 	case e.Unheard:
 		r.Reason = ipfix.LackOfResources
@@ -259,4 +292,19 @@ func record(e *table.Ended) ipfix.Record {
 		r.Reason = ipfix.IdleTimeout
 	}
 	return r
+}
+
+// goesOn is what is told of a flow that did not end.
+func goesOn(a *table.Active) ipfix.Record {
+	r := ipfix.Record{Flow: &a.Flow, Start: began(&a.Flow, &a.Told), End: a.At, Reason: ipfix.ActiveTimeout}
+	r.Packets, r.Bytes = a.Told.Since(&a.Flow)
+	return r
+}
+
+// began is when that began which the counters of a record count: a collector takes them to lie between start and end.
+func began(f *model.Flow, told *table.Told) int64 {
+	if told.At != 0 {
+		return told.At
+	}
+	return f.First
 }

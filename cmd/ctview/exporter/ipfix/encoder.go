@@ -33,7 +33,7 @@ const (
 // A Record is what is told of a flow.
 type Record struct {
 	Flow           *model.Flow
-	End            int64 // Unix nanoseconds
+	Start, End     int64 // Unix nanoseconds: of what the counters count; Start 0: not known
 	Reason         Reason
 	Bytes, Packets [2]uint64 // since the record before, both directions; told where the flow has KnownCounters
 }
@@ -50,7 +50,7 @@ func (r *Record) facts() (f facts) {
 	case flow.Proto.HasPorts():
 		f |= factPorts
 	}
-	if flow.First > 0 {
+	if r.Start > 0 {
 		f |= factStart
 	}
 	if flow.Known&model.KnownCounters != 0 {
@@ -181,7 +181,7 @@ func (r *Record) values(b []byte, f facts, helper string) []byte {
 		return append(b, a[12:]...)
 	}
 	if f&factStart != 0 {
-		b = be.AppendUint64(b, milliseconds(flow.First))
+		b = be.AppendUint64(b, milliseconds(r.Start))
 	}
 	b = be.AppendUint64(b, milliseconds(r.End))
 	b = addr(b, &flow.Src)

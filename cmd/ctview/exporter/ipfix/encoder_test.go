@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ctview/cmd/ctview/exporter/ipfix/oracle"
 	"ctview/model"
 )
 
@@ -24,10 +25,10 @@ func value(n uint64, size int) []byte {
 }
 
 // expected is what a record must say, told from the flow alone.
-func expected(r *Record) map[key][]byte {
+func expected(r *Record) map[oracle.Key][]byte {
 	f := r.Flow
-	m := map[key][]byte{}
-	iana := func(id uint16, b []byte) { m[key{0, id}] = b }
+	m := map[oracle.Key][]byte{}
+	iana := func(id uint16, b []byte) { m[oracle.Key{0, uint32(id)}] = b }
 	addrs := func(v4, v6 uint16, a [16]byte) {
 		if f.Family == model.IPv6 {
 			iana(v6, a[:])
@@ -35,8 +36,8 @@ func expected(r *Record) map[key][]byte {
 			iana(v4, a[12:])
 		}
 	}
-	if f.First > 0 {
-		iana(152, value(uint64(f.First/1e6), 8))
+	if r.Start > 0 {
+		iana(152, value(uint64(r.Start/1e6), 8))
 	}
 	iana(153, value(uint64(max(r.End, 0)/1e6), 8))
 	addrs(8, 27, f.Src)
@@ -57,7 +58,7 @@ func expected(r *Record) map[key][]byte {
 	if f.Known&model.KnownCounters != 0 {
 		iana(1, value(r.Bytes[0], 8))
 		iana(2, value(r.Packets[0], 8))
-		m[key{29305, 1}], m[key{29305, 2}] = value(r.Bytes[1], 8), value(r.Packets[1], 8)
+		m[oracle.Key{29305, 1}], m[oracle.Key{29305, 2}] = value(r.Bytes[1], 8), value(r.Packets[1], 8)
 	}
 	if f.SNAT() || f.DNAT() {
 		addrs(225, 281, f.ReplyDst)
@@ -74,13 +75,13 @@ func expected(r *Record) map[key][]byte {
 			iana(323, value(uint64(max(r.End, 0)/1e6), 8))
 		}
 	}
-	m[key{ourNumber, 1}] = value(uint64(f.Status), 4)
-	m[key{21373, 4}] = value(uint64(f.Mark), 4)
+	m[oracle.Key{ourNumber, 1}] = value(uint64(f.Status), 4)
+	m[oracle.Key{21373, 4}] = value(uint64(f.Mark), 4)
 	if f.Known&model.KnownState != 0 {
-		m[key{ourNumber, 2}] = []byte{byte(f.State)}
+		m[oracle.Key{ourNumber, 2}] = []byte{byte(f.State)}
 	}
 	if f.ZoneDir != 0 {
-		m[key{ourNumber, 3}] = []byte{byte(f.ZoneDir)}
+		m[oracle.Key{ourNumber, 3}] = []byte{byte(f.ZoneDir)}
 	}
 	if f.Helper != 0 {
 		iana(96, []byte(f.Helper.String()))
@@ -130,24 +131,23 @@ func (d *dice) record() Record {
 	if c&8 != 0 {
 		f.Helper = model.HelperFor([]byte([]string{"ftp", "sip-5060", "Q.931", strings.Repeat("x", 16)}[d.n(1)%4]))
 	}
-	f.First = int64(d.n(8))
-	return Record{Flow: f, End: int64(d.n(8)), Reason: Reason(d.n(1)%5 + 1), Bytes: [2]uint64{d.n(8), d.n(8)}, Packets: [2]uint64{d.n(8), d.n(8)}}
+	return Record{Flow: f, Start: int64(d.n(8)), End: int64(d.n(8)), Reason: Reason(d.n(1)%5 + 1), Bytes: [2]uint64{d.n(8), d.n(8)}, Packets: [2]uint64{d.n(8), d.n(8)}}
 }
 
 // through encodes records, has the decoder read every message, and compares.
-func through(t *testing.T, most int, records []Record) *decoder {
+func through(t *testing.T, most int, records []Record) *oracle.Decoder {
 	t.Helper()
-	e, d := NewEncoder(7, ourNumber, most), newDecoder(7)
+	e, d := NewEncoder(7, ourNumber, most), oracle.New(7)
 	send := func(b []byte) error {
 		if len(b) > most {
 			t.Fatalf("a message of %d bytes, at most %d", len(b), most)
 		}
-		return d.message(b)
+		return d.Message(b)
 	}
 	flush := func() {
 		if b := e.Message(1e9); b != nil {
 			if err := send(b); err != nil {
-				t.Fatalf("message %d: %v", d.messages, err)
+				t.Fatalf("message %d: %v", d.Messages, err)
 			}
 		}
 		e.Next()
@@ -166,11 +166,11 @@ func through(t *testing.T, most int, records []Record) *decoder {
 		}
 	}
 	flush()
-	if len(d.records) != len(records) {
-		t.Fatalf("%d records, want %d", len(d.records), len(records))
+	if len(d.Records) != len(records) {
+		t.Fatalf("%d records, want %d", len(d.Records), len(records))
 	}
 	for i := range records {
-		if want, got := expected(&records[i]), d.records[i].values; !maps.EqualFunc(want, got, bytes.Equal) {
+		if want, got := expected(&records[i]), d.Records[i].Values; !maps.EqualFunc(want, got, bytes.Equal) {
 			t.Fatalf("record %d of %+v:\ngot  %v\nwant %v", i, *records[i].Flow, got, want)
 		}
 	}
@@ -189,8 +189,8 @@ func TestRoundTrip(t *testing.T) {
 		for range 1000 {
 			all = append(all, d.record())
 		}
-		if got := through(t, most, all); len(got.templates) < 100 {
-			t.Errorf("%d templates: the flows are of too few kinds", len(got.templates))
+		if got := through(t, most, all); len(got.Templates) < 100 {
+			t.Errorf("%d templates: the flows are of too few kinds", len(got.Templates))
 		}
 	}
 }
@@ -220,25 +220,25 @@ func TestLargest(t *testing.T) {
 
 // TestOptions: what holds for the domain is told with what was lost, and counts as records.
 func TestOptions(t *testing.T) {
-	e, d := NewEncoder(3, ourNumber, 1400), newDecoder(3)
+	e, d := NewEncoder(3, ourNumber, 1400), oracle.New(3)
 	name := strings.Repeat("n", 300)
 	if !e.AppendOptions(name, &Loss{1, 2, 3, 4, 5, math.MaxUint64}) {
 		t.Fatal("no room")
 	}
-	if err := d.message(e.Message(5e9)); err != nil {
+	if err := d.Message(e.Message(5e9)); err != nil {
 		t.Fatal(err)
 	}
 	e.Next()
-	if len(d.records) != 2 || d.scopes[templateDomain] != 1 || d.scopes[templateLoss] != 1 {
-		t.Fatalf("%d records, scopes %v", len(d.records), d.scopes)
+	if len(d.Records) != 2 || d.Templates[templateDomain] != 1 || d.Templates[templateLoss] != 1 {
+		t.Fatalf("%d records, scopes %v", len(d.Records), d.Templates)
 	}
-	want := []map[key][]byte{
+	want := []map[oracle.Key][]byte{
 		{{0, 149}: value(3, 4), {0, 304}: value(1, 2), {0, 305}: value(1, 4), {0, 306}: value(0, 4), {0, 300}: []byte(name[:254])},
 		{{0, 144}: value(3, 4), {0, 166}: value(1, 8), {0, 167}: value(2, 8), {0, 168}: value(3, 8), {0, 42}: value(4, 8),
 			{ourNumber, 4}: value(5, 8), {ourNumber, 5}: value(math.MaxUint64, 8)},
 	}
 	for i := range want {
-		if got := d.records[i].values; !maps.EqualFunc(got, want[i], bytes.Equal) {
+		if got := d.Records[i].Values; !maps.EqualFunc(got, want[i], bytes.Equal) {
 			t.Errorf("options record %d:\ngot  %v\nwant %v", i, got, want[i])
 		}
 	}
@@ -248,7 +248,7 @@ func TestOptions(t *testing.T) {
 	if e.AppendOptions("x", &Loss{}) {
 		t.Fatal("there was room in a full message")
 	}
-	if err := d.message(e.Message(5e9)); err != nil {
+	if err := d.Message(e.Message(5e9)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -260,22 +260,22 @@ func TestNewSession(t *testing.T) {
 	r := Record{Flow: &model.Flow{Key: model.Key{Family: model.IPv4, Proto: model.ProtoTCP}}, Reason: EndOfFlow}
 	for e.Append(&r) {
 	}
-	first := newDecoder(1)
-	if err := first.message(e.Message(1)); err != nil {
+	first := oracle.New(1)
+	if err := first.Message(e.Message(1)); err != nil {
 		t.Fatal(err)
 	}
 	e.Next()
 	e.Append(&r)
-	if b := e.Message(1); b == nil || newDecoder(1).message(b) == nil {
+	if b := e.Message(1); b == nil || oracle.New(1).Message(b) == nil {
 		t.Fatal("a second message that says a template again: the test shows nothing")
 	}
 	e.Restart()
-	second := newDecoder(1)
-	if err := e.Templates(1, second.message); err != nil {
+	second := oracle.New(1)
+	if err := e.Templates(1, second.Message); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.message(e.Message(1)); err != nil || len(second.records) != 1 {
-		t.Fatalf("%d records, %v", len(second.records), err)
+	if err := second.Message(e.Message(1)); err != nil || len(second.Records) != 1 {
+		t.Fatalf("%d records, %v", len(second.Records), err)
 	}
 	e.Next()
 	if e.sequence != 1 {
@@ -308,8 +308,8 @@ func TestTemplatesStop(t *testing.T) {
 // sample is a translated TCP flow over IPv4 as a NAT router has most of.
 func sample() Record {
 	f := &model.Flow{Key: model.Key{Family: model.IPv4, Proto: model.ProtoTCP, Sport: 40000, Dport: 443}, ReplySport: 443, ReplyDport: 50000,
-		Known: model.KnownCounters | model.KnownState | model.KnownStart, First: 1e18, Status: model.StatusSrcNAT, State: model.TCPTimeWait}
-	return Record{Flow: f, End: 2e18, Reason: EndOfFlow, Bytes: [2]uint64{1, 2}, Packets: [2]uint64{3, 4}}
+		Known: model.KnownCounters | model.KnownState | model.KnownStart, Status: model.StatusSrcNAT, State: model.TCPTimeWait}
+	return Record{Flow: f, Start: 1e18, End: 2e18, Reason: EndOfFlow, Bytes: [2]uint64{1, 2}, Packets: [2]uint64{3, 4}}
 }
 
 // TestAllocations: a record costs no allocation once its kind is known.

@@ -1,18 +1,21 @@
-package ipfix
+// Package oracle reads IPFIX messages (RFC 7011), for tests alone: what a collector would make of them. It shares no code with what writes
+// them, is slow and obvious, and ends at the first thing that is not as it must be.
+package oracle
 
 import (
 	"encoding/binary"
 	"fmt"
 )
 
-// A decoder reads messages as RFC 7011 tells, slowly: what a collector would make of them. It knows what it was told, nothing else.
-type decoder struct {
+// A Decoder reads the messages of one observation domain in one transport session. It knows what it was told, nothing else.
+type Decoder struct {
+	Templates map[uint16]int // that were told, with the number of their scopes
+	Records   []Record       // all, in their order
+	Messages  int
+
 	templates map[uint16][]field
-	scopes    map[uint16]int
 	sequence  uint32 // expected next
 	domain    uint32
-	records   []record
-	messages  int
 }
 
 type field struct {
@@ -21,22 +24,30 @@ type field struct {
 	size       uint16
 }
 
-// A key names an element; enterprise 0 is IANA.
-type key struct {
-	enterprise uint32
-	id         uint16
+// A Key names an element: whose number it is, 0 for IANA, and which.
+type Key [2]uint32
+
+// A Record is one of flows or of options.
+type Record struct {
+	Template uint16
+	Values   map[Key][]byte
 }
 
-type record struct {
-	template uint16
-	values   map[key][]byte
+// Uint returns the value of an unsigned element, 0 where the record has none.
+func (r *Record) Uint(enterprise, id uint32) (n uint64) {
+	for _, b := range r.Values[Key{enterprise, id}] {
+		n = n<<8 | uint64(b)
+	}
+	return n
 }
 
-func newDecoder(domain uint32) *decoder {
-	return &decoder{templates: map[uint16][]field{}, scopes: map[uint16]int{}, domain: domain}
+// New returns a Decoder of a domain.
+func New(domain uint32) *Decoder {
+	return &Decoder{Templates: map[uint16]int{}, templates: map[uint16][]field{}, domain: domain}
 }
 
-func (d *decoder) message(b []byte) error {
+// Message reads one message.
+func (d *Decoder) Message(b []byte) error {
 	if len(b) < 16 {
 		return fmt.Errorf("%d bytes are no message", len(b))
 	}
@@ -52,8 +63,8 @@ func (d *decoder) message(b []byte) error {
 	if o := binary.BigEndian.Uint32(b[12:]); o != d.domain {
 		return fmt.Errorf("domain %d, want %d", o, d.domain)
 	}
-	d.messages++
-	before := len(d.records)
+	d.Messages++
+	before := len(d.Records)
 	for b = b[16:]; len(b) > 0; {
 		if len(b) < 4 {
 			return fmt.Errorf("%d bytes behind the last set", len(b))
@@ -67,11 +78,11 @@ func (d *decoder) message(b []byte) error {
 		}
 		b = b[n:]
 	}
-	d.sequence += uint32(len(d.records) - before)
+	d.sequence += uint32(len(d.Records) - before)
 	return nil
 }
 
-func (d *decoder) set(id uint16, b []byte) error {
+func (d *Decoder) set(id uint16, b []byte) error {
 	switch {
 	case id == 2 || id == 3:
 		return d.template(id == 3, b)
@@ -83,7 +94,7 @@ func (d *decoder) set(id uint16, b []byte) error {
 		return fmt.Errorf("unknown template")
 	}
 	for len(b) > 0 {
-		r := record{id, map[key][]byte{}}
+		r := Record{id, map[Key][]byte{}}
 		for _, f := range t {
 			n := int(f.size)
 			if f.size == 65535 {
@@ -98,26 +109,27 @@ func (d *decoder) set(id uint16, b []byte) error {
 			if len(b) < n {
 				return fmt.Errorf("cut short in element %d/%d", f.enterprise, f.id)
 			}
-			k := key{f.enterprise, f.id}
-			if _, twice := r.values[k]; twice {
+			k := Key{f.enterprise, uint32(f.id)}
+			if _, twice := r.Values[k]; twice {
 				return fmt.Errorf("element %v twice", k)
 			}
-			r.values[k], b = append([]byte(nil), b[:n]...), b[n:]
+			r.Values[k], b = append([]byte(nil), b[:n]...), b[n:]
 		}
-		d.records = append(d.records, r)
+		d.Records = append(d.Records, r)
 	}
 	return nil
 }
 
-func (d *decoder) template(options bool, b []byte) error {
+func (d *Decoder) template(options bool, b []byte) error {
 	if len(b) < 4 {
 		return fmt.Errorf("template of %d bytes", len(b))
 	}
 	id, count, scopes := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:])), 0
 	b = b[4:]
 	if options {
-		scopes, b = int(binary.BigEndian.Uint16(b)), b[2:]
-		if scopes < 1 {
+		scopes = int(binary.BigEndian.Uint16(b))
+		b = b[2:]
+		if scopes < 1 || scopes > count {
 			return fmt.Errorf("options template %d without a scope", id)
 		}
 	}
@@ -146,6 +158,6 @@ func (d *decoder) template(options bool, b []byte) error {
 	if was, known := d.templates[id]; known && fmt.Sprint(was) != fmt.Sprint(fields) {
 		return fmt.Errorf("template %d means something else now", id)
 	}
-	d.templates[id], d.scopes[id] = fields, scopes
+	d.templates[id], d.Templates[id] = fields, scopes
 	return nil
 }
