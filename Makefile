@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 # Functions are inlined only in the packages of packaging/hot: 0.6 MB less, and what is hot is as fast.
 GCFLAGS = -gcflags=all=-l $(patsubst %,-gcflags=%=,$(shell cat packaging/hot))
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
-PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux promtool:prometheus systemd-analyze:systemd rsyslogd:rsyslog nfcapd:nfdump clickhouse-client:clickhouse-client clickhouse-server:clickhouse-server
+PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux promtool:prometheus systemd-analyze:systemd rsyslogd:rsyslog nfcapd:nfdump nfacctd:pmacct clickhouse-client:clickhouse-client clickhouse-server:clickhouse-server
 
 .PHONY: build demo test test-kernels test-arch deps race fuzz soak bench film gobench lint cover dist test-packages size small install uninstall clean
 

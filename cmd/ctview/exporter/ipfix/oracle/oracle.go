@@ -49,7 +49,7 @@ func New(domain uint32) *Decoder {
 // Message reads one message.
 func (d *Decoder) Message(b []byte) error {
 	if len(b) < 16 {
-		return fmt.Errorf("%d bytes are no message", len(b))
+		return fmt.Errorf("no message: length %d", len(b))
 	}
 	if v := binary.BigEndian.Uint16(b); v != 10 {
 		return fmt.Errorf("version %d", v)
@@ -67,11 +67,11 @@ func (d *Decoder) Message(b []byte) error {
 	before := len(d.Records)
 	for b = b[16:]; len(b) > 0; {
 		if len(b) < 4 {
-			return fmt.Errorf("%d bytes behind the last set", len(b))
+			return fmt.Errorf("behind the last set: %x", b)
 		}
 		id, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
 		if n < 5 || n > len(b) {
-			return fmt.Errorf("set %d of %d bytes, %d are left", id, n, len(b))
+			return fmt.Errorf("set %d: length %d, of which there is %d", id, n, len(b))
 		}
 		if err := d.set(id, b[4:n]); err != nil {
 			return fmt.Errorf("set %d: %w", id, err)
@@ -122,7 +122,7 @@ func (d *Decoder) set(id uint16, b []byte) error {
 
 func (d *Decoder) template(options bool, b []byte) error {
 	if len(b) < 4 {
-		return fmt.Errorf("template of %d bytes", len(b))
+		return fmt.Errorf("a template of length %d", len(b))
 	}
 	id, count, scopes := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:])), 0
 	b = b[4:]
@@ -134,7 +134,7 @@ func (d *Decoder) template(options bool, b []byte) error {
 		}
 	}
 	if id < 256 || count == 0 {
-		return fmt.Errorf("template %d of %d elements", id, count)
+		return fmt.Errorf("template %d: count %d", id, count)
 	}
 	var fields []field
 	for range count {
@@ -153,10 +153,10 @@ func (d *Decoder) template(options bool, b []byte) error {
 		fields = append(fields, f)
 	}
 	if len(b) > 0 {
-		return fmt.Errorf("template %d: %d bytes behind it", id, len(b))
+		return fmt.Errorf("template %d: something behind it: %x", id, b)
 	}
 	if was, known := d.templates[id]; known && fmt.Sprint(was) != fmt.Sprint(fields) {
-		return fmt.Errorf("template %d means something else now", id)
+		return fmt.Errorf("template %d: not as it was told before", id)
 	}
 	d.templates[id], d.Templates[id] = fields, scopes
 	return nil
