@@ -44,6 +44,16 @@ var columnMeanings = map[model.Column]string{
 	model.ColCgroup: "cgroup of that process; of a container its engine and id",
 }
 
+// columnsOf are the columns of each form of output that has some.
+var columnsOf = []struct {
+	name    string
+	columns func() []model.Column
+}{
+	{"-o table", func() []model.Column { return format.TableColumns(false) }},
+	{"-o wide", func() []model.Column { return format.TableColumns(true) }},
+	{"-o csv", format.CSVColumns},
+}
+
 // columnsTopic lists the columns, the default ones first.
 func columnsTopic() string {
 	var b strings.Builder
@@ -51,12 +61,9 @@ func columnsTopic() string {
 	for _, c := range model.Columns() {
 		b.WriteString("  " + c.String() + strings.Repeat(" ", 15-model.Width(c.String())) + columnMeanings[c] + "\n")
 	}
-	for _, w := range []struct {
-		name string
-		cols []model.Column
-	}{{"table", format.TableColumns(false)}, {"wide", format.TableColumns(true)}, {"csv", format.CSVColumns()}} {
-		b.WriteString("\n-o " + w.name + " shows")
-		for _, c := range w.cols {
+	for _, o := range columnsOf {
+		b.WriteString("\n" + o.name + " shows")
+		for _, c := range o.columns() {
 			b.WriteString(" " + c.String())
 		}
 	}

@@ -95,6 +95,9 @@ func TestAppendCell(t *testing.T) {
 	if got := string(AppendCell(nil, model.ColAge, seen, nil, Options{Now: testNow})); got != ">12m" {
 		t.Errorf("age of a flow without a start is %q", got)
 	}
+	if got := string(appendValue(nil, model.ColAge, seen, nil, Options{Now: testNow})); got != "" {
+		t.Errorf("age of a flow without a start is %q for a program, want nothing", got)
+	}
 }
 
 // TestEveryColumn looks whether no column is forgotten.

@@ -123,7 +123,7 @@ func appendValue(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o Op
 			dst = appendUint(dst, uint64(max(f.Expires-o.Now+second/2, 0)/second))
 		}
 	case model.ColAge:
-		if f.First != 0 {
+		if f.Known&model.KnownStart != 0 { // "at least", which tables write with >, is no number
 			dst = appendUint(dst, uint64(max(o.Now-f.First, 0)/second))
 		}
 	case model.ColStart:
