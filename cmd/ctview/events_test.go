@@ -15,6 +15,8 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/fill"
+
+	"golang.org/x/sys/unix"
 )
 
 // trackedNS returns a namespace with tracking on and a Filler for it.
@@ -102,18 +104,44 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestEventsSlowReader holds the promise to a reader that stops: what it missed is counted exactly, what it gets is
-// whole lines.
+// TestEventsSlowReader holds the promise to a reader that stops, behind a pipe or a socket: what it missed is counted exactly,
+// what it gets is whole lines.
 func TestEventsSlowReader(t *testing.T) {
+	socket := func(flags int) func(t *testing.T) (ends [2]int) {
+		return func(t *testing.T) [2]int {
+			return must(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|flags, 0))(t)
+		}
+	}
+	for name, open := range map[string]func(t *testing.T) (ends [2]int){
+		"pipe": func(t *testing.T) (ends [2]int) {
+			if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+			return ends
+		},
+		"unix socket":                  socket(0),
+		"unix socket that never waits": socket(unix.SOCK_NONBLOCK),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ends := open(t)
+			reader, writer := os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer")
+			defer reader.Close()
+			slowReader(t, reader, writer)
+		})
+	}
+}
+
+// slowReader has events write to writer, which it closes, and begins to read from reader when all is over.
+func slowReader(t *testing.T, reader, writer *os.File) {
 	const flows = 20_000
 	ns, f := trackedNS(t)
 	cmd := ctview(t, "events", "--netns", ns.Path(), "-o", "json", "--buffer", "65536", "--types", "new,destroy")
-	pipe := must(cmd.StdoutPipe())(t)
 	var errOut bytes.Buffer
-	cmd.Stderr = &errOut
+	cmd.Stdout, cmd.Stderr = writer, &errOut
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	writer.Close()
 	listening(t, cmd, ns)
 	ctx := context.Background()
 	if err := f.Create(ctx, 0, flows); err != nil {
@@ -124,7 +152,7 @@ func TestEventsSlowReader(t *testing.T) {
 	}
 
 	told, lost := 0, 0
-	for sc := bufio.NewScanner(pipe); told+lost < 2*flows && sc.Scan(); {
+	for sc := bufio.NewScanner(reader); told+lost < 2*flows && sc.Scan(); {
 		var e struct {
 			Event string
 			Lost  int
@@ -145,7 +173,7 @@ func TestEventsSlowReader(t *testing.T) {
 		t.Error("nothing was lost: the test did not stop the reader long enough")
 	}
 	cmd.Process.Signal(syscall.SIGINT)
-	io.Copy(io.Discard, pipe)
+	io.Copy(io.Discard, reader)
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
 		t.Errorf("exit code %d after SIGINT", code)

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,15 +13,22 @@ import (
 	"time"
 
 	"ctview/ctnl/lab/fill"
+
+	"golang.org/x/sys/unix"
 )
 
 // lostLine is how events tells of a loss on its error output.
 var lostLine = regexp.MustCompile(`events: (\d+) lost`)
 
-// measureEvents is P5: the stream into a file, against a churner at growing rates.
+// measureEvents is P5: the stream into a file, against a churner at growing rates, and at one of them to who reads at the other end.
 func measureEvents(ctx context.Context, p *plan, r *report) error {
 	for _, rate := range []int{10_000, 50_000, 100_000, 0} {
-		if err := eventsAt(ctx, p, r, rate); err != nil {
+		if err := eventsAt(ctx, p, r, "a file", rate); err != nil {
+			return err
+		}
+	}
+	for _, to := range []string{"a pipe", "a unix socket"} {
+		if err := eventsAt(ctx, p, r, to, 100_000); err != nil {
 			return err
 		}
 	}
@@ -41,7 +50,32 @@ func churn(ctx context.Context, s *stage, rate int) (made int, took time.Duratio
 	return c.Ops() - c.Refused, time.Since(began), err
 }
 
-func eventsAt(ctx context.Context, p *plan, r *report, rate int) error {
+// outlet returns where events are to write for all of it to come to out, and waits for the end of that.
+func outlet(to string, out *os.File) (w *os.File, wait func() error, err error) {
+	var reader *os.File
+	switch to {
+	case "a pipe":
+		reader, w, err = os.Pipe()
+	case "a unix socket":
+		var ends [2]int
+		ends, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		reader, w = os.NewFile(uintptr(ends[0]), to), os.NewFile(uintptr(ends[1]), to)
+	default:
+		return out, func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer reader.Close()
+		_, err := io.Copy(out, reader)
+		done <- err
+	}()
+	return w, func() error { return <-done }, nil
+}
+
+func eventsAt(ctx context.Context, p *plan, r *report, to string, rate int) error {
 	s, err := newStage(ctx, 0)
 	if err != nil {
 		return err
@@ -53,11 +87,18 @@ func eventsAt(ctx context.Context, p *plan, r *report, rate int) error {
 		return err
 	}
 	defer out.Close()
+	w, wait, err := outlet(to, out)
+	if err != nil {
+		return err
+	}
 	c := s.ns.Command(p.ctview, "events", "-o", "json")
 	var diag bytes.Buffer
-	c.Stdout, c.Stderr = out, &diag
+	c.Stdout, c.Stderr = w, &diag
 	if err := c.Start(); err != nil {
 		return err
+	}
+	if w != out {
+		w.Close()
 	}
 	probes, err := listening(ctx, s, path)
 	if err != nil {
@@ -70,7 +111,7 @@ func eventsAt(ctx context.Context, p *plan, r *report, rate int) error {
 	}
 	settle(ctx, path)
 	cpu := cpuTime(c.Process.Pid) - before
-	if err := interrupt(c); err != nil {
+	if err := errors.Join(interrupt(c), wait()); err != nil {
 		return err
 	}
 	lines, err := countLines(path)
@@ -84,7 +125,7 @@ func eventsAt(ctx context.Context, p *plan, r *report, rate int) error {
 		lines-- // it is told in the file too
 	}
 	got := lines - probes
-	what := fmt.Sprintf("events -o json to a file, %.0f a second: lost", float64(made)/took.Seconds())
+	what := fmt.Sprintf("events -o json to %s, %.0f a second: lost", to, float64(made)/took.Seconds())
 	if rate == 0 {
 		what += " (as fast as one writer can)"
 	}
