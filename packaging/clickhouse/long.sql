@@ -9,7 +9,7 @@ FROM (
 	WHERE event = 'destroy' AND start != '' AND stop != '' AND stop <= {at:String}
 	UNION ALL
 	SELECT router, proto, `orig.src` AS src, `orig.sport` AS sport, `orig.dst` AS dst, `orig.dport` AS dport,
-		if(countIf(event = 'new') > 0, maxIf(time, event = 'new'), min(if(start = '', time, start))) AS since, '' AS until, max(time) AS heard
+		if(max(if(event = 'new', time, start)) = '', min(time), max(if(event = 'new', time, start))) AS since, '' AS until, max(time) AS heard
 	FROM ctview.events
 	WHERE event != 'lost' AND if(stop = '', time, stop) <= {at:String}
 	GROUP BY router, proto, zone, `orig.zone`, src, sport, dst, dport, id

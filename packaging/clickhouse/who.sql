@@ -4,7 +4,9 @@ SELECT router, in_zone, proto, host, port, peer, peer_port, since, heard
 FROM (
 	-- A flow is its reply tuple and its ID. At one time its end comes last.
 	SELECT router, proto, zone + `orig.zone` AS in_zone, `reply.zone`, `reply.src` AS peer, `reply.sport` AS peer_port, id,
-		any(`orig.src`) AS host, any(`orig.sport`) AS port, min(if(start = '', time, start)) AS since, max(time) AS heard
+		any(`orig.src`) AS host, any(`orig.sport`) AS port, max(time) AS heard,
+		-- A tuple that ends and begins again mostly keeps its ID: the last beginning counts.
+		if(max(if(event = 'new', time, start)) = '', min(time), max(if(event = 'new', time, start))) AS since
 	FROM ctview.events
 	WHERE `reply.dst` = {addr:String} AND `reply.dport` = {port:UInt16} AND if(stop = '', time, stop) <= {at:String}
 	GROUP BY router, proto, in_zone, `reply.zone`, peer, peer_port, id
