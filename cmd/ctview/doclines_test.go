@@ -33,6 +33,7 @@ var notRun = []struct{ prefix, why string }{
 	{"nft replace rule inet lab srcnat handle ", "the handle is that of TestTroubleshooting's rule"},
 	{"ip netns del", "what others do, and ctview outlives"},
 	{"clickhouse-client ", "TestClickHouse asks what they ask"},
+	{"journalctl ", "TestEventsJournal reads it"},
 	{"load.sh ", "TestClickHouse runs it"},
 	{"go run ", "loads a program from the network"},
 	{"go test -race", "wants a C compiler; make race"},

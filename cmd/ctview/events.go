@@ -120,7 +120,7 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 		defer cancel()
 	}
 	if o.dump {
-		if err := s.table(ctx, ns); err != nil && !s.enough() {
+		if err := s.table(ctx, ns); err != nil && !s.enough() && ctx.Err() != context.DeadlineExceeded { // --for is over
 			return err
 		}
 	}

@@ -104,6 +104,17 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestEventsForWithinDump: the time of --for may end while the table is read; that is no failure.
+func TestEventsForWithinDump(t *testing.T) {
+	ns, f := trackedNS(t)
+	if err := f.Create(t.Context(), 0, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, diag := runIn(t, ctview(t, "events", "--dump", "--for", "1ns", "--netns", ns.Path())); code != 0 || diag != "" {
+		t.Errorf("exit code %d, want 0: %s", code, diag)
+	}
+}
+
 // TestEventsSlowReader holds the promise to a reader that stops, behind a pipe or a socket: what it missed is counted exactly,
 // what it gets is whole lines.
 func TestEventsSlowReader(t *testing.T) {
