@@ -108,7 +108,7 @@ func TestEventsUnitCapabilities(t *testing.T) {
 				all += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
 			}
 			setpriv := []string{"setpriv", "--no-new-privs", "--bounding-set=" + all, "--inh-caps=" + all, "--ambient-caps=" + all}
-			if lab.Privileged() {
+			if labtest.OtherUsers() {
 				setpriv = append(setpriv, "--reuid=65534", "--regid=65534", "--clear-groups")
 			}
 			args := slices.Concat(tt.under, setpriv, []string{program}, unitCommand(t), []string{"--max", "10"}, tt.options)

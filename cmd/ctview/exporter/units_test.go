@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"ctview/ctnl/lab"
+	"ctview/ctnl/lab/labtest"
 )
 
 // unitDir is what a package installs for systemd and procd.
@@ -143,7 +144,7 @@ func withCaps(caps []string) []string {
 		all += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
 	}
 	args := []string{"setpriv", "--no-new-privs", "--bounding-set=" + all, "--inh-caps=" + all, "--ambient-caps=" + all}
-	if lab.Privileged() {
+	if labtest.OtherUsers() {
 		args = append(args, "--reuid=65534", "--regid=65534", "--clear-groups")
 	}
 	return args

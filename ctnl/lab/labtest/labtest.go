@@ -3,6 +3,7 @@
 package labtest
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -50,3 +51,8 @@ const Tracking = `table inet user {
 	chain o { type filter hook output priority 0; ct state new counter; }
 }
 `
+
+// OtherUsers reports whether a program can be run as another user: in a user namespace of lab.Main's there is root alone.
+func OtherUsers() bool {
+	return exec.Command("setpriv", "--reuid=65534", "--clear-groups", "true").Run() == nil
+}
