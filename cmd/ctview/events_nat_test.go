@@ -15,8 +15,8 @@ import (
 	"ctview/ctnl/lab/labtest"
 )
 
-// field returns what a line of JSON has at a path such as orig.src, as text; "" where it has nothing there.
-func field(t *testing.T, line []byte, path string) string {
+// jsonField returns what a line of JSON has at a path such as orig.src, as text; "" where it has nothing there.
+func jsonField(t *testing.T, line []byte, path string) string {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
@@ -86,11 +86,11 @@ func TestNATEvents(t *testing.T) {
 	ends := map[string][]string{} // of each session, by the rest of the line
 	var ports []string
 	for line := range bytes.Lines(out.Bytes()) {
-		get := func(name string) string { return field(t, line, element[name]) }
+		get := func(name string) string { return jsonField(t, line, element[name]) }
 		if get("observationTimeMilliseconds") == "" {
 			t.Errorf("no time in %s", line)
 		}
-		what := field(t, line, "event")
+		what := jsonField(t, line, "event")
 		session := ""
 		for _, name := range []string{"ingressVRFID", "protocolIdentifier", "sourceIPv4Address", "sourceTransportPort", "destinationIPv4Address",
 			"destinationTransportPort", "postNATSourceIPv4Address", "postNAPTSourceTransportPort", "postNATDestinationIPv4Address",
