@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ctview/ctnl/lab/fill"
+	"ctview/model/crash"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,6 +69,7 @@ func outlet(to string, out *os.File) (w *os.File, wait func() error, err error) 
 	}
 	done := make(chan error, 1)
 	go func() {
+		defer crash.Guard()
 		defer reader.Close()
 		_, err := io.Copy(out, reader)
 		done <- err
