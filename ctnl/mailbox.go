@@ -93,6 +93,20 @@ func (m *mailbox) datagram(i int) (b []byte, from uint32, cut bool) {
 	return m.buf[at : at+min(int(h.n), mailSize)], m.froms[i].Pid, h.hdr.Flags&unix.MSG_TRUNC != 0
 }
 
+// nap is how long Run lets datagrams gather where they come faster than frequent apart: being woken for each costs more than
+// reading it.
+const (
+	nap      = time.Millisecond
+	frequent = 500 * time.Microsecond
+)
+
+// gather waits for a nap where the n datagrams read since the time before came fast.
+func (w *Watcher) gather(n uint64, before int64) {
+	if n > 0 && time.Duration(w.now-before) < time.Duration(n)*frequent {
+		time.Sleep(nap)
+	}
+}
+
 // fill reads datagrams into the batch until there are no more (dry) or it may be full. With wait it waits for the
 // first.
 func (w *Watcher) fill(wait bool) (dry bool, err error) {

@@ -160,8 +160,12 @@ func (w *Watcher) Run(ctx context.Context, sink Sink) error {
 		if d == nil {
 			d = w.asked()
 		}
+		taken, before := w.taken, w.now
 		dry, err := w.fill(d == nil)
 		w.flush()
+		if dry && d == nil {
+			w.gather(w.taken-taken, before)
+		}
 		if d != nil && (dry || w.taken >= d.until) {
 			d.fn()
 			close(d.done)
