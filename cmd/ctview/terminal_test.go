@@ -169,12 +169,24 @@ func (tm *terminal) resize(w, h int) {
 	}
 }
 
+// readOut waits until what a program that ended wrote last is read: a second at most, where somebody else holds its terminal.
+func (tm *terminal) readOut() {
+	end := time.Now().Add(time.Second)
+	defer time.AfterFunc(time.Second, tm.changed.Broadcast).Stop()
+	tm.mu.Lock()
+	defer tm.mu.Unlock()
+	for !tm.eof && time.Now().Before(end) {
+		tm.changed.Wait()
+	}
+}
+
 // ended waits for the program's end and returns its exit code, or 128 + the signal that killed it.
 func (tm *terminal) ended() int {
 	tm.t.Helper()
 	select {
 	case err := <-tm.exit:
 		tm.exit <- err
+		tm.readOut()
 		var ee *exec.ExitError
 		switch {
 		case err == nil:
