@@ -186,11 +186,16 @@ func (p *NotrackPreview) Refused() string {
 }
 
 // Words returns the words that answer the questions of a preview, each once.
-func (p *NotrackPreview) Words() (words []string) {
+func (p *NotrackPreview) Words() []string {
+	var words []string
 	if p.SessionHit {
 		words = append(words, WarnSession.Word())
 	}
-	for _, w := range p.Warnings {
+	return askedWords(words, p.Warnings)
+}
+
+func askedWords(words []string, ws []NotrackWarning) []string {
+	for _, w := range ws {
 		if word := w.Kind.Word(); w.Ask && !slices.Contains(words, word) {
 			words = append(words, word)
 		}
@@ -202,9 +207,12 @@ func (p *NotrackPreview) Words() (words []string) {
 // operator's own session, other rules, or clearly more flows. Fewer flows are no reason to ask again, and of many a tenth
 // more: on a busy router nobody could ever answer in time.
 func (p *NotrackPreview) Changed(now *NotrackPreview) bool {
-	if now.Covered > p.Covered+p.Covered/10 || now.SessionHit && !p.SessionHit || now.Backend != p.Backend || !slices.Equal(p.Rules, now.Rules) {
-		return true
-	}
+	return now.Covered > p.Covered+p.Covered/10 || now.SessionHit && !p.SessionHit || now.Backend != p.Backend ||
+		!slices.Equal(p.Rules, now.Rules) || unsaid(p.Warnings, now.Warnings)
+}
+
+// unsaid reports whether a warning of now was not said before.
+func unsaid(before, now []NotrackWarning) bool {
 	said := map[string]bool{}
 	key := func(w *NotrackWarning) string {
 		return fmt.Sprint(w.Kind, w.Refuse, w.Ask) + strings.Map(func(r rune) rune {
@@ -214,12 +222,41 @@ func (p *NotrackPreview) Changed(now *NotrackPreview) bool {
 			return r
 		}, w.Text)
 	}
-	for i := range p.Warnings {
-		said[key(&p.Warnings[i])] = true
+	for i := range before {
+		said[key(&before[i])] = true
 	}
-	return slices.ContainsFunc(now.Warnings, func(w NotrackWarning) bool {
+	return slices.ContainsFunc(now, func(w NotrackWarning) bool {
 		return !said[key(&w)] && (w.Kind != WarnExists || w.Refuse)
 	})
+}
+
+// A NotrackEnd is what becomes of the connections that rules keep out of tracking when those rules end.
+type NotrackEnd struct {
+	Rules    []NotrackRule
+	Warnings []NotrackWarning // of WarnBack; connections that are certain to be cut are a question
+}
+
+// Words returns the word that answers the question of an end, if it has one.
+func (e *NotrackEnd) Words() []string { return askedWords(nil, e.Warnings) }
+
+// Changed reports whether now, the end of the same request later, says what was not said in e: a warning, or another rule.
+func (e *NotrackEnd) Changed(now *NotrackEnd) bool {
+	return unsaid(e.Warnings, now.Warnings) || slices.ContainsFunc(now.Rules, func(r NotrackRule) bool {
+		return !slices.ContainsFunc(e.Rules, func(x NotrackRule) bool { return x.ID == r.ID })
+	})
+}
+
+// CutText says in short whether warnings tell of connections that are cut at the end of a rule, "" where none does.
+func CutText(ws []NotrackWarning) (text string) {
+	for _, w := range ws {
+		switch {
+		case w.Kind == WarnBack && w.Ask:
+			return "connections will be cut then"
+		case w.Kind == WarnBack:
+			text = "connections may be cut then"
+		}
+	}
+	return text
 }
 
 // A NotrackResult tells what installing a rule did.

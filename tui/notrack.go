@@ -168,18 +168,35 @@ func (a *App) ruleCmd(do func(context.Context) (string, error)) tea.Cmd {
 	}
 }
 
+// undoRule takes back the last change. It asks first where that ends a rule of which connections are cut then.
 func (a *App) undoRule() tea.Cmd {
 	rules := a.opt.Rules
-	return a.ruleCmd(func(ctx context.Context) (string, error) {
-		r, err := rules.Undo(ctx)
+	if rules == nil {
+		a.fail("NOTRACK rules cannot be made here")
+		return nil
+	}
+	q := &endQuestion{rules: rules, head: "Undo: remove this rule?", quiet: true, find: func(ctx context.Context) ([]string, error) {
+		id, err := rules.Last(ctx)
+		if id == "" {
+			return nil, err
+		}
+		return []string{id}, err
+	}}
+	q.then = func(ctx context.Context, ids []string) (string, error) {
+		only := ""
+		if len(ids) > 0 {
+			only = ids[0]
+		}
+		r, err := rules.Undo(ctx, only)
 		if err != nil {
 			return "", err
 		}
 		if list, err := rules.List(ctx); err == nil && slices.ContainsFunc(list, func(x model.NotrackRule) bool { return x.ID == r.ID }) {
 			return "put back: " + r.Text(), nil
 		}
-		return "taken back: " + r.Text() + ". A deleted flow cannot come back.", err
-	})
+		return "taken back: " + r.Text() + ". A deleted flow cannot come back.", nil
+	}
+	return q.look(a)
 }
 
 // confirmRule keeps a rule beyond its trial.
@@ -192,11 +209,86 @@ func (a *App) confirmRule(id string, keep *model.Keep) tea.Cmd {
 
 func (a *App) askRemove(r *model.NotrackRule) tea.Cmd {
 	id, rules := r.ID, a.opt.Rules
-	a.push(&confirm{head: "Remove this rule?", lines: []string{model.Escape(r.Text()), "New packets of it are tracked again."}, key: "y", verb: "remove",
-		yes: func(a *App) tea.Cmd {
-			return a.ruleCmd(func(ctx context.Context) (string, error) { return "removed", rules.Remove(ctx, id) })
-		}})
-	return nil
+	q := &endQuestion{rules: rules, head: "Remove this rule?", find: func(context.Context) ([]string, error) { return []string{id}, nil }}
+	q.then = func(ctx context.Context, ids []string) (string, error) { return "removed", rules.Remove(ctx, ids...) }
+	return q.look(a)
+}
+
+// An endQuestion asks before rules end, with what becomes of their connections.
+type endQuestion struct {
+	rules Rules
+	head  string
+	find  func(context.Context) (ids []string, err error) // the rules, now
+	then  func(ctx context.Context, ids []string) (said string, err error)
+	quiet bool // if nothing becomes of any connection, it does not ask
+}
+
+// look finds out and asks.
+func (q *endQuestion) look(a *App) tea.Cmd {
+	ctx := a.ctx
+	return func() tea.Msg {
+		e, err := q.ending(ctx)
+		return doneMsg{func(a *App) tea.Cmd {
+			switch {
+			case err != nil:
+				a.fail(err.Error())
+			case q.quiet && len(e.Warnings) == 0:
+				return a.ruleCmd(func(ctx context.Context) (string, error) { return q.then(ctx, idsOf(e)) })
+			default:
+				q.ask(a, e)
+			}
+			return nil
+		}}
+	}
+}
+
+func (q *endQuestion) ending(ctx context.Context) (*model.NotrackEnd, error) {
+	ids, err := q.find(ctx)
+	if err != nil || len(ids) == 0 {
+		return &model.NotrackEnd{}, err
+	}
+	return q.rules.Ending(ctx, ids...)
+}
+
+func idsOf(e *model.NotrackEnd) (ids []string) {
+	for i := range e.Rules {
+		ids = append(ids, e.Rules[i].ID)
+	}
+	return ids
+}
+
+// ask shows e. What is there after the answer is compared with it, and asked again where it says more.
+func (q *endQuestion) ask(a *App, e *model.NotrackEnd) {
+	c := &confirm{head: q.head, key: "y", verb: "remove"}
+	for i := range e.Rules {
+		c.lines = append(c.lines, model.Escape(e.Rules[i].Text()))
+	}
+	c.lines = append(c.lines, "New packets of it are tracked again.")
+	for _, w := range e.Warnings {
+		c.lines = append(c.lines, "! "+model.Escape(w.Text))
+	}
+	if words := e.Words(); len(words) > 0 {
+		c.key, c.word = "", strings.Join(words, " ")
+	}
+	c.yes = func(a *App) tea.Cmd {
+		ctx := a.ctx
+		return func() tea.Msg {
+			now, err := q.ending(ctx)
+			return doneMsg{func(a *App) tea.Cmd {
+				switch {
+				case err != nil:
+					a.fail(err.Error())
+				case e.Changed(now):
+					a.fail("it has changed while you answered: see above")
+					q.ask(a, now)
+				default:
+					return a.ruleCmd(func(ctx context.Context) (string, error) { return q.then(ctx, idsOf(e)) })
+				}
+				return nil
+			}}
+		}
+	}
+	a.push(c)
 }
 
 // askRuleText asks for what a new rule is to match, as a filter or a tuple.
@@ -272,8 +364,14 @@ func (a *App) leave(verb string, then tea.Cmd) tea.Cmd {
 		if err != nil || len(mine) == 0 {
 			return then()
 		}
+		cut := "; whether that cuts connections is not known"
+		if e, err := rules.Ending(ctx, mine...); err == nil {
+			if cut = model.CutText(e.Warnings); cut != "" {
+				cut = "; " + cut
+			}
+		}
 		return doneMsg{func(a *App) tea.Cmd {
-			m := &menu{head: model.Plural(len(mine), "temporary NOTRACK rule") + " will be removed"}
+			m := &menu{head: model.Plural(len(mine), "temporary NOTRACK rule") + " will be removed" + cut}
 			m.choices = []choice{{key: "q", text: "remove and " + verb}, {key: "k", text: "keep and " + verb}, {key: "s", text: "stay (Esc)"}}
 			if verb != "quit" {
 				m.choices[0].key = "r"

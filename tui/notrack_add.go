@@ -200,7 +200,7 @@ func (d *ruleDialog) lookAgain(a *App) tea.Cmd {
 
 func (d *ruleDialog) apply(a *App) tea.Cmd {
 	a.pop()
-	q, rules, ctx := d.request(), a.opt.Rules, a.ctx
+	q, rules, ctx, cut := d.request(), a.opt.Rules, a.ctx, model.CutText(d.preview.Warnings)
 	a.installed = true
 	a.say("installing " + a.marks.Ellipsis)
 	return func() tea.Msg {
@@ -210,13 +210,13 @@ func (d *ruleDialog) apply(a *App) tea.Cmd {
 				a.fail(err.Error())
 				return a.ask(true)
 			}
-			return a.installedRule(&res)
+			return a.installedRule(&res, cut)
 		}}
 	}
 }
 
-// installedRule tells what installing did and asks whether the rule shall stay.
-func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
+// installedRule tells what installing did and asks whether the rule shall stay; cut is what becomes of connections when it ends.
+func (a *App) installedRule(res *model.NotrackResult, cut string) tea.Cmd {
 	if res.TakenBack != "" {
 		a.fail("taken back: " + res.TakenBack)
 		return a.ask(true)
@@ -239,7 +239,10 @@ func (a *App) installedRule(res *model.NotrackResult) tea.Cmd {
 	default:
 		lines = append(lines, "No packet of it was seen yet.")
 	}
-	lines = append(lines, fmt.Sprintf("It goes by itself in %d s unless you keep it.", int(trial.Seconds())))
+	if cut != "" {
+		cut = "; " + cut
+	}
+	lines = append(lines, fmt.Sprintf("It goes by itself in %d s unless you keep it%s.", int(trial.Seconds()), cut))
 	id := res.Rule.ID
 	a.say("installed on trial; c on the Notrack screen confirms it, too")
 	a.push(&confirm{head: "Keep this NOTRACK rule?", lines: lines, key: "y", verb: "keep (" + res.Rule.Keep.String() + ")", no: "let it go",

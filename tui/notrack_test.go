@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,9 @@ type fakeRules struct {
 	applied  []RuleRequest
 	kept     []string
 	removed  []string
-	undone   int
+	undone   []string
 	applyErr error
+	ending   []model.NotrackWarning
 }
 
 func (r *fakeRules) List(context.Context) ([]model.NotrackRule, error)   { return r.list, nil }
@@ -46,8 +48,18 @@ func (r *fakeRules) Remove(_ context.Context, ids ...string) error {
 	r.removed = append(r.removed, ids...)
 	return nil
 }
-func (r *fakeRules) Undo(context.Context) (model.NotrackRule, error) {
-	r.undone++
+func (r *fakeRules) Ending(_ context.Context, ids ...string) (*model.NotrackEnd, error) {
+	e := &model.NotrackEnd{Warnings: r.ending}
+	for _, rule := range r.list {
+		if slices.Contains(ids, rule.ID) {
+			e.Rules = append(e.Rules, rule)
+		}
+	}
+	return e, nil
+}
+func (r *fakeRules) Last(context.Context) (string, error) { return r.list[len(r.list)-1].ID, nil }
+func (r *fakeRules) Undo(_ context.Context, only string) (model.NotrackRule, error) {
+	r.undone = append(r.undone, only)
 	return model.NotrackRule{}, nil
 }
 
@@ -176,8 +188,8 @@ func TestNotrackKeys(t *testing.T) {
 	r := mockRules(t)
 	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
 	g.keys("6", "D", "y", "j", "c", "u")
-	if strings.Join(r.removed, ",") != "a1b2c3" || strings.Join(r.kept, ",") != "d4e5f6 false" || r.undone != 1 {
-		t.Errorf("removed %v, kept %v, undone %d", r.removed, r.kept, r.undone)
+	if strings.Join(r.removed, ",") != "a1b2c3" || strings.Join(r.kept, ",") != "d4e5f6 false" || strings.Join(r.undone, ",") != "d4e5f6" {
+		t.Errorf("removed %v, kept %v, undone %v", r.removed, r.kept, r.undone)
 	}
 	g.keys("k", "enter")
 	if g.a.text != "proto udp and dport 53" {
@@ -186,8 +198,58 @@ func TestNotrackKeys(t *testing.T) {
 	ro := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r; o.ReadOnly = true })
 	ro.keys("N", "6", "a", "D", "u", "c")
 	ro.command("notrack udp and dport 53")
-	if len(r.removed) != 1 || len(r.asked) != 0 || r.undone != 1 {
+	if len(r.removed) != 1 || len(r.asked) != 0 || len(r.undone) != 1 {
 		t.Error("--read-only changed something")
+	}
+}
+
+// TestNotrackEnd removes rules of which connections are cut: what becomes of them is said, its word has to be typed, and what
+// there is after the answer is looked at again.
+func TestNotrackEnd(t *testing.T) {
+	cut := func(text string) model.NotrackWarning {
+		return model.NotrackWarning{Kind: model.WarnBack, Ask: strings.Contains(text, "will be"), Text: text}
+	}
+	for _, key := range []string{"D", "u"} {
+		r := mockRules(t)
+		g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+		done := func() int { return len(r.removed) + len(r.undone) }
+		r.ending = []model.NotrackWarning{cut("this connection will be cut when the rule ends")}
+		g.keys("6", "j", key, "y", "enter")
+		if done() != 0 || g.line("! this connection will be cut when the rule ends") == "" || g.line("Type cut") == "" {
+			t.Fatalf("%s: y was taken for the word:\n%s", key, g.screen())
+		}
+		g.keys("ctrl+u", "esc")
+		g.keys(key)
+		r.ending = append(r.ending, cut("these 2 connections may be cut"))
+		g.keys("cut", "enter")
+		if done() != 0 || g.line("it has changed while you answered") == "" || g.line("! these 2 connections may be cut") == "" {
+			t.Fatalf("%s: what came meanwhile was not asked again:\n%s", key, g.screen())
+		}
+		g.keys("cut", "enter")
+		if done() != 1 {
+			t.Errorf("%s: not removed:\n%s", key, g.screen())
+		}
+		r.ending = []model.NotrackWarning{cut("this connection may be cut")}
+		g.keys(key)
+		if done() != 1 || g.line("! this connection may be cut") == "" {
+			t.Fatalf("%s: not asked:\n%s", key, g.screen())
+		}
+		g.keys("y")
+		if done() != 2 {
+			t.Errorf("%s: y was not taken:\n%s", key, g.screen())
+		}
+	}
+	r := mockRules(t)
+	r.preview.Warnings = append(r.preview.Warnings, cut("these connections will be cut when the rule ends"))
+	r.ending = r.preview.Warnings
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N", "cut", "enter")
+	if g.line("goes by itself in 60 s unless you keep it; connections will be cut then") == "" {
+		t.Errorf("the trial:\n%s", g.screen())
+	}
+	g.keys("esc", "q")
+	if g.line("will be removed; connections will be cut then") == "" {
+		t.Errorf("quitting:\n%s", g.screen())
 	}
 }
 

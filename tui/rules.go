@@ -25,8 +25,13 @@ type Rules interface {
 	// Confirm keeps a rule beyond its trial; keep nil: as was asked for.
 	Confirm(ctx context.Context, id string, keep *model.Keep) error
 	Remove(ctx context.Context, ids ...string) error
-	// Undo takes back the last change: it removes the rule that was installed last, or puts back what was removed last.
-	Undo(ctx context.Context) (model.NotrackRule, error)
+	// Ending tells what becomes of the connections of rules when they end.
+	Ending(ctx context.Context, ids ...string) (*model.NotrackEnd, error)
+	// Last returns the rule that Undo would remove, "" if there is none, or if it would put rules back.
+	Last(ctx context.Context) (id string, err error)
+	// Undo takes back the last change: it removes the rule that was installed last, or puts back what was removed last. If only
+	// is not "", it removes no other rule than that one.
+	Undo(ctx context.Context, only string) (model.NotrackRule, error)
 }
 
 // trial is how long a rule lives that nobody confirms, as the texts say it.

@@ -184,36 +184,38 @@ func runNotrackAdd(ctx context.Context, g *globals, backend, text string, o *not
 		g.summary("nothing was changed (--dry-run)")
 		return nil
 	}
-	if err := n.agreed(ctx, q, p, o); err != nil {
+	if p, err = n.agreed(ctx, q, p, o); err != nil {
 		return err
 	}
-	return n.apply(ctx, q, o)
+	return n.apply(ctx, q, o, model.CutText(p.Warnings))
 }
 
 // agreed asks until what was agreed to is what there is: minutes may pass at a prompt.
-func (n *notracker) agreed(ctx context.Context, q *notrack.Request, p *model.NotrackPreview, o *notrackAddOptions) error {
+func (n *notracker) agreed(ctx context.Context, q *notrack.Request, p *model.NotrackPreview, o *notrackAddOptions) (*model.NotrackPreview, error) {
 	for range 5 {
 		if err := n.agree(p, o); err != nil || o.yes {
-			return err
+			return p, err
 		}
 		now, err := n.look(ctx, q)
 		if err != nil {
-			return known(err)
+			return nil, known(err)
 		}
 		if !p.Changed(now) {
-			return nil
+			return now, nil
 		}
 		n.g.summary("while you answered, this has changed:")
 		if err := n.show(now, q, false); err != nil {
-			return err
+			return nil, err
 		}
 		if why := now.Refused(); why != "" {
-			return failure{fmt.Errorf("notrack: refused: %s", why)}
+			return nil, failure{fmt.Errorf("notrack: refused: %s", why)}
 		}
 		p = now
 	}
-	return failure{errors.New("notrack: it changes faster than it can be agreed to: nothing was changed")}
+	return nil, errRestless
 }
+
+var errRestless = failure{errors.New("notrack: it changes faster than it can be agreed to: nothing was changed")}
 
 // notrackRule reads the rule and adds what the flags say.
 func notrackRule(text string, o *notrackAddOptions) (model.Rule, error) {
@@ -330,13 +332,7 @@ func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bo
 		}
 		b = append(b, '\n')
 	}
-	for _, w := range p.Warnings {
-		mark := "!"
-		if w.Refuse {
-			mark = "REFUSED"
-		}
-		b = append(model.AppendEscaped(fmt.Appendf(b, "%s %s: ", mark, w.Kind), w.Text), '\n')
-	}
+	b = appendWarnings(b, p.Warnings)
 	switch {
 	case p.SessionHit:
 	case p.SessionUnknown:
@@ -349,6 +345,17 @@ func appendPreview(b []byte, p *model.NotrackPreview, q *notrack.Request, dry bo
 		trial = notrack.DefaultTrial
 	}
 	return fmt.Appendf(b, "lives %s unless confirmed, then %s\n", trial, keepText(q.Keep))
+}
+
+func appendWarnings(b []byte, ws []model.NotrackWarning) []byte {
+	for _, w := range ws {
+		mark := "!"
+		if w.Refuse {
+			mark = "REFUSED"
+		}
+		b = append(model.AppendEscaped(fmt.Appendf(b, "%s %s: ", mark, w.Kind), w.Text), '\n')
+	}
+	return b
 }
 
 func keepText(k model.Keep) string {
@@ -373,7 +380,8 @@ func (n *notracker) agree(p *model.NotrackPreview, o *notrackAddOptions) error {
 	return n.g.confirm(o.change, what, p.Covered)
 }
 
-func (n *notracker) apply(ctx context.Context, q *notrack.Request, o *notrackAddOptions) error {
+// apply installs the rule; cut says what becomes of connections when it ends, "" for nothing.
+func (n *notracker) apply(ctx context.Context, q *notrack.Request, o *notrackAddOptions, cut string) error {
 	n.g.onExit(func() { _ = n.conn.Close() })
 	opt := notrack.ApplyOptions{Delete: !o.noDelete, Verify: o.verify}
 	if o.verify <= 0 {
@@ -391,10 +399,13 @@ func (n *notracker) apply(ctx context.Context, q *notrack.Request, o *notrackAdd
 	}
 	n.g.summary("%s", appliedText(&res, opt))
 	if q.Keep != model.KeepSession {
-		n.g.summary("it expires in %s unless: ctview notrack confirm %s", q.Trial, res.Rule.ID)
+		if cut != "" {
+			cut = " (" + cut + ")"
+		}
+		n.g.summary("it expires in %s%s unless: ctview notrack confirm %s", q.Trial, cut, res.Rule.ID)
 		return nil
 	}
-	return n.hold(ctx, res.Rule.ID, q.Trial)
+	return n.hold(ctx, res.Rule.ID, q.Trial, cut)
 }
 
 func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
@@ -423,9 +434,14 @@ func appliedText(r *model.NotrackResult, opt notrack.ApplyOptions) string {
 	return s
 }
 
-// hold keeps the session's rule until the command is interrupted; Enter confirms it.
-func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) error {
-	n.g.summary("it is gone when this command ends. Enter confirms it; without that it expires in %s", trial)
+// hold keeps the session's rule until the command is interrupted; Enter confirms it. cut is as for apply.
+func (n *notracker) hold(ctx context.Context, id string, trial time.Duration, cut string) error {
+	expired := "notrack: not confirmed: the rule has expired"
+	if cut != "" {
+		expired += ": see above what becomes of its connections"
+		cut = "; " + cut
+	}
+	n.g.summary("it is gone when this command ends. Enter confirms it; without that it expires in %s%s", trial, cut)
 	n.g.forget()
 	lines := make(chan bool, 1)
 	go func() {
@@ -451,7 +467,7 @@ func (n *notracker) hold(ctx context.Context, id string, trial time.Duration) er
 			}
 			return known(err)
 		case <-over:
-			return failure{errors.New("notrack: not confirmed: the rule has expired")}
+			return failure{errors.New(expired)}
 		case ok := <-lines:
 			lines = nil
 			if !ok {

@@ -187,40 +187,123 @@ func offer(cmd *cobra.Command, flag string, words ...string) {
 	})
 }
 
+// An endOptions are the flags of what ends rules.
+type endOptions struct {
+	change
+	cut bool
+}
+
+func addEndFlags(cmd *cobra.Command, o *endOptions) {
+	addChangeFlags(cmd, &o.change)
+	cmd.Flags().BoolVar(&o.cut, "cut", false, "allow it where connections are certain to be cut: --yes does not")
+}
+
 func notrackRemove(g *globals, backend *string) *cobra.Command {
 	var all bool
+	var o endOptions
 	cmd := &cobra.Command{
 		Use:   "remove ID…",
 		Short: "take rules out; their traffic is tracked again from the next packet on",
+		Long: `remove takes rules out; their traffic is tracked again from the next packet on. Where the firewall cuts connections that
+tracking meets in mid-stream, it says so and asks first.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 != all {
 				return usageError{"notrack remove: say which rules", `"ctview notrack list" shows their IDs; --all takes every rule of ctview's`}
 			}
-			return g.withNotrack(*backend, "notrack remove", func(n *notracker) error {
-				if all {
-					removed, err := n.conn.RemoveAll(cmd.Context())
+			return g.withNotrack(*backend, "notrack remove", o.dryRun, func(n *notracker) error {
+				ctx := cmd.Context()
+				e, err := n.agreedEnd(ctx, "notrack remove", &o, func() ([]string, error) {
+					if all {
+						return n.conn.All(ctx)
+					}
+					return args, nil
+				})
+				switch {
+				case err != nil || o.dryRun:
+					return err
+				case all:
+					removed, err := n.conn.RemoveAll(ctx)
 					if err == nil {
 						g.summary("%s removed; nothing of ctview's is left but what running sessions have", model.Plural(removed, "rule"))
 					}
 					return err
 				}
-				ids := args
-				if err := n.conn.Remove(cmd.Context(), ids...); err != nil {
+				if err := n.conn.Remove(ctx, args...); err != nil {
 					return err
 				}
-				g.summary("%s removed", model.Plural(len(ids), "rule"))
+				g.summary("%s removed", model.Plural(len(e.Rules), "rule"))
 				return nil
 			})
 		},
 	}
 	cmd.ValidArgsFunction = g.completeIDs(backend)
 	cmd.Flags().BoolVar(&all, "all", false, "every rule that outlives ctview; those of running sessions stay")
+	addEndFlags(cmd, &o)
 	return cmd
 }
 
-// withNotrack runs fn where changes are allowed.
-func (g *globals) withNotrack(backend, what string, fn func(*notracker) error) error {
-	if err := g.allowed(what); err != nil {
+// agreedEnd tells which connections are cut, or may be, when the rules of find end, and asks until what was agreed to is what
+// there is. Where none are, it asks nothing.
+func (n *notracker) agreedEnd(ctx context.Context, what string, o *endOptions, find func() ([]string, error)) (*model.NotrackEnd, error) {
+	look := func() (*model.NotrackEnd, error) {
+		ids, err := find()
+		if err != nil {
+			return nil, err
+		}
+		return n.conn.Ending(ctx, notrack.KernelFlows(n.ns), ids...)
+	}
+	e, err := look()
+	for range 5 {
+		if err != nil {
+			return nil, err
+		}
+		if _, err := n.g.out.Write(appendEnd(nil, e, o.dryRun)); err != nil {
+			return nil, failure{err}
+		}
+		if o.dryRun {
+			n.g.summary("nothing was changed (--dry-run)")
+			return e, nil
+		}
+		if err := n.agreeEnd(what, e, o); err != nil || o.yes || o.cut || len(e.Warnings) == 0 {
+			return e, err
+		}
+		was := e
+		if e, err = look(); err == nil {
+			if !was.Changed(e) {
+				return e, nil
+			}
+			n.g.summary("while you answered, this has changed:")
+		}
+	}
+	return nil, errRestless
+}
+
+// appendEnd writes what becomes of connections, of a dry run the rules, too.
+func appendEnd(b []byte, e *model.NotrackEnd, dry bool) []byte {
+	for i := range e.Rules {
+		if r := &e.Rules[i]; dry || len(e.Warnings) > 0 {
+			b = fmt.Appendf(b, "rule %s: %s\n", model.Escape(r.ID), model.Escape(r.Text()))
+		}
+	}
+	return appendWarnings(b, e.Warnings)
+}
+
+// agreeEnd asks where connections are cut, or may be.
+func (n *notracker) agreeEnd(what string, e *model.NotrackEnd, o *endOptions) error {
+	for _, w := range e.Warnings {
+		if w.Ask && o.yes && !o.cut {
+			return usageError{what + ": " + w.Text, "--yes does not answer that: answer at a terminal, or add --cut"}
+		}
+	}
+	if len(e.Warnings) == 0 || o.cut {
+		return nil
+	}
+	return n.g.confirm(o.change, fmt.Sprintf("%s: remove %s?", what, model.Plural(len(e.Rules), "rule")), len(e.Rules))
+}
+
+// withNotrack runs fn where changes are allowed, or none are made.
+func (g *globals) withNotrack(backend, what string, dry bool, fn func(*notracker) error) error {
+	if err := g.allowed(what); err != nil && !dry {
 		return err
 	}
 	n, err := g.openNotrack(backend)
@@ -286,7 +369,7 @@ func notrackConfirm(g *globals, backend *string) *cobra.Command {
 				}
 				k = &v
 			}
-			return g.withNotrack(*backend, "notrack confirm", func(n *notracker) error {
+			return g.withNotrack(*backend, "notrack confirm", false, func(n *notracker) error {
 				ids, err := n.pending(cmd.Context(), args)
 				if err != nil {
 					return err
@@ -295,7 +378,15 @@ func notrackConfirm(g *globals, backend *string) *cobra.Command {
 					if err := n.conn.Confirm(cmd.Context(), id, k); err != nil {
 						return err
 					}
-					g.summary("rule %s confirmed", id)
+					e, err := n.conn.Ending(cmd.Context(), notrack.KernelFlows(n.ns), id)
+					if err != nil {
+						return fmt.Errorf("rule %s is confirmed, but: %w", id, err)
+					}
+					text := ""
+					if r := &e.Rules[0]; r.Limited && len(e.Warnings) > 0 {
+						text = fmt.Sprintf("; it ends in %s: %s", r.Left.Round(time.Second), model.CutText(e.Warnings))
+					}
+					g.summary("rule %s confirmed%s", id, text)
 				}
 				return nil
 			})
@@ -330,13 +421,24 @@ func (n *notracker) pending(ctx context.Context, ids []string) ([]string, error)
 }
 
 func notrackUndo(g *globals, backend *string) *cobra.Command {
-	return &cobra.Command{
+	var o endOptions
+	cmd := &cobra.Command{
 		Use:   "undo",
 		Short: "remove the rule that was installed last",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.withNotrack(*backend, "notrack undo", func(n *notracker) error {
-				r, _, err := n.conn.Undo(cmd.Context())
+			return g.withNotrack(*backend, "notrack undo", o.dryRun, func(n *notracker) error {
+				e, err := n.agreedEnd(cmd.Context(), "notrack undo", &o, func() ([]string, error) {
+					id, err := n.conn.Last(cmd.Context())
+					if err == nil && id == "" {
+						err = fmt.Errorf("notrack: nothing to undo: %w", notrack.ErrNoRule)
+					}
+					return []string{id}, err
+				})
+				if err != nil || o.dryRun {
+					return err
+				}
+				r, _, err := n.conn.Undo(cmd.Context(), e.Rules[0].ID)
 				if err != nil {
 					return err
 				}
@@ -345,6 +447,8 @@ func notrackUndo(g *globals, backend *string) *cobra.Command {
 			})
 		},
 	}
+	addEndFlags(cmd, &o)
+	return cmd
 }
 
 func notrackPrint(g *globals, backend *string) *cobra.Command {

@@ -133,6 +133,32 @@ func TestAnyCommandTidies(t *testing.T) {
 	}
 }
 
+// talking opens a connection in ns, 127.0.0.1:4000 to :5000, and returns what tries whether it still lives.
+func talking(t *testing.T, ns *lab.NS) (lives func() bool) {
+	t.Helper()
+	l := must(ns.Listen("tcp", "127.0.0.1:5000"))(t)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.Copy(c, c)
+		}
+	}()
+	conn := must(ns.Dial(t.Context(), "tcp4", "127.0.0.1:4000", "127.0.0.1:5000"))(t)
+	t.Cleanup(func() { _ = conn.Close() })
+	lives = func() bool {
+		_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+		_, err := conn.Write([]byte("x"))
+		if err == nil {
+			_, err = io.ReadFull(conn, make([]byte, 1))
+		}
+		return err == nil
+	}
+	if !lives() {
+		t.Fatal("no connection")
+	}
+	return lives
+}
+
 // TestNotrackCut has a connection that will be cut when the rule ends, or by it: --yes does not say yes to that, --cut does.
 func TestNotrackCut(t *testing.T) {
 	for _, tt := range []struct {
@@ -144,26 +170,7 @@ func TestNotrackCut(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ns := trackingNS(t)
-			l := must(ns.Listen("tcp", "127.0.0.1:5000"))(t)
-			defer func() { _ = l.Close() }()
-			go func() {
-				if c, err := l.Accept(); err == nil {
-					_, _ = io.Copy(c, c)
-				}
-			}()
-			conn := must(ns.Dial(t.Context(), "tcp4", "127.0.0.1:4000", "127.0.0.1:5000"))(t)
-			defer func() { _ = conn.Close() }()
-			lives := func() bool {
-				_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-				_, err := conn.Write([]byte("x"))
-				if err == nil {
-					_, err = io.ReadFull(conn, make([]byte, 1))
-				}
-				return err == nil
-			}
-			if !lives() {
-				t.Fatal("no connection")
-			}
+			lives := talking(t, ns)
 			labtest.Rules(t, ns, "table inet f { chain c { type filter hook input priority 0; "+tt.rules+" }; }\n")
 			before := nftRuleset(t, ns)
 			run := func(args ...string) (int, string) {
@@ -175,13 +182,82 @@ func TestNotrackCut(t *testing.T) {
 				!strings.Contains(diag, "--cut") || nftRuleset(t, ns) != before || !lives() {
 				t.Errorf("--yes: %d %s", code, diag)
 			}
-			if code, diag := run(append(add, "--cut")...); code != 0 || lives() == tt.atOnce {
+			code, diag := run(append(add, "--cut")...)
+			if code != 0 || lives() == tt.atOnce || strings.Contains(diag, "(connections will be cut then)") == tt.atOnce {
 				t.Errorf("--yes --cut: %d %s", code, diag)
 			}
-			if code, diag := run("remove", "--all"); code != 0 || !tt.atOnce && lives() {
+			if tt.atOnce { // nothing is left that the end could cut
+				if code, diag := run("remove", "--all"); code != 0 {
+					t.Errorf("remove: %d %s", code, diag)
+				}
+				return
+			}
+			if code, diag := run("confirm", "--keep", "10m"); code != 0 || !strings.Contains(diag, "it ends in 10m0s: connections will be cut then") {
+				t.Errorf("confirm: %d %s", code, diag)
+			}
+			id := regexp.MustCompile(`rule ([0-9a-f]{6}) installed`).FindStringSubmatch(diag)[1]
+			for _, end := range [][]string{{"remove", id}, {"remove", "--all"}, {"undo"}} {
+				code, out, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path(), "notrack"}, end...)...))
+				if code != exitUsage || !strings.Contains(out, tt.says) || !strings.Contains(diag, "remove 1 rule in namespace") || !strings.Contains(diag, "not confirmed") {
+					t.Errorf("%v: %d %s%s", end, code, out, diag)
+				}
+				if code, diag := run(append(end, "--yes")...); code != exitUsage || !strings.Contains(diag, tt.says) ||
+					!strings.Contains(diag, "--yes does not answer that: answer at a terminal, or add --cut") {
+					t.Errorf("%v --yes: %d %s", end, code, diag)
+				}
+				if code, out, _ := runIn(t, ctview(t, slices.Concat([]string{"--netns", ns.Path(), "--read-only", "notrack"}, end, []string{"--dry-run"})...)); code != 0 ||
+					!strings.Contains(out, "rule "+id) || !strings.Contains(out, tt.says) {
+					t.Errorf("%v --dry-run: %d %s", end, code, out)
+				}
+				tm := newTerminal(t, ctview(t, append([]string{"--netns", ns.Path(), "notrack"}, end...)...), 160, 30)
+				tm.shows("[y] yes [Enter] no")
+				tm.send("\r")
+				if code := tm.ended(); code != 1 || !strings.Contains(nftRuleset(t, ns), "127.0.0.1") || !lives() {
+					t.Errorf("%v, answered by Enter: %d", end, code)
+				}
+			}
+			tm := newTerminal(t, ctview(t, "--netns", ns.Path(), "notrack", "undo"), 160, 30)
+			tm.shows("this connection will be cut when the rule ends")
+			labtest.Rules(t, ns, "delete table inet f\ntable inet g { chain c { type filter hook input priority 0; ct state new tcp flags ack drop; }; }\n")
+			tm.shows("[y] yes [Enter] no")
+			tm.send("y\r")
+			tm.shows("while you answered, this has changed:")
+			tm.send("\r")
+			tm.ended()
+			if code, diag := run("undo", "--cut"); code != 0 || lives() {
 				t.Errorf("it was not cut when the rule ended: %d %s", code, diag)
 			}
 		})
+	}
+}
+
+// TestNotrackEndScreen removes a rule on the screen whose connection the firewall then cuts: it says so, and has a word typed.
+func TestNotrackEndScreen(t *testing.T) {
+	for _, key := range []string{"D", "u"} {
+		ns := trackingNS(t)
+		lives := talking(t, ns)
+		labtest.Rules(t, ns, "table inet f { chain c { type filter hook input priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }\n")
+		if code, _, diag := runIn(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "--cut", "tcp", "127.0.0.1:4000", "to", "127.0.0.1:5000")); code != 0 {
+			t.Fatal(diag)
+		}
+		tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 80, 24)
+		tm.shows("No flows")
+		tm.send("6")
+		tm.shows("tcp 127.0.0.1:4000")
+		tm.send(key)
+		tm.shows("this connection will be cut when the rule ends")
+		tm.send("y\r")
+		tm.shows("not cut")
+		if !strings.Contains(nftRuleset(t, ns), "127.0.0.1") || !lives() {
+			t.Errorf("%s: removed without the word", key)
+		}
+		tm.send("\x15cut\r")
+		tm.until("the rule to go", func(string) bool { return !strings.Contains(nftRuleset(t, ns), "127.0.0.1") })
+		if lives() {
+			t.Errorf("%s: it lives", key)
+		}
+		tm.send("q")
+		tm.ended()
 	}
 }
 

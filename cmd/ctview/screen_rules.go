@@ -109,9 +109,17 @@ func (r *screenRules) Remove(ctx context.Context, ids ...string) error {
 	return r.conn.Remove(ctx, ids...)
 }
 
+// Ending implements tui.Rules.
+func (r *screenRules) Ending(ctx context.Context, ids ...string) (*model.NotrackEnd, error) {
+	return r.conn.Ending(ctx, r.flows, ids...)
+}
+
+// Last implements tui.Rules.
+func (r *screenRules) Last(ctx context.Context) (string, error) { return r.conn.Last(ctx) }
+
 // Undo implements tui.Rules.
-func (r *screenRules) Undo(ctx context.Context) (model.NotrackRule, error) {
-	rule, back, err := r.conn.Undo(ctx)
+func (r *screenRules) Undo(ctx context.Context, only string) (model.NotrackRule, error) {
+	rule, back, err := r.conn.Undo(ctx, only)
 	if err == nil && back {
 		_, err = notrack.DeleteCovered(ctx, r.flows, rule.Rules)
 	}

@@ -300,7 +300,7 @@ func (a *attempt) fragile(ctx context.Context) (n int, blind bool, err error) {
 		if !a.seen.cov.deletable(f) {
 			return true
 		}
-		if all++; probed < maxProbes && f.Proto.HasPorts() && (f.Proto != model.ProtoTCP || f.State == model.TCPEstablished) {
+		if all++; probed < maxProbes && cutOff(f) {
 			probed++
 			r := model.RuleFromFlow(f)
 			back := s.Back(&r, false)

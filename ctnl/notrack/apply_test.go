@@ -93,7 +93,7 @@ func underway(t *testing.T, ns *lab.NS, p *pingPong, r model.Rule, fam, port str
 	if now.Leaked != 0 || now.Packets[0] == 0 || now.Packets[1] == 0 {
 		t.Errorf("counters: %+v", now)
 	}
-	if _, back, err := c.Undo(ctx(t)); err != nil || back {
+	if _, back, err := c.Undo(ctx(t), ""); err != nil || back {
 		t.Fatal(err)
 	}
 	p.exchange(2)

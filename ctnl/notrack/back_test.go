@@ -1,6 +1,7 @@
 package notrack
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"slices"
@@ -74,8 +75,86 @@ func TestTheEnd(t *testing.T) {
 			if tt.leave { // more than the window that the entry remembers
 				p.bulk(8 << 20)
 			}
+			end, err := c.Ending(ctx(t), flowsOf(t, n.router), res.Rule.ID)
+			must(t, err)
+			if got := saidOfEnd(end); !strings.HasPrefix(got, tt.want) || (tt.want == "") != (got == "") ||
+				slices.Equal(end.Words(), []string{"cut"}) != strings.Contains(tt.want, "will be cut") {
+				t.Errorf("before the removal: %q, asks for %q, want %q", got, end.Words(), tt.want)
+			}
 			must(t, c.Remove(ctx(t), res.Rule.ID))
 			if lives := p.try(); lives != tt.lives {
+				t.Errorf("lives: %v", lives)
+			}
+		})
+	}
+}
+
+// saidOfEnd is the first that is said of an end, "" for nothing.
+func saidOfEnd(e *model.NotrackEnd) string {
+	if len(e.Warnings) == 0 {
+		return ""
+	}
+	return e.Warnings[0].Text
+}
+
+// TestBeginsMeanwhile has a connection begin while a rule stands. Whether it is cut when the rule is removed, or expires, is
+// said when the rule is made, and again before it is removed.
+func TestBeginsMeanwhile(t *testing.T) {
+	t.Parallel()
+	const (
+		noSYN  = "ct state new tcp flags & (fin|syn|rst|ack) != syn drop;"
+		before = "connections that begin meanwhile "
+		later  = "will be cut when the rule ends: the first packets that are tracked again are new, but in mid-stream, and dropped (inet f/c: ct state new"
+	)
+	for _, tt := range []struct {
+		name, rule, filter string
+		expires            bool
+		before, now, asks  string
+	}{
+		{"nothing in the way", "tcp 10.1.0.2:4000 > 10.2.0.2:5000", "", false, "", "", ""},
+		{"exact", "tcp 10.1.0.2:4000 > 10.2.0.2:5000", noSYN, false, before + later, "this connection " + later, "cut"},
+		{"exact, expires", "tcp 10.1.0.2:4000 > 10.2.0.2:5000", noSYN, true, before + later, "this connection " + later, "cut"},
+		{"wide", "tcp 10.1.0.2 > 10.2.0.2:5000", noSYN, false, before + later, "connections that are kept out of tracking now " + later, "cut"},
+		{"of a port", "tcp any > any:5000", noSYN, false, before + "may be cut", "connections that are kept out of tracking now may be cut", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newTriple(t)
+			nftRules(t, n.router, ctState)
+			nftRules(t, n.router, "table inet f { chain c { type filter hook forward priority 0; "+tt.filter+" }; }\n")
+			c, flows := open(t, n.router, "nftables"), flowsOf(t, n.router)
+			q := &Request{Rules: []model.Rule{rule(t, tt.rule)}}
+			if tt.expires {
+				q.Trial = pace * 3 * time.Second
+			}
+			pre, err := c.Preview(ctx(t), q, flows, nil)
+			must(t, err)
+			if w := warning(pre, model.WarnBack); !strings.HasPrefix(w, tt.before) || (tt.before == "") != (w == "") || len(pre.Words()) != 0 {
+				t.Errorf("preview: %q, asks for %q, want %q", w, pre.Words(), tt.before)
+			}
+			r, err := c.Add(ctx(t), q)
+			must(t, err)
+			if e, err := c.Ending(ctx(t), flows, r.ID); err != nil || len(e.Words()) != 0 && tt.rule == "tcp 10.1.0.2 > 10.2.0.2:5000" {
+				t.Errorf("no packet has come, and it asks for %q: %v", e.Words(), err)
+			}
+			p := traffic(t, n.client, n.server, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+			p.exchange(3)
+			if left := entries(t, n.router, "ipv4", "5000"); len(left) != 0 {
+				t.Fatalf("tracked: %q", left)
+			}
+			last, err := c.Last(ctx(t))
+			must(t, err)
+			e, err := c.Ending(ctx(t), flows, last)
+			must(t, err)
+			if got := saidOfEnd(e); !strings.HasPrefix(got, tt.now) || (tt.now == "") != (got == "") || strings.Join(e.Words(), " ") != tt.asks || len(e.Rules) != 1 {
+				t.Errorf("before the removal: %q, asks for %q, want %q", got, e.Words(), tt.now)
+			}
+			if tt.expires {
+				eventually(t, "it expires", func() bool { _, err := c.find(ctx(t), r.ID); return errors.Is(err, ErrNoRule) })
+			} else {
+				must(t, c.Remove(ctx(t), r.ID))
+			}
+			if lives := p.try(); lives != (tt.filter == "") {
 				t.Errorf("lives: %v", lives)
 			}
 		})

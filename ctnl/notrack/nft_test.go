@@ -276,18 +276,18 @@ func TestUndo(t *testing.T) {
 		must(t, err)
 		must(t, c.Confirm(ctx(t), a.ID, nil))
 		must(t, c.Remove(ctx(t), a.ID))
-		r, back, err := c.Undo(ctx(t))
+		r, back, err := c.Undo(ctx(t), "")
 		must(t, err)
 		now, err := c.find(ctx(t), a.ID)
 		if !back || r.ID != a.ID || err != nil || now.Left < 590*time.Second || now.Text() != a.Text() || now.Pending {
 			t.Errorf("%s: put back: %v %+v %v", be, back, now, err)
 		}
 		for i := range 2 {
-			if _, back, err := c.Undo(ctx(t)); err != nil || back {
+			if _, back, err := c.Undo(ctx(t), ""); err != nil || back {
 				t.Errorf("%s: undo %d: %v %v", be, i, back, err)
 			}
 		}
-		if _, _, err := c.Undo(ctx(t)); !errors.Is(err, ErrNoRule) {
+		if _, _, err := c.Undo(ctx(t), ""); !errors.Is(err, ErrNoRule) {
 			t.Errorf("%s: nothing left: %v", be, err)
 		}
 		if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {

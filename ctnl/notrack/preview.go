@@ -29,7 +29,7 @@ func (t *tally) add(f *model.Flow) {
 	} else {
 		t.plain++
 	}
-	if len(t.running) < maxProbes && f.Proto.HasPorts() && (f.Proto != model.ProtoTCP || f.State == model.TCPEstablished) {
+	if len(t.running) < maxProbes && cutOff(f) {
 		t.running = append(t.running, model.RuleFromFlow(f))
 	}
 	if f.Helper != 0 {
@@ -285,45 +285,19 @@ func (b *previewer) back(left bool) {
 	if later && !slices.ContainsFunc(b.p.Warnings, func(w model.NotrackWarning) bool { return w.Kind == model.WarnFirewall }) {
 		conns = b.probes()
 	}
-	n, where, as := map[dryrun.Tri]int{}, places{}, map[dryrun.Tri]map[string]bool{dryrun.Yes: {}, dryrun.Maybe: {}}
+	var f fates
 	for i := range conns {
-		r := b.s.Back(&conns[i], left && !later)
-		if r.Cut == dryrun.No {
-			continue
-		}
-		n[r.Cut]++
-		where.add(r.Where, r.Cut == dryrun.Yes)
-		as[r.Cut][asText[r.As]] = true
+		f.add(b.s.Back(&conns[i], left && !later))
 	}
 	of := ""
 	if b.p.Covered > len(conns) && len(conns) == maxProbes {
 		of = fmt.Sprintf(" of the first %d", maxProbes)
 	}
-	these := func(n int) string {
-		switch {
-		case later:
-			return "connections that begin meanwhile"
-		case n == 1:
-			return "this connection"
-		}
-		return fmt.Sprintf("these %d connections", n)
+	who := func(n int) string { return these(n) + of }
+	if later {
+		who = func(int) string { return "connections that begin meanwhile" }
 	}
-	const text = "%s%s %s cut when the rule ends%s: the first packets that are tracked again are %s, and %s (%s)"
-	if c := n[dryrun.Yes]; c > 0 {
-		b.warn(model.WarnBack, c, text, these(c), of, "will be", "", list(as[dryrun.Yes]), "dropped", list(where[true]))
-		b.p.Warnings[len(b.p.Warnings)-1].Ask = !later
-	}
-	if c := n[dryrun.Maybe]; c > 0 {
-		b.warn(model.WarnBack, c, text, these(c), of, "may be", ", or stand still until the client sends", list(as[dryrun.Maybe]), "may be dropped",
-			list(where[false]))
-	}
-}
-
-var asText = [...]string{
-	dryrun.AsNew:       "new, but in mid-stream",
-	dryrun.AsStrict:    "INVALID, because nf_conntrack_tcp_loose is 0",
-	dryrun.AsHeartbeat: "INVALID until an end sends a heartbeat",
-	dryrun.AsOutside:   "INVALID if more has passed than the window that their entry remembers",
+	b.p.Warnings = append(b.p.Warnings, f.warnings(who, !later)...)
 }
 
 func (b *previewer) zones() {

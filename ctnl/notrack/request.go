@@ -159,42 +159,48 @@ func (c *Installer) Remove(ctx context.Context, ids ...string) error {
 }
 
 // Undo takes back the last change: it puts back what this Installer removed last, or removes the rule that was made last, as
-// far as this ctview may. It returns the rule; back says that it was put back.
-func (c *Installer) Undo(ctx context.Context) (r model.NotrackRule, back bool, err error) {
+// far as this ctview may. It returns the rule; back says that it was put back. Where only is not "", no other rule is removed
+// than that one, which somebody agreed to.
+func (c *Installer) Undo(ctx context.Context, only string) (r model.NotrackRule, back bool, err error) {
 	c.mu.Lock()
-	n := len(c.undo)
-	if n > 0 && len(c.undo[n-1]) > 0 {
-		defer c.mu.Unlock()
-		removed := c.undo[n-1]
+	removed, made, err := c.last(ctx)
+	if err == nil && only != "" && (made == nil || made.ID != only) {
+		err = fmt.Errorf("notrack: %s is not what was done last any more: %w", only, ErrNoRule)
+	} else if n := len(c.undo); err == nil && n > 0 {
 		c.undo = c.undo[:n-1]
-		for i := range removed {
-			if err := c.putBack(ctx, &removed[i]); err != nil {
-				return removed[i], true, err
-			}
-		}
-		return removed[0], true, nil
 	}
-	if n > 0 {
-		c.undo = c.undo[:n-1]
+	if err != nil || made == nil {
+		defer c.mu.Unlock()
+		for i := 0; err == nil && i < len(removed); i++ {
+			r, err = removed[i], c.putBack(ctx, &removed[i])
+		}
+		if err == nil && len(removed) == 0 {
+			err = fmt.Errorf("notrack: nothing to undo: %w", ErrNoRule)
+		}
+		return r, len(removed) > 0, err
+	}
+	c.mu.Unlock()
+	err = c.Remove(ctx, made.ID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := len(c.undo); err == nil && k > 0 {
+		c.undo = c.undo[:k-1] // undoing is not a change to be undone
+	}
+	return *made, false, err
+}
+
+// last returns what Undo would take back: the rules that it would put back, or the one that it would remove, nil for neither.
+func (c *Installer) last(ctx context.Context) (removed []model.NotrackRule, made *model.NotrackRule, err error) {
+	if n := len(c.undo); n > 0 && len(c.undo[n-1]) > 0 {
+		return c.undo[n-1], nil, nil
 	}
 	rules, err := c.listAll(ctx)
-	c.mu.Unlock()
-	if err != nil {
-		return r, false, err
-	}
-	for i := len(rules) - 1; i >= 0; i-- {
-		if rules[i].Owner != 0 && !rules[i].Mine {
-			continue
+	for i := range slices.Backward(rules) {
+		if rules[i].Owner == 0 || rules[i].Mine {
+			return nil, &rules[i], err
 		}
-		err := c.Remove(ctx, rules[i].ID)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if k := len(c.undo); err == nil && k > 0 {
-			c.undo = c.undo[:k-1] // undoing is not a change to be undone
-		}
-		return rules[i], false, err
 	}
-	return r, false, fmt.Errorf("notrack: nothing to undo: %w", ErrNoRule)
+	return nil, nil, err
 }
 
 // putBack installs a rule that was removed, for what was left of its life.

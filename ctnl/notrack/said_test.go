@@ -105,7 +105,7 @@ func TestUndoWithinASecond(t *testing.T) {
 				}
 				for i := len(ids) - 1; i >= 0; i-- {
 					other := open(t, ns, be)
-					r, _, err := other.Undo(ctx(t))
+					r, _, err := other.Undo(ctx(t), "")
 					must(t, err)
 					if r.ID != ids[i] {
 						t.Errorf("took %s back, want %s", r.ID, ids[i])

@@ -44,15 +44,9 @@ func (c *Installer) tidy(ctx context.Context) error {
 // RemoveAll takes away every rule that outlives its ctview, expired or not, and what belongs to them, in every backend and
 // whatever state it is in. It returns how many rules there were. Those of running sessions stay.
 func (c *Installer) RemoveAll(ctx context.Context) (int, error) {
-	rules, err := c.List(ctx)
+	ids, err := c.All(ctx)
 	if err != nil {
 		return 0, err
-	}
-	var ids []string
-	for i := range rules {
-		if rules[i].Owner == 0 || !pidAlive(rules[i].Owner) {
-			ids = append(ids, rules[i].ID)
-		}
 	}
 	if len(ids) > 0 {
 		if err := c.Remove(ctx, ids...); err != nil {
@@ -60,4 +54,15 @@ func (c *Installer) RemoveAll(ctx context.Context) (int, error) {
 		}
 	}
 	return len(ids), c.Tidy(ctx)
+}
+
+// All returns the IDs of the rules that RemoveAll takes away.
+func (c *Installer) All(ctx context.Context) (ids []string, err error) {
+	rules, err := c.List(ctx)
+	for i := range rules {
+		if rules[i].Owner == 0 || !pidAlive(rules[i].Owner) {
+			ids = append(ids, rules[i].ID)
+		}
+	}
+	return ids, err
 }

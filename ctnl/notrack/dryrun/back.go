@@ -26,9 +26,20 @@ const (
 	AsHeartbeat
 )
 
-// Back walks the next packets of a connection, in both directions, as tracking will see them; left says that its entry
-// stays. Rules that are met only by what passes today count: a connection that is cut off already loses nothing.
-func (s *Survey) Back(r *model.Rule, left bool) (ret Return) {
+// Back walks the next packets of a connection that is tracked now, in both directions, as tracking will see them once it was
+// not and is again; left says that its entry stays. Rules that are met only by what passes today count: a connection that is
+// cut off already loses nothing.
+func (s *Survey) Back(r *model.Rule, left bool) Return {
+	return s.back(r, left, expr.CtStateBitESTABLISHED)
+}
+
+// End is Back of a connection that is untracked now.
+func (s *Survey) End(r *model.Rule, left bool) Return {
+	return s.back(r, left, expr.CtStateBitUNTRACKED)
+}
+
+// back takes the state of packets today.
+func (s *Survey) back(r *model.Rule, left bool, today uint32) (ret Return) {
 	state, tcp := uint32(expr.CtStateBitNEW), r.Proto == model.ProtoTCP
 	switch {
 	case tcp && left && s.liberal:
@@ -40,7 +51,7 @@ func (s *Survey) Back(r *model.Rule, left bool) (ret Return) {
 	}
 	cut := [2]Tri{}
 	for i, d := range [...]model.Rule{*r, r.Reverse()} {
-		t, _, where := s.dropped(&d, state)
+		t, _, where := s.dropped(&d, today, state)
 		cut[i], ret.Where = t, append(ret.Where, where...)
 	}
 	switch {
@@ -55,7 +66,7 @@ func (s *Survey) Back(r *model.Rule, left bool) (ret Return) {
 	}
 	if r.Proto == model.ProtoSCTP && !left && ret.Cut == No {
 		for _, d := range r.Directions() {
-			if t, _, where := s.dropped(&d, expr.CtStateBitINVALID); t != No {
+			if t, _, where := s.dropped(&d, today, expr.CtStateBitINVALID); t != No {
 				ret.Cut, ret.As, ret.Where = Maybe, AsHeartbeat, append(ret.Where, where...)
 			}
 		}

@@ -245,7 +245,7 @@ var (
 func (s *Survey) UntrackedDropped(r *model.Rule) (where []string, sure bool) {
 	least := Yes
 	for _, d := range r.Directions() {
-		if most, l, w := s.dropped(&d, expr.CtStateBitUNTRACKED); most != No {
+		if most, l, w := s.dropped(&d, expr.CtStateBitESTABLISHED, expr.CtStateBitUNTRACKED); most != No {
 			least, where = min(least, l), append(where, w...)
 		}
 	}
@@ -263,19 +263,24 @@ func (s *Survey) AnswersDropped(r *model.Rule, left bool) (where []string, sure 
 	if tcp && (left || !s.loose) {
 		state = expr.CtStateBitINVALID
 	}
-	_, least, where := s.dropped(&d, state)
+	_, least, where := s.dropped(&d, expr.CtStateBitESTABLISHED, state)
 	return where, least == Yes
 }
 
 // dropped walks packets of d's own direction, in a state, on every way that they may take, and returns where those are
-// dropped that pass as established. Of the ways on which there is such a place, least is how sure it is of each, most of any.
-func (s *Survey) dropped(d *model.Rule, state uint32) (most, least Tri, where []string) {
+// dropped that pass in the state of today. Of the ways on which there is such a place, least is how sure it is of each, most
+// of any.
+func (s *Survey) dropped(d *model.Rule, today, state uint32) (most, least Tri, where []string) {
 	least = Yes
 	for _, f := range d.Families() {
 		ways := s.paths(d)
 		for _, w := range ways {
-			now := s.walk(s.packet(d, f, w, expr.CtStateBitESTABLISHED), w, filterKinds, filterTables)
-			p := s.packet(d, f, w, state)
+			p := s.packet(d, f, w, today)
+			if d.Proto == model.ProtoTCP {
+				p.flags(tcpACK)
+			}
+			now := s.walk(p, w, filterKinds, filterTables)
+			p = s.packet(d, f, w, state)
 			if d.Proto == model.ProtoTCP && state != expr.CtStateBitUNTRACKED {
 				p.flags(tcpACK)
 			}
