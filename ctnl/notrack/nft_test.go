@@ -282,6 +282,13 @@ func TestUndo(t *testing.T) {
 		if !back || r.ID != a.ID || err != nil || now.Left < 590*time.Second || now.Text() != a.Text() || now.Pending {
 			t.Errorf("%s: put back: %v %+v %v", be, back, now, err)
 		}
+		must(t, c.Remove(ctx(t), b.ID)) // on trial, and on trial again
+		if _, back, err := c.Undo(ctx(t), ""); err != nil || !back {
+			t.Errorf("%s: put back: %v %v", be, back, err)
+		}
+		if now, err = c.find(ctx(t), b.ID); err != nil || !now.Pending || now.Left > DefaultTrial+2*time.Second || now.Keep != model.KeepSession {
+			t.Errorf("%s: a trial put back: %+v %v", be, now, err)
+		}
 		for i := range 2 {
 			if _, back, err := c.Undo(ctx(t), ""); err != nil || back {
 				t.Errorf("%s: undo %d: %v %v", be, i, back, err)
@@ -293,6 +300,5 @@ func TestUndo(t *testing.T) {
 		if rs, err := c.List(ctx(t)); err != nil || len(rs) != 0 {
 			t.Errorf("%s: %+v %v", be, rs, err)
 		}
-		_ = b
 	}
 }

@@ -203,7 +203,7 @@ func (c *Installer) last(ctx context.Context) (removed []model.NotrackRule, made
 	return nil, nil, err
 }
 
-// putBack installs a rule that was removed, for what was left of its life.
+// putBack installs a rule that was removed, for what was left of its life; one on trial is on trial again.
 func (c *Installer) putBack(ctx context.Context, r *model.NotrackRule) error {
 	be, err := c.backendOf(r)
 	if err != nil {
@@ -211,6 +211,9 @@ func (c *Installer) putBack(ctx context.Context, r *model.NotrackRule) error {
 	}
 	g := &group{id: r.ID, rules: r.Rules, Meta: ruleset.Meta{Who: r.Who, When: r.When.Unix(), Nanos: int64(r.When.Nanosecond()), Keep: r.Keep, Owner: int(r.Owner)}}
 	switch {
+	case r.Pending: // which is known by having its trial time as time-out
+		g.Trial = max(1, int64(r.Left/time.Second))
+		g.life = time.Duration(g.Trial) * time.Second
 	case r.Limited:
 		g.life = max(r.Left, time.Second)
 	case r.Keep == model.KeepSession:
