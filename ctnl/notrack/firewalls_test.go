@@ -61,6 +61,11 @@ func TestFirewalls(t *testing.T) {
 		{"ufw, answers to the router", "iptables-legacy ufw.rules", "router 10.2.0.1:4000 > server 10.2.0.2:80", "tcp 10.2.0.1:4000 > 10.2.0.2:80", warned, false},
 		{"ufw by iptables-nft, answers to the router", "iptables-nft ufw.rules", "router 10.2.0.1:4000 > server 10.2.0.2:80", "tcp 10.2.0.1:4000 > 10.2.0.2:80", warned, false},
 
+		{"ufw, IPv6, a service that is open", "ip6tables-legacy ufw6.rules", "client [fd01::2]:4000 > router [fd01::1]:22", "tcp [fd01::2]:4000 > [fd01::1]:22", nothing, false},
+		{"ufw by iptables-nft, IPv6, a service that is open", "ip6tables-nft ufw6.rules", "client [fd01::2]:4000 > router [fd01::1]:22", "tcp [fd01::2]:4000 > [fd01::1]:22", nothing, false},
+		{"ufw, IPv6, answers to the router", "ip6tables-legacy ufw6.rules", "router [fd02::1]:4000 > server [fd02::2]:80", "tcp [fd02::1]:4000 > [fd02::2]:80", warned, false},
+		{"ufw by iptables-nft, IPv6, answers to the router", "ip6tables-nft ufw6.rules", "router [fd02::1]:4000 > server [fd02::2]:80", "tcp [fd02::1]:4000 > [fd02::2]:80", warned, false},
+
 		{"docker, into a container", "iptables-legacy docker.rules", "server 10.2.0.2:4000 > router 10.2.0.1:80 = client 10.1.0.2:8080", "tcp any > 10.1.0.2:8080", refused, false},
 		{"docker, the published port", "iptables-legacy docker.rules", "server 10.2.0.2:4000 > router 10.2.0.1:80 = client 10.1.0.2:8080", "tcp 10.2.0.2 > 10.2.0.1:80", refused, false},
 		{"docker by iptables-nft, the published port", "iptables-nft docker.rules", "server 10.2.0.2:4000 > router 10.2.0.1:80 = client 10.1.0.2:8080", "tcp 10.2.0.2 > 10.2.0.1:80", refused, false},
@@ -78,6 +83,12 @@ func TestFirewalls(t *testing.T) {
 		{"kube-proxy, the node's ssh", "iptables-legacy kube-proxy.rules", "server 10.2.0.2:4000 > router 10.2.0.1:22", "tcp 10.2.0.2:4000 > 10.2.0.1:22", nothing, false},
 		{"kube-proxy by iptables-nft, the node's ssh", "iptables-nft kube-proxy.rules", "server 10.2.0.2:4000 > router 10.2.0.1:22", "tcp 10.2.0.2:4000 > 10.2.0.1:22", nothing, false},
 		{"kube-proxy, a pod that asks outside", "iptables-nft kube-proxy.rules", "client 10.1.0.2:4000 > server 10.2.0.2:443", "tcp 10.1.0.2 > 10.2.0.2:443", asked, false},
+
+		{"kube-proxy by nft, a NodePort", "nft kube-proxy.nft", "server 10.2.0.2:4000 > router 10.2.0.1:30080 = client 10.1.0.2:8080", "tcp 10.2.0.2 > 10.2.0.1:30080", refused, false},
+		{"kube-proxy by nft, an endpoint", "nft kube-proxy.nft", "server 10.2.0.2:4000 > router 10.2.0.1:30080 = client 10.1.0.2:8080", "tcp any > 10.1.0.2/31:8080", refused, false},
+		{"kube-proxy by nft, an address of a service", "nft kube-proxy.nft", "server 10.2.0.2:4000 > router 10.96.12.34:80 = client 10.1.0.2:8080", "tcp 10.2.0.0/24 > 10.96.12.34:80", refused, false},
+		{"kube-proxy by nft, the node's ssh", "nft kube-proxy.nft", "server 10.2.0.2:4000 > router 10.2.0.1:22", "tcp 10.2.0.2:4000 > 10.2.0.1:22", nothing, false},
+		{"kube-proxy by nft, a pod that asks outside", "nft kube-proxy.nft", "client 10.1.0.2:4000 > server 10.2.0.2:443", "tcp 10.1.0.2 > 10.2.0.2:443", asked, false},
 
 		{"firewalld, masqueraded", "nft firewalld.nft", "client 10.1.0.2:4000 > server 10.2.0.2:443", "tcp 10.1.0.2 > 10.2.0.2:443", refused, false},
 		{"firewalld, a forwarded port", "nft firewalld.nft", "server 10.2.0.2:4000 > router 10.2.0.1:80 = client 10.1.0.2:8080", "tcp 10.2.0.2 > 10.2.0.1:80", refused, false},

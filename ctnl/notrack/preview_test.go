@@ -63,6 +63,8 @@ func TestPreviewWarnings(t *testing.T) {
 		{name: "stateful, drop at the end", rules: statefulDropRules, kind: model.WarnFirewall, want: "will be dropped: inet fw/way: drop", breaks: true},
 		{name: "accepts untracked", rules: untrackedRules, kind: model.WarnFirewall, none: true},
 		{name: "invalid dropped", rules: invalidRules, kind: model.WarnPMTU, want: "dropped here (inet fw/way: ct state invalid drop): path MTU discovery"},
+		{name: "invalid dropped, behind what may drop anything", rules: strings.Replace(invalidRules, "ct state invalid", "meta mark 7 drop\n\t\tct state invalid", 1),
+			kind: model.WarnPMTU, want: "dropped here (inet fw/way: ct state invalid drop): path MTU discovery"},
 		{name: "nothing", rules: "", kind: model.WarnPMTU, none: true},
 		{name: "helper", rules: helperRules, kind: model.WarnHelper, want: "the flow has a helper (ftp)"},
 	} {

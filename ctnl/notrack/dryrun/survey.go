@@ -318,7 +318,7 @@ func (s *Survey) InvalidDropped(r *model.Rule) (where []string) {
 				}
 				now := s.walk(s.packet(&e, f, w, expr.CtStateBitRELATED), w, filterKinds, filterTables)
 				then := s.walk(s.packet(&e, f, w, expr.CtStateBitINVALID), w, filterKinds, filterTables)
-				if now.out&accepts != 0 && now.out&drops == 0 && then.out&drops != 0 {
+				if now.out&accepts != 0 && then.out&drops != 0 && now.out != then.out { // what may drop both is nothing of ours
 					where = append(where, last(then.drop)...)
 				}
 			}
