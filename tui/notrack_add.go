@@ -253,12 +253,17 @@ func (a *App) installedRule(res *model.NotrackResult, cut string) tea.Cmd {
 func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	f.Begin(draw.Head)
-	f.Text(" Add NOTRACK for: " + model.Escape(model.RulesText(d.rules)))
-	f.End()
 	lines := d.lines(f)
-	room := f.H - f.Y() - 4
+	room := f.H - f.Y() - 5
 	d.top = max(min(d.top, len(lines)-room), 0)
+	part := ""
+	if len(lines) > room {
+		part = fmt.Sprintf("  %d-%d of %d lines, PgDn", d.top+1, d.top+room, len(lines))
+	}
+	f.Begin(draw.Head)
+	w := f.W - draw.Width(part) - 1
+	f.Text(padRight(draw.Clip(" Add NOTRACK for: "+model.Escape(model.RulesText(d.rules)), w, f.Marks.Ellipsis), w) + part)
+	f.End()
 	for _, l := range lines[d.top:min(len(lines), d.top+room)] {
 		f.Begin(draw.Plain)
 		f.Styled(l.look, " "+l.text)
@@ -270,7 +275,7 @@ func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 	a.hints(f, d.bindings())
 }
 
-// lines are the preview: commands, what matches, warnings.
+// lines are the preview: what matches, warnings, commands. What warns is on the first page.
 func (d *ruleDialog) lines(f *draw.Frame) []span {
 	var out []span
 	add := func(look draw.Role, lead, text string) {
@@ -290,13 +295,6 @@ func (d *ruleDialog) lines(f *draw.Frame) []span {
 		return out
 	}
 	p := d.preview
-	out = append(out, span{})
-	if len(p.Setup) > 0 {
-		add(draw.Plain, "  ", "what the rules stand in is made first")
-	}
-	for _, c := range p.Commands {
-		add(draw.Plain, "  ", model.Escape(c))
-	}
 	out = append(out, span{})
 	then := "entries stay in the table until they time out"
 	if d.del {
@@ -320,6 +318,13 @@ func (d *ruleDialog) lines(f *draw.Frame) []span {
 		add(draw.Plain, "  ", "your ssh session ("+model.Escape(p.Session)+") "+hit)
 	}
 	add(draw.Plain, "  ", "backend: "+p.Backend+dotted(p.Why))
+	out = append(out, span{})
+	if len(p.Setup) > 0 {
+		add(draw.Plain, "  ", "what the rules stand in is made first")
+	}
+	for _, c := range p.Commands {
+		add(draw.Plain, "  ", model.Escape(c))
+	}
 	return out
 }
 

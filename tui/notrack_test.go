@@ -126,6 +126,26 @@ func TestNotrackDialog(t *testing.T) {
 	}
 }
 
+// TestNotrackWarnsOnTheFirstPage has more commands than fit on a small terminal: what warns is above them, and that there is
+// more is said.
+func TestNotrackWarnsOnTheFirstPage(t *testing.T) {
+	r := mockRules(t)
+	for range 4 {
+		r.preview.Commands = append(r.preview.Commands, r.preview.Commands...)
+	}
+	g := newRig(t, 80, 24, mockFlows(), func(o *Options) { o.Rules = r })
+	g.keys("N")
+	if g.line("matches now: 6101 flows") == "" || g.line("traffic will be dropped.") == "" || g.line("1-17 of 75 lines, PgDn") == "" {
+		t.Errorf("the first page:\n%s", g.screen())
+	}
+	for range 12 {
+		g.keys("pgdown")
+	}
+	if g.line("matches now") != "" || g.line("counter notrack") == "" {
+		t.Errorf("the last page:\n%s", g.screen())
+	}
+}
+
 // TestNotrackLooksAgain changes what there is while somebody types: it is told and asked again. What is typed before the count
 // is there is no answer to it.
 func TestNotrackLooksAgain(t *testing.T) {
