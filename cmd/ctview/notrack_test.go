@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os/exec"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/labtest"
+	"ctview/model"
 )
 
 // trackingNS makes a namespace that tracks connections.
@@ -108,6 +110,10 @@ func TestAnyCommandTidies(t *testing.T) {
 				}
 				table, _, _ := strings.Cut(strings.TrimPrefix(labtest.Tracking, "table "), " {")
 				labtest.Rules(t, ns, "delete table "+table+"\n")
+				const alone = "because of ctview itself (table inet ctview)"
+				if out := run("doctor"); strings.Contains(out, alone) != (backend == "nftables") {
+					t.Errorf("doctor: %s", out)
+				}
 				if run("list"); !strings.Contains(stands(), "ctview") || strings.Contains(stands(), "_verify") {
 					t.Errorf("while the rule lives, no leak counter of it may keep tracking on:\n%s", stands())
 				}
@@ -258,6 +264,20 @@ func TestNotrackEndScreen(t *testing.T) {
 		}
 		tm.send("q")
 		tm.ended()
+	}
+}
+
+// TestNotrackMine: a rule of the operator's own session is not what --yes says yes to, --mine is.
+func TestNotrackMine(t *testing.T) {
+	n := &notracker{g: &globals{err: io.Discard}}
+	p := &model.NotrackPreview{SessionHit: true}
+	err := n.agree(p, &notrackAddOptions{change: change{yes: true}})
+	var usage usageError
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "this rule covers your own ssh session") || !strings.Contains(usage.cure, "--mine allows it") {
+		t.Errorf("--yes: %v", err)
+	}
+	if err := n.agree(p, &notrackAddOptions{change: change{yes: true}, mine: true}); err != nil {
+		t.Errorf("--yes --mine: %v", err)
 	}
 }
 
@@ -617,7 +637,7 @@ func TestReasonsComeBack(t *testing.T) {
 			t.Errorf("%v --read-only wrote a setting", args)
 		}
 		_, _, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path()}, args...)...))
-		if s := setting(); s != before || !strings.Contains(diag, "put nf_conntrack_log_invalid and the logger back") {
+		if s := setting(); s != before || !strings.Contains(diag, "put back what a killed ctview had left changed of nf_conntrack_log_invalid and the logger") {
 			t.Errorf("after %v: %s, before %s\n%s", args, s, before, diag)
 		}
 	}

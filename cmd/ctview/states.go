@@ -385,7 +385,7 @@ func (g *globals) putBack() {
 		return // nothing could be looked at; the command itself will say so
 	}
 	if did && err == nil {
-		g.summary("put nf_conntrack_log_invalid and the logger back, which a killed ctview had changed")
+		g.summary("put back what a killed ctview had left changed of nf_conntrack_log_invalid and the logger")
 	} else if err != nil {
 		g.summary("nf_conntrack_log_invalid and the logger, which a killed ctview had changed, could not be put back: %v", err)
 	}

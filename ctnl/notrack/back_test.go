@@ -302,7 +302,7 @@ func TestTakenBack(t *testing.T) {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	ns := testNS(t)
-	nftRules(t, ns, ctState)
+	nftRules(t, ns, ctState+"table inet l { chain c { type filter hook output priority 0; udp dport 9 ct label set 1; }; }\n") // or there are no labels
 	flows := flowsOf(t, ns)
 	kern := ctnl.NewKernel(flows.(kernelFlows).ns)
 	t.Cleanup(func() { _ = kern.Close() })
@@ -312,7 +312,8 @@ func TestRestore(t *testing.T) {
 			Status: model.StatusSeenReply | model.StatusAssured, Key: model.Key{Src: tup.Src, Dst: tup.Dst, Sport: tup.Sport, Dport: tup.Dport,
 				Proto: tup.Proto, Family: tup.Family}}, Has: model.HasTimeout | model.HasMark | model.HasStatus | model.HasProtoinfo}}
 		if helper != "" {
-			s.Has |= model.HasHelper
+			s.Has |= model.HasHelper | model.HasLabels
+			s.Extra.Labels[0] = 6
 		}
 		must(t, kern.Create(ctx(t), s))
 	}
@@ -335,7 +336,7 @@ func TestRestore(t *testing.T) {
 		}
 		a, b := &was[0], &now[0]
 		if a.Flow.Key != b.Flow.Key || a.Flow.State != b.Flow.State || a.Flow.Mark != 77 || b.Flow.Mark != 77 || b.Flow.Helper == 0 ||
-			a.Flow.Helper != b.Flow.Helper || a.Flow.Status != b.Flow.Status || b.Timeout+10 < a.Timeout {
+			a.Flow.Helper != b.Flow.Helper || a.Flow.Status != b.Flow.Status || b.Timeout+10 < a.Timeout || a.Extra.Labels[0] != 6 || b.Extra.Labels != a.Extra.Labels {
 			t.Errorf("taken %v: was %+v\nis %+v", taken, a, b)
 		}
 	}

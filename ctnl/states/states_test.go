@@ -177,6 +177,35 @@ func TestFiveStates(t *testing.T) {
 	})
 }
 
+// TestSamplesAreBounded sends many INVALID packets at once: each is counted, and of samples come no more than are asked for.
+func TestSamplesAreBounded(t *testing.T) {
+	l, ctx := testLab(t), testCtx(t)
+	w, err := Open(l.Router(), Options{Samples: true})
+	must(t, err)
+	defer func() { _ = w.Close() }()
+	sctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var c catch
+	done := make(chan error, 1)
+	began := time.Now()
+	go func() { done <- w.Samples(sctx, nil, c.add) }()
+	const n = 400
+	for range n {
+		must(t, l.Invalid(ctx, lab.From{}))
+	}
+	eventually(t, "all are counted", func() bool {
+		counts, err := w.Counts(ctx)
+		must(t, err)
+		return counts.Of[model.CtInvalid-1].Packets == n
+	})
+	eventually(t, "a sample", func() bool { return len(c.of(model.CtInvalid)) > 0 })
+	stop()
+	<-done
+	if got, most := len(c.of(model.CtInvalid)), 20+50*(1+int(time.Since(began).Seconds())); got > most {
+		t.Errorf("%d samples, want %d at most", got, most)
+	}
+}
+
 // TestInactive shows that neither is a table made nor tracking switched on where nothing tracks.
 func TestInactive(t *testing.T) {
 	ns, err := lab.NewNS()
