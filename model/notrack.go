@@ -194,6 +194,16 @@ func (p *NotrackPreview) Words() []string {
 	return askedWords(words, p.Warnings)
 }
 
+// Asks returns the text of the first warning that is a question, "" if none is.
+func (p *NotrackPreview) Asks() string {
+	for _, w := range p.Warnings {
+		if w.Ask || w.Kind == WarnSession {
+			return w.Text
+		}
+	}
+	return ""
+}
+
 func askedWords(words []string, ws []NotrackWarning) []string {
 	for _, w := range ws {
 		if word := w.Kind.Word(); w.Ask && !slices.Contains(words, word) {

@@ -15,9 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"ctview/ctnl"
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/labtest"
 	"ctview/model"
+	"ctview/model/filter"
+	"ctview/tui"
 )
 
 // trackingNS makes a namespace that tracks connections.
@@ -278,6 +281,38 @@ func TestNotrackMine(t *testing.T) {
 	}
 	if err := n.agree(p, &notrackAddOptions{change: change{yes: true}, mine: true}); err != nil {
 		t.Errorf("--yes --mine: %v", err)
+	}
+}
+
+// TestNotrackPutBack undoes a removal on the screen after the firewall has changed: what an addition would refuse or ask for is
+// not put back.
+func TestNotrackPutBack(t *testing.T) {
+	for _, tt := range []struct{ name, rules, want string }{
+		{"nothing changed", "", ""},
+		{"a zone", "table inet z { chain z { type filter hook output priority -300; tcp dport 5000 ct zone set 5; }; }", "not put back: a rule puts this traffic in a zone"},
+		{"untracked dropped", "table inet f { chain c { type filter hook input priority 0; policy drop; ct state established accept; }; }", "not put back: untracked packets of it will be dropped"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := trackingNS(t)
+			lives := talking(t, ns)
+			at := must(ctnl.OpenNetns(ns.Path()))(t)
+			defer func() { _ = at.Close() }()
+			r := newScreenRules(at)
+			defer func() { _ = r.conn.Close() }()
+			q := tui.RuleRequest{Rules: []model.Rule{must(filter.ParseRule("tcp 127.0.0.1:4000 > 127.0.0.1:5000"))(t)}}
+			res := must(r.Apply(t.Context(), q))(t)
+			if err := r.Remove(t.Context(), res.Rule.ID); err != nil || !lives() {
+				t.Fatal(err)
+			}
+			labtest.Rules(t, ns, tt.rules+"\n")
+			_, err := r.Undo(t.Context(), "")
+			if (err != nil) != (tt.want != "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("undo: %v, want %q", err, tt.want)
+			}
+			if stands := strings.Contains(nftRuleset(t, ns), "127.0.0.1"); stands != (tt.want == "") || !lives() {
+				t.Errorf("it stands: %v", stands)
+			}
+		})
 	}
 }
 

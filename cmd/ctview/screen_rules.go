@@ -117,8 +117,21 @@ func (r *screenRules) Ending(ctx context.Context, ids ...string) (*model.Notrack
 // Last implements tui.Rules.
 func (r *screenRules) Last(ctx context.Context) (string, error) { return r.conn.Last(ctx) }
 
-// Undo implements tui.Rules.
+// Undo implements tui.Rules. A rule that is put back takes traffic out of tracking, as one that is added; what that would ask
+// is not answered by wishing the removal undone.
 func (r *screenRules) Undo(ctx context.Context, only string) (model.NotrackRule, error) {
+	for _, was := range r.conn.Removed() {
+		p, err := r.Preview(ctx, tui.RuleRequest{Rules: was.Rules, Keep: was.Keep})
+		if err != nil {
+			return was, err
+		}
+		if why := p.Refused(); why != "" {
+			return was, fmt.Errorf("not put back: %s", why)
+		}
+		if len(p.Words()) > 0 {
+			return was, fmt.Errorf("not put back: %s; adding %s again asks for that", p.Asks(), was.Text())
+		}
+	}
 	rule, back, err := r.conn.Undo(ctx, only)
 	if err == nil && back {
 		_, err = notrack.DeleteCovered(ctx, r.flows, rule.Rules)

@@ -75,6 +75,16 @@ func (c *Installer) Last(ctx context.Context) (id string, err error) {
 	return made.ID, nil
 }
 
+// Removed returns the rules that Undo would put back.
+func (c *Installer) Removed() []model.NotrackRule {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.undo); n > 0 {
+		return slices.Clone(c.undo[n-1])
+	}
+	return nil
+}
+
 // A stay is what entries there are, all the same, of flows that rules cover: they were left when the rules came.
 type stay struct {
 	entry map[model.Tuple]bool // of exact rules, by both tuples
