@@ -194,8 +194,12 @@ func (p *NotrackPreview) Words() []string {
 	return askedWords(words, p.Warnings)
 }
 
-// Asks returns the text of the first warning that is a question, "" if none is.
-func (p *NotrackPreview) Asks() string {
+// Unanswered returns why a rule is not to be installed unless somebody is asked: the refusal, or the first question; "" for
+// neither.
+func (p *NotrackPreview) Unanswered() string {
+	if why := p.Refused(); why != "" {
+		return why
+	}
 	for _, w := range p.Warnings {
 		if w.Ask || w.Kind == WarnSession {
 			return w.Text

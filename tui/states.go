@@ -306,7 +306,15 @@ func (a *App) reinstall(lost []model.NotrackRule) tea.Cmd {
 	rules := a.opt.Rules
 	return a.ruleCmd(func(ctx context.Context) (string, error) {
 		for i := range lost {
-			res, err := rules.Apply(ctx, RuleRequest{Rules: lost[i].Rules, Keep: lost[i].Keep})
+			q := RuleRequest{Rules: lost[i].Rules, Keep: lost[i].Keep}
+			p, err := rules.Preview(ctx, q) // who took them away may have changed more
+			if err != nil {
+				return "", err
+			}
+			if why := p.Unanswered(); why != "" {
+				return "", fmt.Errorf("not installed again: %s", why)
+			}
+			res, err := rules.Apply(ctx, q)
 			if err != nil {
 				return "", err
 			}

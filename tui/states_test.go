@@ -150,4 +150,11 @@ func TestLosses(t *testing.T) {
 	if len(r.applied) != 1 || r.applied[0].Rules[0].String() != "udp any > any:53" {
 		t.Errorf("installed again: %+v", r.applied)
 	}
+	r.preview.Warnings[1].Ask = true
+	r.lost = []model.NotrackLoss{{Rules: r.list[:1], PID: 28897, Name: "nft", At: start}}
+	g.tick(time.Second)
+	g.keys("y")
+	if len(r.applied) != 1 || g.line("not installed again: inet filter/forward accepts") == "" {
+		t.Errorf("installed again without a question: %+v\n%s", r.applied, g.screen())
+	}
 }

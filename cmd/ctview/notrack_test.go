@@ -564,7 +564,7 @@ func TestNotrackScreen(t *testing.T) {
 }
 
 // TestNotrackLossScreen deletes ctview's table with nft while the screen is open: it says who did it, and installs the
-// rule again.
+// rule again, unless the firewall would defeat it by now.
 func TestNotrackLossScreen(t *testing.T) {
 	ns := trackingNS(t)
 	tm := newTerminal(t, ctview(t, "--netns", ns.Path()), 120, 35)
@@ -590,6 +590,14 @@ func TestNotrackLossScreen(t *testing.T) {
 	}
 	tm.send("u")
 	tm.shows("taken back: udp any > any:53")
+	if code, _, diag := runIn(t, ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "udp", "127.0.0.1:4000", "to", "127.0.0.1:5000")); code != 0 {
+		t.Fatal(diag)
+	}
+	tm.shows("udp 127.0.0.1:4000")
+	labtest.Rules(t, ns, "delete table inet ctview\ntable inet z { chain c { type filter hook output priority -300; udp dport 5000 ct zone set 5; }; }\n")
+	tm.shows("Rules are gone")
+	tm.send("y")
+	tm.shows("not installed again: a rule puts this traffic in a zone")
 	tm.send("q")
 	if code := tm.ended(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -125,11 +125,8 @@ func (r *screenRules) Undo(ctx context.Context, only string) (model.NotrackRule,
 		if err != nil {
 			return was, err
 		}
-		if why := p.Refused(); why != "" {
+		if why := p.Unanswered(); why != "" {
 			return was, fmt.Errorf("not put back: %s", why)
-		}
-		if len(p.Words()) > 0 {
-			return was, fmt.Errorf("not put back: %s; adding %s again asks for that", p.Asks(), was.Text())
 		}
 	}
 	rule, back, err := r.conn.Undo(ctx, only)
