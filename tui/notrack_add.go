@@ -258,7 +258,7 @@ func (d *ruleDialog) draw(a *App, f *draw.Frame) {
 	d.top = max(min(d.top, len(lines)-room), 0)
 	part := ""
 	if len(lines) > room {
-		part = fmt.Sprintf("  %d-%d of %d lines, PgDn", d.top+1, d.top+room, len(lines))
+		part = fmt.Sprintf("  %d-%d of %d, PgDn", d.top+1, d.top+room, len(lines))
 	}
 	f.Begin(draw.Head)
 	w := f.W - draw.Width(part) - 1

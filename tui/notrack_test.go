@@ -135,7 +135,7 @@ func TestNotrackWarnsOnTheFirstPage(t *testing.T) {
 	}
 	g := newRig(t, 80, 24, mockFlows(), func(o *Options) { o.Rules = r })
 	g.keys("N")
-	if g.line("matches now: 6101 flows") == "" || g.line("traffic will be dropped.") == "" || g.line("1-17 of 75 lines, PgDn") == "" {
+	if g.line("matches now: 6101 flows") == "" || g.line("traffic will be dropped.") == "" || g.line("1-17 of 75, PgDn") == "" {
 		t.Errorf("the first page:\n%s", g.screen())
 	}
 	for range 12 {
