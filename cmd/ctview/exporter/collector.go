@@ -100,7 +100,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		a.counter(descActive, st.active)
 		a.counter(descMessages, st.messages)
 		a.counter(descUnsent, st.past.Lost, "queue_full")
-		a.counter(descUnsent, st.refused, "refused")
+		a.counter(descUnsent, st.refused.flows, "refused")
+		a.counter(descUnsent, st.broken.flows, "broken")
 		a.counter(descUnheard, st.past.Unheard)
 	}
 	for _, n := range c.namespaces {

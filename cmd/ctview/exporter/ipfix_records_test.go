@@ -24,22 +24,36 @@ const collectorAddr = "127.0.0.1:4739"
 type collected struct {
 	mu      sync.Mutex
 	domains map[uint32]*oracle.Decoder
+	counts  map[uint32]int // records of flows
 	err     error
+	later   bool // messages may have been sent before the first
+	stop    func()
 }
 
-// collectUDP takes IPFIX over UDP in ns.
+func newCollected() *collected {
+	return &collected{domains: map[uint32]*oracle.Decoder{}, counts: map[uint32]int{}, stop: func() {}}
+}
+
+// collectUDP takes IPFIX over UDP in ns, until stop.
 func collectUDP(t *testing.T, ns *lab.NS) *collected {
 	t.Helper()
-	c := &collected{domains: map[uint32]*oracle.Decoder{}}
+	c := newCollected()
+	c.udp(t, ns)
+	return c
+}
+
+func (c *collected) udp(t *testing.T, ns *lab.NS) {
+	t.Helper()
 	p, err := ns.ListenPacket("udp", collectorAddr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	t.Cleanup(func() {
+	c.stop = sync.OnceFunc(func() {
 		_ = p.Close()
 		<-done
 	})
+	t.Cleanup(c.stop)
 	if err := p.(*net.UDPConn).SetReadBuffer(4 << 20); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +68,6 @@ func collectUDP(t *testing.T, ns *lab.NS) *collected {
 			c.message(b[:n])
 		}
 	}()
-	return c
 }
 
 func (c *collected) message(b []byte) {
@@ -66,12 +79,32 @@ func (c *collected) message(b []byte) {
 	}
 	d := c.domains[domain]
 	if d == nil {
-		d = oracle.New(domain)
+		if d = oracle.New(domain); c.later {
+			d = oracle.Join(domain)
+		}
 		c.domains[domain] = d
 	}
-	if err := d.Message(b); err != nil && c.err == nil {
+	before := len(d.Records)
+	err := d.Message(b)
+	for _, r := range d.Records[before:] {
+		if _, ok := r.Values[oracle.Key{0, elemFlowID}]; ok {
+			c.counts[domain]++
+		}
+	}
+	if err != nil && c.err == nil {
 		c.err = fmt.Errorf("message %d of domain %d: %w", d.Messages, domain, err)
 	}
+}
+
+// count returns how many records of flows there are of a domain.
+func (c *collected) count(t *testing.T, domain uint32) int {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		t.Fatal(c.err)
+	}
+	return c.counts[domain]
 }
 
 // flows returns the records of flows of a domain by flow, in their order.

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"ctview/cmd/ctview/exporter/ipfix"
@@ -19,26 +16,28 @@ const (
 	// endsKept is how many ended flows of a namespace wait for the collector at most: 23 MB, two seconds at 50,000 a second.
 	endsKept = 100_000
 	// sendEvery is how often what ended is sent, templatesEvery how often templates are told again over UDP, retryEvery how often a
-	// collector that is away is tried, and sendTime how long it may take a message.
+	// collector that is away is tried, dialTime how long one may take to answer, and lastTime what is left may take at the end.
 	sendEvery      = 100 * time.Millisecond
 	templatesEvery = 30 * time.Second
 	retryEvery     = time.Second
-	sendTime       = 10 * time.Second
+	dialTime       = 10 * time.Second
+	lastTime       = 2 * time.Second
 	atOnce         = 256 // records taken from a table
 	maxUDP         = 1400
 	maxTCP         = 16 << 10
 )
 
-// A sender sends what ends in a namespace to an IPFIX collector. What the collector does not take waits in the table's queue,
-// which is bounded, and is counted there when it is lost.
+// A sender sends what ends in a namespace, and what goes on, to an IPFIX collector. What the collector does not take waits in the
+// table's queue, which is bounded, and is counted there when it is lost; what is lost on its way the session tells (session.go).
 type sender struct {
 	n       *namespace
 	network string
 	addr    string
+	domain  uint32
 	log     *slog.Logger
 
 	enc       *ipfix.Encoder
-	conn      net.Conn
+	session   *session // nil: the collector is away
 	w         *watching
 	templates time.Time // when they were told last
 	options   bool      // are to be told
@@ -47,7 +46,7 @@ type sender struct {
 	active    []table.Active
 	records   []ipfix.Record
 	left      []ipfix.Record // taken, not yet in a message
-	last      int            // records in the message before
+	load      load           // of the records in the message that is not sent yet
 
 	mu    sync.Mutex
 	stats sendStats
@@ -57,8 +56,9 @@ type sender struct {
 type sendStats struct {
 	up                bool
 	records, messages uint64
-	active            uint64 // records of flows that go on that were taken
-	refused           uint64 // records in messages of which the network said that nobody took them
+	flows             uint64 // records of flows that were sent
+	active            uint64 // of flows that go on that were taken
+	refused, broken   load   // over UDP: the network said that nobody took them; over TCP: on their way when the connection broke
 	past              table.EndStats
 }
 
@@ -67,7 +67,7 @@ func newSender(n *namespace, domain uint32, o *options, log *slog.Logger) *sende
 	if o.ipfixProto == "tcp" {
 		most = maxTCP
 	}
-	return &sender{n: n, network: o.ipfixProto, addr: o.ipfix, log: log, enc: ipfix.NewEncoder(domain, uint32(o.ipfixPEN), most),
+	return &sender{n: n, network: o.ipfixProto, addr: o.ipfix, domain: domain, log: log, enc: ipfix.NewEncoder(domain, uint32(o.ipfixPEN), most),
 		ends: make([]table.Ended, atOnce), keys: make([]model.Key, 0, atOnce), active: make([]table.Active, atOnce)}
 }
 
@@ -76,9 +76,11 @@ func (s *sender) run(ctx context.Context) {
 	told := ""
 	for {
 		err := s.step(ctx)
-		s.mu.Lock()
-		s.stats.up = err == nil
-		s.mu.Unlock()
+		if ctx.Err() != nil {
+			s.end(context.WithoutCancel(ctx), err)
+			return
+		}
+		s.up(err == nil)
 		wait := sendEvery
 		if err != nil {
 			s.drop()
@@ -93,21 +95,55 @@ func (s *sender) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			if err == nil {
-				_ = s.step(context.WithoutCancel(ctx)) // it ends anyway
-			}
-			s.drop()
-			return
 		case <-time.After(wait):
 		}
 	}
 }
 
-func (s *sender) drop() {
-	if s.conn != nil {
-		_ = s.conn.Close()
-		s.conn = nil
+func (s *sender) up(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.up = is
+}
+
+// end sends what is left if the collector takes it at once; err is what it said last.
+func (s *sender) end(ctx context.Context, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lastTime)
+	defer cancel()
+	if s.session != nil && err == nil { // else it may have a part of a message
+		err = s.step(ctx)
 	}
+	left := len(s.left) + int(s.load.flows)
+	if s.w != nil {
+		left += s.w.table.EndStats().Kept
+	}
+	if left > 0 {
+		s.log.Warn("ends with records that the IPFIX collector did not take", "records", left, "err", err)
+	}
+	if s.session != nil {
+		s.session.close(false)
+	}
+}
+
+// drop ends a session that is over.
+func (s *sender) drop() {
+	if s.session == nil {
+		return
+	}
+	lost := s.session.close(true)
+	s.session = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.broken.add(lost)
+}
+
+// check learns what became of what was sent; an error ends the session.
+func (s *sender) check() error {
+	lost, err := s.session.check()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.refused.add(lost)
+	return err
 }
 
 // step sends all that ended.
@@ -115,8 +151,11 @@ func (s *sender) step(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
+	if err := s.check(); err != nil {
+		return err
+	}
 	if s.network == "udp" && time.Since(s.templates) > templatesEvery {
-		if err := s.tell(); err != nil {
+		if err := s.tell(ctx); err != nil {
 			return err
 		}
 	}
@@ -126,24 +165,26 @@ func (s *sender) step(ctx context.Context) error {
 		}
 		for len(s.left) > 0 {
 			if !s.enc.Append(&s.left[0]) {
-				if err := s.flush(); err != nil {
+				if err := s.flush(ctx); err != nil {
 					return err
 				}
 				continue
 			}
+			r := &s.left[0]
+			s.load.add(load{1, r.Packets[0] + r.Packets[1], r.Bytes[0] + r.Bytes[1]})
 			s.left = s.left[1:]
 		}
 	}
 	if s.options {
 		if !s.enc.AppendOptions(model.Escape(s.n.spec), s.loss()) {
-			if err := s.flush(); err != nil {
+			if err := s.flush(ctx); err != nil {
 				return err
 			}
 			s.enc.AppendOptions(model.Escape(s.n.spec), s.loss())
 		}
 		s.options = false
 	}
-	return s.flush()
+	return s.flush(ctx)
 }
 
 // take takes records from the table, of what ended before what goes on; false where there is none now.
@@ -204,7 +245,10 @@ func add(a, b table.EndStats) table.EndStats {
 
 func (s *sender) loss() *ipfix.Loss {
 	st := s.told()
-	l := &ipfix.Loss{Flows: st.past.Lost + st.refused, Packets: st.past.LostPackets, Bytes: st.past.LostBytes, Exported: st.records, Unheard: st.past.Unheard}
+	lost := load{st.past.Lost, st.past.LostPackets, st.past.LostBytes}
+	lost.add(st.refused)
+	lost.add(st.broken)
+	l := &ipfix.Loss{Flows: lost.flows, Packets: lost.packets, Bytes: lost.bytes, Exported: st.flows, Unheard: st.past.Unheard}
 	if s.w != nil {
 		l.Events = s.w.table.Stats().Lost
 	}
@@ -222,57 +266,66 @@ func (s *sender) told() sendStats {
 	return st
 }
 
-// connect begins a transport session where there is none; the collector is told every template that it may need.
+// connect begins a transport session where there is none; the collector is told every template that it may need. Over UDP nothing more
+// is sent before it has had time to refuse that.
 func (s *sender) connect(ctx context.Context) error {
-	if s.conn != nil {
+	if s.session != nil {
 		return nil
 	}
-	d := net.Dialer{Timeout: sendTime}
-	conn, err := d.DialContext(ctx, s.network, s.addr)
+	x, err := dial(ctx, s.network, s.addr, s.domain)
 	if err != nil {
 		return err
 	}
-	s.conn = conn
+	s.session = x
 	if s.network == "tcp" {
 		s.enc.Restart()
+		return s.tell(ctx)
 	}
-	return s.tell()
-}
-
-func (s *sender) tell() error {
-	s.templates, s.options = time.Now(), true
-	return s.enc.Templates(time.Now().UnixNano(), s.write)
-}
-
-func (s *sender) write(b []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
+	s.options = true
+	if err := s.tell(ctx); err != nil {
 		return err
 	}
-	if _, err := s.conn.Write(b); err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) { // told of what was sent before; this one was not sent
-			s.mu.Lock()
-			s.stats.refused += uint64(s.last)
-			s.mu.Unlock()
-			s.last = 0
-		}
-		return fmt.Errorf("send: %w", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(probeTime):
 	}
 	return nil
 }
 
-func (s *sender) flush() error {
+func (s *sender) tell(ctx context.Context) error {
+	s.templates, s.options = time.Now(), true
+	return s.enc.Templates(time.Now().UnixNano(), func(b []byte) error { return s.write(ctx, b) })
+}
+
+func (s *sender) write(ctx context.Context, b []byte) error {
+	err := s.session.send(ctx, b, func() {
+		s.up(false)
+		s.log.Warn("the IPFIX collector has read nothing for a while; what ends waits for it", "seconds", stallTime.Seconds())
+	})
+	if err == nil {
+		return nil
+	}
+	if lost := s.check(); lost != nil { // an ICMP error of a message before is why, and is cleared by being read
+		return lost
+	}
+	return fmt.Errorf("send: %w", err)
+}
+
+func (s *sender) flush(ctx context.Context) error {
 	b := s.enc.Message(time.Now().UnixNano())
 	if b == nil {
 		return nil
 	}
-	if err := s.write(b); err != nil {
+	if err := s.write(ctx, b); err != nil {
 		return err
 	}
+	s.session.sent(s.enc.Sequence(), s.load)
 	s.mu.Lock()
 	s.stats.records += uint64(s.enc.Records())
+	s.stats.flows += s.load.flows
 	s.stats.messages++
 	s.mu.Unlock()
-	s.last = s.enc.Records()
+	s.load = load{}
 	s.enc.Next()
 	return nil
 }

@@ -111,6 +111,9 @@ func NewEncoder(domain, enterprise uint32, max int) *Encoder {
 // Records returns how many records are in the message that is being written.
 func (e *Encoder) Records() int { return int(e.records) }
 
+// Sequence returns the sequence number of the message that is being written.
+func (e *Encoder) Sequence() uint32 { return e.sequence }
+
 // Append adds a record, and its template where the collector lacks it. It returns false where there is no room: Message is
 // to be sent, then Next called.
 func (e *Encoder) Append(r *Record) bool {

@@ -15,6 +15,7 @@ type Decoder struct {
 
 	templates map[uint16][]field
 	sequence  uint32 // expected next
+	joins     bool   // whatever the first one is
 	domain    uint32
 }
 
@@ -46,6 +47,13 @@ func New(domain uint32) *Decoder {
 	return &Decoder{Templates: map[uint16]int{}, templates: map[uint16][]field{}, domain: domain}
 }
 
+// Join returns a Decoder of a domain in whose session messages were sent before, over UDP.
+func Join(domain uint32) *Decoder {
+	d := New(domain)
+	d.joins = true
+	return d
+}
+
 // Message reads one message.
 func (d *Decoder) Message(b []byte) error {
 	if len(b) < 16 {
@@ -56,6 +64,9 @@ func (d *Decoder) Message(b []byte) error {
 	}
 	if n := int(binary.BigEndian.Uint16(b[2:])); n != len(b) {
 		return fmt.Errorf("length says %d, is %d", n, len(b))
+	}
+	if d.joins {
+		d.sequence, d.joins = binary.BigEndian.Uint32(b[8:]), false
 	}
 	if s := binary.BigEndian.Uint32(b[8:]); s != d.sequence {
 		return fmt.Errorf("sequence number %d, want %d", s, d.sequence)
