@@ -104,19 +104,20 @@ func (g *globals) replayInto(tab *table.Table, file string, r io.Reader) (_ *tab
 
 // play plays a recording, of which file is the name, into sink.
 func (g *globals) play(file string, r io.Reader, sink ctnl.Sink, opt ctnl.ReplayOptions) error {
-	g.damage = damage{file: file}
+	g.damage = damage{file: file, short: g.damage.short}
 	opt.Damaged = g.damage.add
 	err := ctnl.Replay(r, sink, opt)
 	switch {
 	case g.damage.cut: // what was before it is shown
 		return nil
+	case errors.Is(err, ctnl.ErrMalformed): // not even the header is whole
+		return failure{fmt.Errorf("%s: %w", file, err)}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		if !g.quiet {
+		if !g.quiet && !g.damage.short {
 			fmt.Fprintf(g.err, "ctview: %s: cut short: what follows the last whole packet is missing\n", model.Escape(file))
 		}
+		g.damage.short = true
 		return nil
-	case errors.Is(err, ctnl.ErrMalformed):
-		return failure{fmt.Errorf("%s: %w", file, err)}
 	}
 	return err
 }
@@ -127,6 +128,7 @@ type damage struct {
 	messages uint64
 	first    int64 // offset of the first packet that has some
 	cut      bool  // from a place on nothing could be read
+	short    bool  // it ends within a packet, which was told
 }
 
 func (d *damage) add(offset int64, n uint64) {
