@@ -28,17 +28,21 @@ func (c *Installer) Hold(ctx context.Context) error {
 			return ctx.Err()
 		case <-t.C:
 		}
-		c.mu.Lock()
-		left := c.tidy(ctx)
-		if errors.Is(left, errNoPrograms) { // what they would take away harms no rule of the session
-			left = nil
-		}
-		err := errors.Join(c.be.beat(ctx), left)
-		c.mu.Unlock()
-		if err != nil && !errors.Is(err, ErrNoRule) {
+		if err := c.keep(ctx); err != nil && !errors.Is(err, ErrNoRule) {
 			return fmt.Errorf("notrack: the session's rules could not be kept: %w", err)
 		}
 	}
+}
+
+// keep is what Hold does at each beat.
+func (c *Installer) keep(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := c.tidy(ctx)
+	if errors.Is(left, errNoPrograms) { // what they would take away harms no rule of the session
+		left = nil
+	}
+	return errors.Join(c.be.beat(ctx), left)
 }
 
 func (n *nft) check([]model.Rule) error { return nil }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctview/model"
 )
 
@@ -261,6 +263,36 @@ func TestNftOldKernel(t *testing.T) {
 	must(t, c.Close())
 	if out := tool(t, ns, "nft", "list", "tables"); strings.Contains(out, "ctview") {
 		t.Errorf("left behind: %s", out)
+	}
+}
+
+// TestStaleGeneration changes the ruleset between the look and the change that was decided on it: the kernel refuses the change,
+// and nothing of it is done.
+func TestStaleGeneration(t *testing.T) {
+	t.Parallel()
+	ns := testNS(t)
+	c := open(t, ns, "nftables")
+	n := c.be.(*nft)
+	r, err := c.Add(ctx(t), &Request{Rules: []model.Rule{rule(t, "tcp 127.0.0.1:1 > 127.0.0.1:2")}})
+	must(t, err)
+	for _, meanwhile := range []string{"", "table ip somebodys { }\n"} {
+		rs, have, err := n.readInstalled()
+		must(t, err)
+		table, es := have.elements(r.ID)
+		tgt, err := n.reach(rs, table)
+		must(t, err)
+		nftRules(t, ns, meanwhile)
+		err = putElements(tgt, es, 10*time.Minute, true)
+		now, ferr := c.find(ctx(t), r.ID)
+		must(t, ferr)
+		if stale := meanwhile != ""; errors.Is(err, unix.ERESTART) != stale || now.Left < 590*time.Second {
+			t.Errorf("%q: %v, then %+v", meanwhile, err, now)
+		}
+		if meanwhile == "" {
+			must(t, c.Extend(ctx(t), r.ID, time.Hour))
+		} else if now.Left < 59*time.Minute {
+			t.Errorf("the refused change was made: %+v", now)
+		}
 	}
 }
 

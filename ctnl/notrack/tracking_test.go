@@ -60,6 +60,7 @@ func TestNothingOutlivesTheLastRule(t *testing.T) {
 		harm string // an nft command after the rules were installed
 	}{
 		{"expired", ""},
+		{"expired beside a session", ""},
 		{"chain flushed", "flush chain inet ctview pre"},
 		{"table flushed", "flush table inet ctview"},
 		{"sets flushed", "flush set inet ctview flows4; flush set inet ctview flows6"},
@@ -89,7 +90,11 @@ func TestNothingOutlivesTheLastRule(t *testing.T) {
 			}
 			if tt.harm == "" {
 				eventually(t, "all expire", func() bool { rs, err := c.List(ctx(t)); return err == nil && len(rs) == 0 })
-				must(t, c.Tidy(ctx(t)))
+				if strings.HasSuffix(tt.name, "session") {
+					must(t, open(t, ns, "").keep(ctx(t)))
+				} else {
+					must(t, c.Tidy(ctx(t)))
+				}
 			} else {
 				_, err := open(t, ns, "").RemoveAll(ctx(t))
 				must(t, err)
