@@ -240,6 +240,26 @@ func TestNotrackCut(t *testing.T) {
 	}
 }
 
+// TestNotrackHeldExpires lets a rule of the session expire by which its connection is then cut: that was told.
+func TestNotrackHeldExpires(t *testing.T) {
+	ns := trackingNS(t)
+	lives := talking(t, ns)
+	labtest.Rules(t, ns, "table inet f { chain c { type filter hook input priority 0; ct state new tcp flags & (fin|syn|rst|ack) != syn drop; }; }\n")
+	cmd := ctview(t, "--netns", ns.Path(), "notrack", "add", "--yes", "--cut", "--keep", "session", "--for", "10s", "--verify", "0", "tcp", "127.0.0.1:4000", "to", "127.0.0.1:5000")
+	in := must(cmd.StdinPipe())(t)
+	defer func() { _ = in.Close() }()
+	code, out, diag := runIn(t, cmd)
+	for _, w := range []string{"this connection will be cut when the rule ends", "without that it expires in 10s; connections will be cut then",
+		"not confirmed: the rule has expired: see above what becomes of its connections"} {
+		if !strings.Contains(out+diag, w) {
+			t.Errorf("it does not say %q:\n%s%s", w, out, diag)
+		}
+	}
+	if code != 1 || lives() {
+		t.Errorf("code %d, or it lives", code)
+	}
+}
+
 // TestNotrackEndScreen removes a rule on the screen whose connection the firewall then cuts: it says so, and has a word typed.
 func TestNotrackEndScreen(t *testing.T) {
 	for _, key := range []string{"D", "u"} {

@@ -125,7 +125,7 @@ func TestBeginsMeanwhile(t *testing.T) {
 			c, flows := open(t, n.router, "nftables"), flowsOf(t, n.router)
 			q := &Request{Rules: []model.Rule{rule(t, tt.rule)}}
 			if tt.expires {
-				q.Trial = pace * 3 * time.Second
+				q.Trial = pace * 6 * time.Second
 			}
 			pre, err := c.Preview(ctx(t), q, flows, nil)
 			must(t, err)
