@@ -44,7 +44,7 @@ func TestDeleteAsFound(t *testing.T) {
 }
 
 // TestFlushTakesWhatItShowed answers flush after two more flows have begun: they were not asked about, and stay. The own
-// session is among those that were, and is named before the answer.
+// session is among those that were, and is named before the answer; so is it where its expectations go.
 func TestFlushTakesWhatItShowed(t *testing.T) {
 	ns := newNS(t)
 	if err := ns.EnableTracking(); err != nil {
@@ -79,6 +79,12 @@ func TestFlushTakesWhatItShowed(t *testing.T) {
 		t.Errorf("left are %q, want the 2 that began after the question", got)
 	}
 	t.Setenv("SSH_CONNECTION", "10.0.0.1 1002 10.0.0.2 22")
+	ctviewIn("delete", "--yes", "tcp", "10.0.0.1:1002", "10.0.0.2:22")
+	ctviewIn("add", "tcp", "10.0.0.1:1002", "10.0.0.2:22", "-t", "5m", "--state", "ESTABLISHED", "--helper", "ftp")
+	ctviewIn("expect", "add", "tcp", "10.0.0.2:0", "10.0.0.1:2000", "--master", "tcp 10.0.0.1:1002 10.0.0.2:22", "--timeout", "5m")
+	if got := ctviewIn("expect", "flush", "--yes"); !strings.Contains(got, "your own ssh session") || !strings.Contains(got, "1 expectation deleted") {
+		t.Errorf("expect flush --yes says %q", got)
+	}
 	if got := ctviewIn("flush", "--yes"); !strings.Contains(got, "your own ssh session") {
 		t.Errorf("flush --yes says %q, and nothing of the own session", got)
 	}
