@@ -64,6 +64,19 @@ func (t *Table) QueueEnds(most int) {
 	t.queue = endQueue{most: most, at: map[uint64]int{}, told: t.queue.told}
 }
 
+// InheritEnds takes over the ends that nobody has taken from old, with their counts; old queues nothing any more. It is called where
+// QueueEnds is, when old watches nothing any more.
+func (t *Table) InheritEnds(old *Table) {
+	old.mu.Lock()
+	q := old.queue
+	old.queue = endQueue{}
+	old.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q.told = t.queue.told
+	t.queue = q
+}
+
 // TakeEnds moves flows that ended into buf, the oldest first, and returns how many. now is Unix nanoseconds: one of which no end was
 // heard comes when its DESTROY has not arrived within two seconds. A flow comes once.
 func (t *Table) TakeEnds(now int64, buf []Ended) (n int) {

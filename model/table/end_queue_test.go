@@ -179,3 +179,41 @@ func TestQueueEndsBounded(t *testing.T) {
 		t.Errorf("%d taken, %+v, %d wait, %d to be found", taken, st, len(tab.queue.waiting), len(tab.queue.at))
 	}
 }
+
+// TestInheritEnds: a table goes on with the ends of another: those that nobody has taken come first, what waits for its DESTROY is told in
+// time, and the counts go on.
+func TestInheritEnds(t *testing.T) {
+	old, tab := New(), New()
+	old.QueueEnds(3)
+	for i := range 4 { // the fourth finds no room
+		e := ev(model.New)
+		e.Flow.Sport = uint16(100 + i)
+		d := e
+		d.Kind = model.Destroy
+		old.Apply(at0, []model.Event{e, d})
+	}
+	old.Apply(at0, []model.Event{ev(model.New)})
+	old.Gone(at0+5*second, []model.Key{fakeKey(1)})
+	tab.QueueEnds(3)
+	tab.InheritEnds(old)
+	buf := make([]Ended, 9)
+	if n := old.TakeEnds(at0+5*second, buf); n > 0 {
+		t.Errorf("the old table gives %d", n)
+	}
+	var ports []uint16
+	for _, now := range []int64{at0 + 5*second, at0 + 100*second} {
+		for _, e := range buf[:tab.TakeEnds(now, buf)] {
+			ports = append(ports, e.Flow.Sport)
+		}
+	}
+	if want := []uint16{100, 101, 102, 1}; !slices.Equal(ports, want) {
+		t.Errorf("ports %v, want %v", ports, want)
+	}
+	if st := tab.EndStats(); st.Heard != 4 || st.Unheard != 1 || st.Lost != 1 || st.Kept != 0 {
+		t.Errorf("%+v", st)
+	}
+	tab.Apply(at0, []model.Event{ev(model.New), ev(model.Destroy)})
+	if n := tab.TakeEnds(at0, buf); n != 1 {
+		t.Errorf("%d ends of its own", n)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"ctview/ctnl"
 	"ctview/model"
 	"ctview/model/format"
 	"ctview/model/table"
@@ -94,18 +95,19 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, version())
 	for _, s := range c.senders {
-		a, st := answer{ch, model.Escape(s.n.spec), c.labels}, s.told()
+		a, st, ends := answer{ch, model.Escape(s.n.spec), c.labels}, s.told(), s.n.endStats()
 		a.gauge(descSendUp, truth(st.up))
 		a.counter(descSent, st.records)
 		a.counter(descActive, st.active)
 		a.counter(descMessages, st.messages)
-		a.counter(descUnsent, st.past.Lost, "queue_full")
+		a.counter(descUnsent, ends.Lost, "queue_full")
 		a.counter(descUnsent, st.refused.flows, "refused")
 		a.counter(descUnsent, st.broken.flows, "broken")
-		a.counter(descUnheard, st.past.Unheard)
+		a.counter(descUnheard, ends.Unheard)
 	}
 	for _, n := range c.namespaces {
 		a := answer{ch, model.Escape(n.spec), c.labels}
+		a.events(n)
 		w := n.watching()
 		up := w != nil
 		if up {
@@ -172,13 +174,17 @@ func (a *answer) kernel(w *watching) bool {
 
 // stats reads the kernel's counters. One reading at a time: of two that overtake each other the later would be a step back.
 func (w *watching) stats(ctx context.Context) (s wideStats, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	k := w.counts
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.life != w {
+		return s, ctnl.ErrNetnsGone
+	}
 	cpus, err := w.kernel.CPUStats(ctx)
 	if err == nil {
-		w.wide.add(cpus)
+		k.wide.add(cpus)
 	}
-	return w.wide, err
+	return k.wide, err
 }
 
 // always are the states that are told with 0 too, so that a graph has no holes.
@@ -186,17 +192,22 @@ var always = []table.StateFlows{{Proto: model.ProtoUDP, State: "replied"}, {Prot
 	{Proto: model.ProtoICMP, State: "replied"}, {Proto: model.ProtoICMP, State: "unreplied"},
 	{Proto: model.ProtoICMPv6, State: "replied"}, {Proto: model.ProtoICMPv6, State: "unreplied"}}
 
-// table tells what the table has counted.
+// events tells what was counted in all lives of a namespace, also while it is gone.
+func (a *answer) events(n *namespace) {
+	s := n.events()
+	a.counter(descEvents, s.created, "new")
+	a.counter(descEvents, s.updated, "update")
+	a.counter(descEvents, s.ended, "destroy")
+	a.counter(descLost, s.lost)
+	a.counter(descGaps, s.gaps)
+	a.counter(descResyncs, s.resyncs)
+	a.counter(descRefused, s.forged, "forged")
+	a.counter(descRefused, s.malformed, "malformed")
+}
+
+// table tells how the table is.
 func (a *answer) table(w *watching) {
 	s := w.table.Stats()
-	a.counter(descEvents, s.New, "new")
-	a.counter(descEvents, s.Updates, "update")
-	a.counter(descEvents, s.Ended, "destroy")
-	a.counter(descLost, s.Lost)
-	a.counter(descGaps, s.Gaps)
-	a.counter(descResyncs, s.Resyncs)
-	a.counter(descRefused, s.Forged, "forged")
-	a.counter(descRefused, s.Malformed, "malformed")
 	a.gauge(descStale, truth(s.Stale))
 	a.gauge(descLoaded, truth(s.Loaded))
 	if d, ok := w.sync.LastDump(); ok {
@@ -253,9 +264,9 @@ func (a *answer) findings(w *watching) {
 
 // rules tells the NOTRACK rules as they were read last, nothing where they cannot be read.
 func (a *answer) rules(w *watching) {
-	w.mu.Lock()
-	r := w.found
-	w.mu.Unlock()
+	w.counts.mu.Lock()
+	r := w.counts.found
+	w.counts.mu.Unlock()
 	if !r.ok {
 		return
 	}

@@ -34,8 +34,43 @@ type namespace struct {
 	// active, if not 0, is how often what goes on is.
 	active time.Duration
 
-	mu  sync.Mutex
-	now *watching // nil while it is not there
+	mu    sync.Mutex
+	now   *watching    // nil while it is not there
+	queue *table.Table // has the ends that were not taken, of all lives; nil where none are kept
+	past  eventCounts  // of the lives before
+	kernelCounts
+}
+
+// kernelCounts are what the kernel counts in a namespace, summed over its lives: a counter does not step back.
+type kernelCounts struct {
+	mu    sync.Mutex
+	life  *watching // whose readings are taken
+	wide  wideStats
+	found notrackReading
+}
+
+// of says whose readings are taken from here on, nil for nobody's; another: it is in another namespace than the one before.
+func (k *kernelCounts) of(w *watching, another bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.life, k.found.ok = w, false
+	if another {
+		k.wide.last, k.found.leaks = nil, nil
+	}
+}
+
+// eventCounts are what a table has counted of events.
+type eventCounts struct{ created, updated, ended, lost, gaps, resyncs, forged, malformed uint64 }
+
+func (c *eventCounts) add(s table.Stats) {
+	c.created += s.New
+	c.updated += s.Updates
+	c.ended += s.Ended
+	c.lost += s.Lost
+	c.gaps += s.Gaps
+	c.resyncs += s.Resyncs
+	c.forged += s.Forged
+	c.malformed += s.Malformed
 }
 
 func newNamespace(spec string, log *slog.Logger) *namespace {
@@ -45,17 +80,16 @@ func newNamespace(spec string, log *slog.Logger) *namespace {
 	return &namespace{spec: spec, log: log}
 }
 
-// A watching is one life of a namespace: its table and what keeps it true. Counters begin anew with it.
+// A watching is one life of a namespace: its table and what keeps it true. Counts of the table begin anew with it.
 type watching struct {
 	ns     *ctnl.Netns
 	table  *table.Table
 	sync   *ctnl.Syncer
 	kernel *ctnl.Kernel // of its own: an answer does not wait for the Syncer's questions
 	rules  *notrack.Installer
+	counts *kernelCounts // the namespace's
 
 	mu     sync.Mutex
-	wide   wideStats
-	found  notrackReading
 	wrong  map[string]findingCount // by name; made anew by each look
 	judged bool
 }
@@ -66,7 +100,7 @@ func (n *namespace) open() (w *watching, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w = &watching{ns: ns, table: table.New(), kernel: ctnl.NewKernel(ns)}
+	w = &watching{ns: ns, table: table.New(), kernel: ctnl.NewKernel(ns), counts: &n.kernelCounts}
 	if n.ends {
 		w.table.QueueEnds(endsKept)
 		w.table.QueueActive(int64(n.active))
@@ -102,9 +136,9 @@ func (n *namespace) run(ctx context.Context, w *watching) {
 				n.log.Info("watched again")
 				told = ""
 			}
-			n.set(w)
+			n.begin(w)
 			err = w.run(ctx)
-			n.set(nil)
+			n.end(errors.Is(err, ctnl.ErrNetnsGone))
 			err = errors.Join(err, w.close())
 			w = nil
 		}
@@ -123,10 +157,62 @@ func (n *namespace) run(ctx context.Context, w *watching) {
 	}
 }
 
-func (n *namespace) set(w *watching) {
+// begin makes w the present life.
+func (n *namespace) begin(w *watching) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.now = w
+	n.of(w, false)
+	if n.ends {
+		if n.queue != nil {
+			w.table.InheritEnds(n.queue)
+		}
+		n.queue = w.table
+	}
+}
+
+// end ends the present life; what it counted stays, and so do the ends that were not taken. gone: the namespace is no more.
+func (n *namespace) end(gone bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.past.add(n.now.table.Stats())
+	if n.ends {
+		n.queue = table.New()
+		n.queue.InheritEnds(n.now.table)
+	}
+	n.now = nil
+	n.of(nil, gone)
+}
+
+// events returns the counts of all lives.
+func (n *namespace) events() eventCounts {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.past
+	if n.now != nil {
+		all.add(n.now.table.Stats())
+	}
+	return all
+}
+
+// takeEnds moves ends of all lives to buf, see table.TakeEnds.
+func (n *namespace) takeEnds(now int64, buf []table.Ended) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.queue == nil {
+		return 0
+	}
+	return n.queue.TakeEnds(now, buf)
+}
+
+// endStats returns the counts of the ends of all lives.
+func (n *namespace) endStats() table.EndStats {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.queue == nil {
+		return table.EndStats{}
+	}
+	return n.queue.EndStats()
 }
 
 // watching returns the present life, nil for none. It may end at any time; its table stays readable, requests fail.
@@ -180,14 +266,20 @@ func (w *watching) readRules(ctx context.Context) {
 		if err == nil {
 			others, err = w.rules.Others(ctx)
 		}
-		w.mu.Lock()
-		w.found.take(ours, len(others), err == nil)
-		w.mu.Unlock()
+		w.counts.take(w, ours, len(others), err == nil)
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
+	}
+}
+
+func (k *kernelCounts) take(w *watching, ours []model.NotrackRule, others int, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.life == w {
+		k.found.take(ours, others, ok)
 	}
 }
 

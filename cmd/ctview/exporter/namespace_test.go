@@ -47,6 +47,73 @@ func TestNamespaceComesAndGoes(t *testing.T) {
 	until(t, "the 20 flows of the other", is(1, 20, true))
 }
 
+// TestCountersNeverStepBack: while a namespace goes and another one comes by its name, no counter of either steps back in any scrape,
+// over all lives they are what happened, and every end in each life has a record in the domain of its namespace.
+func TestCountersNeverStepBack(t *testing.T) {
+	t.Parallel()
+	web, one, two, three := newNS(t), newNS(t), newNS(t), newNS(t)
+	name := filepath.Join(t.TempDir(), "blue")
+	link := func(ns *lab.NS) {
+		if err := errors.Join(os.Symlink(path(ns), name+".new"), os.Rename(name+".new", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(one)
+	c := collectUDP(t, web)
+	r := begin(t, web, "--listen", defaultListen, "--netns", name, "--netns", path(two), "--ipfix", collectorAddr)
+	highest := map[string]float64{}
+	look := func() map[string]float64 {
+		m := r.must(t)
+		for series, v := range m {
+			if strings.HasPrefix(series, "ctview_") && strings.Contains(series, "_total{") {
+				if v < highest[series] {
+					t.Fatalf("%s steps back from %v to %v", series, highest[series], v)
+				}
+				highest[series] = v
+			}
+		}
+		return m
+	}
+	blue, other := netns(name), netns(path(two))
+	ends := func(ns *lab.NS, from, to int) {
+		f := fillNS(t, ns, 0)
+		if err := errors.Join(f.Create(t.Context(), from, to), f.Destroy(t.Context(), from, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := func(blueWant, otherWant float64) func() bool {
+		return func() bool {
+			m := look()
+			return m[`ctview_events_total{kind="destroy",`+blue+`}`] == blueWant && m[`ctview_events_total{kind="destroy",`+other+`}`] == otherWant
+		}
+	}
+	up := func(want float64) func() bool { return func() bool { return look()["ctview_up{"+blue+"}"] == want } }
+	ends(one, 0, 700)
+	ends(two, 0, 300)
+	until(t, "700 and 300 ended", ended(700, 300))
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "blue is gone", up(0))
+	ends(two, 300, 400)
+	until(t, "what was counted of blue is told all the same", ended(700, 400))
+	link(three)
+	until(t, "blue is there again", up(1))
+	ends(three, 0, 50)
+	ends(two, 400, 500)
+	until(t, "700 + 50 and 500 ended", ended(750, 500))
+	until(t, "a record of each is there", func() bool {
+		look()
+		return c.count(t, 1) == 750 && c.count(t, 2) == 500
+	})
+	if m := look(); m["ctview_ipfix_records_lost_total{"+blue+`,reason="queue_full"}`] != 0 {
+		t.Error("records were lost")
+	}
+	if len(highest) < 40 {
+		t.Errorf("%d counters: too few to show anything", len(highest))
+	}
+}
+
 // TestWrongUse: what cannot be meant is told with the place and the cure, and nothing begins.
 func TestWrongUse(t *testing.T) {
 	t.Parallel()

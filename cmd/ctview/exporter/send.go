@@ -37,8 +37,7 @@ type sender struct {
 	log     *slog.Logger
 
 	enc       *ipfix.Encoder
-	session   *session // nil: the collector is away
-	w         *watching
+	session   *session  // nil: the collector is away
 	templates time.Time // when they were told last
 	options   bool      // are to be told
 	ends      []table.Ended
@@ -59,7 +58,6 @@ type sendStats struct {
 	flows             uint64 // records of flows that were sent
 	active            uint64 // of flows that go on that were taken
 	refused, broken   load   // over UDP: the network said that nobody took them; over TCP: on their way when the connection broke
-	past              table.EndStats
 }
 
 func newSender(n *namespace, domain uint32, o *options, log *slog.Logger) *sender {
@@ -113,10 +111,7 @@ func (s *sender) end(ctx context.Context, err error) {
 	if s.session != nil && err == nil { // else it may have a part of a message
 		err = s.step(ctx)
 	}
-	left := len(s.left) + int(s.load.flows)
-	if s.w != nil {
-		left += s.w.table.EndStats().Kept
-	}
+	left := len(s.left) + int(s.load.flows) + s.n.endStats().Kept
 	if left > 0 {
 		s.log.Warn("ends with records that the IPFIX collector did not take", "records", left, "err", err)
 	}
@@ -189,38 +184,26 @@ func (s *sender) step(ctx context.Context) error {
 
 // take takes records from the table, of what ended before what goes on; false where there is none now.
 func (s *sender) take(ctx context.Context) bool {
-	for {
-		w := s.n.watching()
-		if s.w == nil {
-			s.w = w
-		}
-		if s.w == nil {
-			return false
-		}
-		s.records = s.records[:0]
-		for i := range s.ends[:s.w.table.TakeEnds(time.Now().UnixNano(), s.ends)] {
-			s.records = append(s.records, ended(&s.ends[i]))
-		}
-		if len(s.records) == 0 && w == s.w {
-			s.takeActive(ctx)
-		}
-		s.left = s.records
-		if len(s.left) > 0 || w == s.w {
-			return len(s.left) > 0
-		}
-		s.retire()
+	s.records = s.records[:0]
+	for i := range s.ends[:s.n.takeEnds(time.Now().UnixNano(), s.ends)] {
+		s.records = append(s.records, ended(&s.ends[i]))
 	}
+	if w := s.n.watching(); len(s.records) == 0 && w != nil {
+		s.takeActive(ctx, w)
+	}
+	s.left = s.records
+	return len(s.left) > 0
 }
 
 // takeActive takes records of flows that go on, whose counters it asks for: those of the table may be as old as its last dump.
-func (s *sender) takeActive(ctx context.Context) {
-	if s.keys = s.w.table.Due(time.Now().UnixNano(), s.keys[:0]); len(s.keys) == 0 {
+func (s *sender) takeActive(ctx context.Context, w *watching) {
+	if s.keys = w.table.Due(time.Now().UnixNano(), s.keys[:0]); len(s.keys) == 0 {
 		return
 	}
-	if s.w.sync.Kernel().Refresh(ctx, s.keys, s.w.table) != nil {
+	if w.sync.Kernel().Refresh(ctx, s.keys, w.table) != nil {
 		return // they stay due; who watches the namespace tells what is wrong
 	}
-	n := s.w.table.TakeActive(time.Now().UnixNano(), s.keys, s.active)
+	n := w.table.TakeActive(time.Now().UnixNano(), s.keys, s.active)
 	for i := range s.active[:n] {
 		s.records = append(s.records, goesOn(&s.active[i]))
 	}
@@ -229,41 +212,19 @@ func (s *sender) takeActive(ctx context.Context) {
 	s.mu.Unlock()
 }
 
-// retire goes on to the next life of the namespace.
-func (s *sender) retire() {
-	e := s.w.table.EndStats()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.past = add(s.stats.past, e)
-	s.w = nil
-}
-
-func add(a, b table.EndStats) table.EndStats {
-	return table.EndStats{Heard: a.Heard + b.Heard, Unheard: a.Unheard + b.Unheard, Lost: a.Lost + b.Lost,
-		LostPackets: a.LostPackets + b.LostPackets, LostBytes: a.LostBytes + b.LostBytes}
-}
-
 func (s *sender) loss() *ipfix.Loss {
-	st := s.told()
-	lost := load{st.past.Lost, st.past.LostPackets, st.past.LostBytes}
+	st, ends := s.told(), s.n.endStats()
+	lost := load{ends.Lost, ends.LostPackets, ends.LostBytes}
 	lost.add(st.refused)
 	lost.add(st.broken)
-	l := &ipfix.Loss{Flows: lost.flows, Packets: lost.packets, Bytes: lost.bytes, Exported: st.flows, Unheard: st.past.Unheard}
-	if s.w != nil {
-		l.Events = s.w.table.Stats().Lost
-	}
-	return l
+	return &ipfix.Loss{Flows: lost.flows, Packets: lost.packets, Bytes: lost.bytes, Exported: st.flows, Events: s.n.events().lost, Unheard: ends.Unheard}
 }
 
-// told returns the counts; past is with the present life.
+// told returns the counts.
 func (s *sender) told() sendStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.stats
-	if w := s.n.watching(); w != nil {
-		st.past = add(st.past, w.table.EndStats())
-	}
-	return st
+	return s.stats
 }
 
 // connect begins a transport session where there is none; the collector is told every template that it may need. Over UDP nothing more
