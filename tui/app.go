@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,11 +31,13 @@ type App struct {
 	always []binding
 	views  []binding
 
-	w, h    int
-	theme   draw.Theme
-	marks   draw.Marks
-	profile colorprofile.Profile
-	isDark  bool
+	w, h int
+	// terminal is the size of the terminal, where the frame may be a part of it.
+	terminal struct{ w, h int }
+	theme    draw.Theme
+	marks    draw.Marks
+	profile  colorprofile.Profile
+	isDark   bool
 
 	screens []mode // the views that 1–7 and Tab choose from
 	current int
@@ -164,7 +167,7 @@ func (a *App) Init() tea.Cmd {
 func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		a.w, a.h, a.dirty = msg.Width, msg.Height, true
+		a.resized(msg.Width, msg.Height)
 		return a, a.ask(false)
 	case tea.BackgroundColorMsg:
 		a.isDark = msg.IsDark()
@@ -347,6 +350,14 @@ func (a *App) draw() {
 
 // say puts text into the message line until the next one.
 func (a *App) say(text string) { a.note, a.noteLog, a.dirty = model.Escape(text), draw.Plain, true }
+
+// resized takes in a new size of the frame, and tells where that is a part of the terminal.
+func (a *App) resized(w, h int) {
+	if t := a.terminal; (t.w > w || t.h > h) && (w != a.w || h != a.h) {
+		a.say(fmt.Sprintf("the terminal has %dx%d cells: ctview draws on %dx%d of them", t.w, t.h, w, h))
+	}
+	a.w, a.h, a.dirty = w, h, true
+}
 
 // fail puts an error into the message line; it stays until a key is pressed.
 func (a *App) fail(text string) {

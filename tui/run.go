@@ -56,9 +56,16 @@ func Run(ctx context.Context, o Options) error {
 	if o.Refresh <= 0 && slowLine(f) {
 		a.refresh = slowRefresh
 	}
+	size := a.measure(out, env)
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(env),
-		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
-		tea.WithFilter(func(_ tea.Model, m tea.Msg) tea.Msg { return sized(m, env) }))
+		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithWindowSize(size.Width, size.Height),
+		tea.WithFilter(func(_ tea.Model, m tea.Msg) tea.Msg {
+			switch m.(type) {
+			case resizedMsg, tea.WindowSizeMsg:
+				return a.measure(out, env)
+			}
+			return m
+		}))
 	if o.Escape <= 0 {
 		in.Ask = out.Ask
 	}
@@ -103,24 +110,30 @@ func (a *App) result(ctx context.Context, in *term.Input, err error) error {
 	return fmt.Errorf("tui: %w", err)
 }
 
-// sized gives a terminal that does not know its size (0x0: serial lines) one from COLUMNS and LINES, or 80x24; of a huge one a part is used.
-func sized(m tea.Msg, env []string) tea.Msg {
-	w, ok := m.(tea.WindowSizeMsg)
-	if !ok {
-		return m
-	}
-	if w.Width <= 0 || w.Width > 10000 {
-		w.Width = sizeFrom(env, "COLUMNS", 80)
-	}
-	if w.Height <= 0 || w.Height > 10000 {
-		w.Height = sizeFrom(env, "LINES", 24)
-	}
-	w.Width, w.Height = min(w.Width, maxWidth), min(w.Height, maxHeight)
-	return w
+// A resizedMsg tells that the terminal may have another size.
+type resizedMsg struct{}
+
+// measure asks the terminal for its size and returns that of the frame. Bubble Tea does not know out for a terminal and asks
+// nothing: it would draw nothing at all on one of more than a million cells, and keep several buffers of its size.
+func (a *App) measure(out *term.Output, env []string) tea.WindowSizeMsg {
+	a.terminal.w, a.terminal.h = out.Size()
+	w, h := frameSize(a.terminal.w, a.terminal.h, env)
+	return tea.WindowSizeMsg{Width: w, Height: h}
 }
 
-// The largest frame. Bubble Tea's buffers took 907 MB on a terminal of 2000x2000 cells; they take 498 MB now, for the
-// program sizes them once by the terminal itself before a filter sees any message.
+// frameSize returns the size of the frame on a terminal of w × h cells. One that does not know its size (0x0: serial lines) has
+// that of COLUMNS and LINES, or 80x24; of a huge one a part is used.
+func frameSize(w, h int, env []string) (int, int) {
+	if w <= 0 || w > 10000 {
+		w = sizeFrom(env, "COLUMNS", 80)
+	}
+	if h <= 0 || h > 10000 {
+		h = sizeFrom(env, "LINES", 24)
+	}
+	return min(w, maxWidth), min(h, maxHeight)
+}
+
+// The largest frame: more than a screen of 4K has at the smallest font. Bubble Tea keeps some 220 bytes for each cell.
 const maxWidth, maxHeight = 1000, 300
 
 func sizeFrom(env []string, name string, otherwise int) int {

@@ -53,7 +53,7 @@ func TestDressFor(t *testing.T) {
 	}
 }
 
-func TestSized(t *testing.T) {
+func TestFrameSize(t *testing.T) {
 	for _, tt := range []struct {
 		w, h         int
 		env          string
@@ -68,9 +68,8 @@ func TestSized(t *testing.T) {
 		{2000, 30, "", maxWidth, 30},
 		{0, 0, "COLUMNS=5000 LINES=5000", maxWidth, maxHeight},
 	} {
-		got := sized(tea.WindowSizeMsg{Width: tt.w, Height: tt.h}, strings.Fields(tt.env)).(tea.WindowSizeMsg)
-		if got.Width != tt.wantW || got.Height != tt.wantH {
-			t.Errorf("%dx%d %s: %dx%d, want %dx%d", tt.w, tt.h, tt.env, got.Width, got.Height, tt.wantW, tt.wantH)
+		if w, h := frameSize(tt.w, tt.h, strings.Fields(tt.env)); w != tt.wantW || h != tt.wantH {
+			t.Errorf("%dx%d %s: %dx%d, want %dx%d", tt.w, tt.h, tt.env, w, h, tt.wantW, tt.wantH)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func newSupervisor(p *tea.Program, in *term.Input, out *term.Output, unstick fun
 			signal.Notify(s.sig, e)
 		}
 	}
-	signal.Notify(s.sig, syscall.SIGCONT)
+	signal.Notify(s.sig, syscall.SIGCONT, syscall.SIGWINCH)
 	crash.Before(s.giveBack)
 	go s.watch()
 	return s
@@ -80,6 +80,8 @@ func (s *supervisor) watch() {
 				go s.p.Send(stopMsg{})
 			case syscall.SIGCONT:
 				s.cont()
+			case syscall.SIGWINCH:
+				go s.p.Send(resizedMsg{})
 			default:
 				if last != 0 && time.Since(at) > repeatedAfter {
 					s.die(last)

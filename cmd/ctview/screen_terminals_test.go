@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
+
 	"ctview/ctnl"
 )
 
@@ -101,6 +103,35 @@ func TestScreenNoSize(t *testing.T) {
 	tb.flow("10.0.0.1:1000", "10.0.0.2:80")
 	tm := newTerminal(t, ctview(t, "--netns", tb.ns.Path()), 0, 0)
 	tm.until("the flow and the keys", func(s string) bool { return len(rows(s)) == 1 && strings.Contains(s, "? q") })
+}
+
+// TestScreenHuge: on a terminal of millions of cells a part is drawn on, which is told, at the start and when the size changes;
+// memory is bounded by that part.
+func TestScreenHuge(t *testing.T) {
+	tb := newTable(t)
+	tb.flow("10.0.0.1:1000", "10.0.0.2:80")
+	self := ctview(t)
+	sh := exec.Command("sh", "-c", `stty cols 2000 rows 2000; exec "$0" --netns "$1"`, self.Path, tb.ns.Path())
+	sh.Env = self.Env
+	tm := newTerminal(t, sh, 1000, 300)
+	tm.until("the flow, and what is drawn on", func(s string) bool {
+		return len(rows(s)) == 1 && strings.Contains(s, "the terminal has 2000x2000 cells: ctview draws on 1000x300 of them")
+	})
+	tm.resize(120, 35)
+	tm.until("a frame of 35 lines", func(s string) bool { return len(rows(s)) == 1 && strings.Contains(strings.Split(s, "\n")[34], "q quit") })
+	if err := pty.Setsize(tm.tty, &pty.Winsize{Cols: 1500, Rows: 35}); err != nil {
+		t.Fatal(err)
+	}
+	tm.eventually("the new size", func() bool { return strings.Contains(tm.output(), "1500x35 cells: ctview draws on 1000x35") })
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tm.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peak int
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	if _, err := fmt.Sscan(rest, &peak); err != nil || peak > 250<<10 { // 85 MB; the test's own binary is larger
+		t.Errorf("%d kB at most, %v; want 250 MB or less", peak, err)
+	}
 }
 
 // TestScreenSuspend: Ctrl-Z gives the shell back; fg shows what happened meanwhile.

@@ -6,13 +6,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctview/model/crash"
 )
 
 // An Output is a terminal that is drawn on. What Bubble Tea asks of every terminal, and one that is no xterm would print
 // or take for something else (a VT reads `CSI > 4 m` as "underline"), is left out. Writes hold whole sequences.
 type Output struct {
-	*os.File
+	File *os.File
+
 	kind  Kind
 	muted atomic.Bool // another has the terminal
 }
@@ -32,6 +35,14 @@ func (o *Output) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// Size returns how many columns and lines the terminal has, 0 where it does not know.
+func (o *Output) Size() (w, h int) {
+	if s, err := unix.IoctlGetWinsize(int(o.File.Fd()), unix.TIOCGWINSZ); err == nil {
+		w, h = int(s.Col), int(s.Row)
+	}
+	return w, h
 }
 
 // Ask writes a question for the terminal, unless it is one that is asked nothing. It does not wait for the terminal.
