@@ -167,7 +167,7 @@ func openInput(f *os.File) (*os.File, error) {
 }
 
 // withoutColours are VTs, which have none, and terminals that are named for it.
-var withoutColours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(dumb|unknown|)$|^vt\d|-mono$|-m$`) })
+var withoutColours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(dumb|unknown|emacs|)$|^vt\d|-mono$|-m$`) })
 
 // dressFor sets the options that the environment decides, and returns how many colours the terminal gets.
 func dressFor(o *Options, env []string) colorprofile.Profile {

@@ -33,6 +33,7 @@ func TestDressFor(t *testing.T) {
 		{"TERM=vt100 LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
 		{"TERM=vt220", dress{true, true, colorprofile.ASCII}},
 		{"TERM=dumb LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
+		{"TERM=emacs LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
 		{"TERM=xterm-mono LANG=C.UTF-8", dress{true, true, colorprofile.ASCII}},
 		{"", dress{true, true, colorprofile.ASCII}},
 		{"TERM=vte-256color LANG=C.UTF-8", dress{false, false, colorprofile.ANSI256}},

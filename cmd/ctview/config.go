@@ -276,9 +276,21 @@ var kinds = map[string]string{
 	"[]string": `a list, such as ["a", "b"]`, "array": "a list", "boolean": "true or false", "datetime": "a date",
 }
 
+// wrongSection is the decoder's message for a section where the key is something else.
+var wrongSection = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^cannot store an? (table|array table) in `) })
+
 // tomlProblem says what the decoder found, in words of the file and not of the program.
 func tomlProblem(e *toml.DecodeError) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
+	if m := wrongSection().FindStringSubmatch(text); m != nil {
+		if m[1] == "array table" {
+			return "a section has single brackets, [name]"
+		}
+		return "a section in place of a value, name = …"
+	}
+	if strings.Contains(text, "strconv.") {
+		return "a number that cannot be read"
+	}
 	m := wrongKind().FindStringSubmatch(text)
 	if m == nil {
 		return text
@@ -322,7 +334,7 @@ func (c *config) check() error {
 	if _, err := c.escape(); err != nil {
 		return err
 	}
-	if c.Budget < 0 || c.Budget > 100 {
+	if !(c.Budget >= 0 && c.Budget <= 100) { // NaN, too
 		return fmt.Errorf("budget: %v is not between 0 and 100 percent", c.Budget)
 	}
 	if err := checkShape("", c.Columns, c.Sort); err != nil {
@@ -423,7 +435,9 @@ func configCommand(g *globals) *cobra.Command {
 					return err
 				}
 			}
-			if _, err := os.Stat(p); err != nil {
+			if p == "" {
+				p = "none (no HOME is set): the defaults hold"
+			} else if _, err := os.Stat(p); err != nil {
 				p = "none (" + p + " is not there): the defaults hold"
 			} else {
 				p += ": fine"

@@ -27,6 +27,11 @@ func TestParseConfig(t *testing.T) {
 		{"column", `columns = ["zoen"]`, `columns: unknown column "zoen"`},
 		{"sort", `sort = "bytes:down"`, `sort: --sort: unknown direction`},
 		{"filter", "[filters]\nx = \"zone 70000\"", "filters.x: "},
+		{"no number", "budget = nan", "budget: NaN is not between"},
+		{"a number too large", "budget = 1e400", "c.toml:1:10: a number that cannot be read"},
+		{"a section for text", "[filters.a]\nb = \"tcp\"", "c.toml:1:2: a section in place of a value"},
+		{"a section for a list", "[columns]\nb = \"tcp\"", "a section in place of a value"},
+		{"double brackets", "[[views]]\nfilter = \"tcp\"", "c.toml:1:3: a section has single brackets, [name]"},
 		{"budget", "budget = 101.0", "budget: 101 is not between"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
