@@ -118,7 +118,9 @@ func TestScreenHuge(t *testing.T) {
 		return len(rows(s)) == 1 && strings.Contains(s, "the terminal has 2000x2000 cells: ctview draws on 1000x300 of them")
 	})
 	tm.resize(120, 35)
-	tm.until("a frame of 35 lines", func(s string) bool { return len(rows(s)) == 1 && strings.Contains(strings.Split(s, "\n")[34], "q quit") })
+	tm.until("a frame of 35 lines", func(s string) bool {
+		return len(rows(s)) == 1 && strings.Contains(strings.Split(s, "\n")[34], "q quit")
+	})
 	if err := pty.Setsize(tm.tty, &pty.Winsize{Cols: 1500, Rows: 35}); err != nil {
 		t.Fatal(err)
 	}
