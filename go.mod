@@ -74,3 +74,6 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	honnef.co/go/tools v0.8.2 // indirect
 )
+
+// Ours, on tables that are linked in anyway: 0.36 MB less.
+replace github.com/rivo/uniseg => ./tui/uniseg

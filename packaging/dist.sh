@@ -41,7 +41,7 @@ licences() {
 	cat LICENSE
 	printf '\n\n==== Go standard library and runtime (%s)\n\n' "$(go env GOVERSION | cut -d' ' -f1)"
 	cat "$(go env GOROOT)/LICENSE"
-	go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' "$2" | sort -u | while read -r path v dir; do
+	go list -deps -f '{{with .Module}}{{if and .Version (not .Replace)}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' "$2" | sort -u | while read -r path v dir; do
 		printf '\n\n==== %s %s\n\n' "$path" "$v"
 		cat "$dir"/LICEN[SC]E* "$dir"/COPYING* 2>/dev/null || :
 	done
