@@ -102,7 +102,7 @@ func (g *globals) printCount(c countJSON, asJSON bool) error {
 		line = fmt.Appendf(nil, "%d of %d\n", c.Count, c.Max)
 	}
 	if asJSON {
-		line, _ = format.AppendJSONLine(nil, c) // it has nothing that JSON lacks
+		line = format.AppendJSONLine(nil, c)
 	}
 	if _, err := g.out.Write(line); err != nil {
 		return failure{err}

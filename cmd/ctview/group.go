@@ -246,10 +246,7 @@ func groupJSON(g *globals, o *listOptions, names []string, all groupList) error 
 		if row.KnownRate > 0 {
 			obj.Rate = &row.Rate
 		}
-		var err error
-		if out.buf, err = format.AppendJSONLine(out.buf, obj); err != nil {
-			return failure{err}
-		}
+		out.buf = format.AppendJSONLine(out.buf, obj)
 		if err := out.spill(); err != nil {
 			return err
 		}

@@ -127,7 +127,7 @@ type ruleJSON struct {
 }
 
 func appendRulesJSON(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
-	line := func(j *ruleJSON) { b, _ = format.AppendJSONLine(b, j) } // it has nothing that JSON lacks
+	line := func(j *ruleJSON) { b = format.AppendJSONLine(b, j) }
 	for i := range rules {
 		r := &rules[i]
 		packets, bytes, left, confirmed := r.Packets[0]+r.Packets[1], r.Bytes[0]+r.Bytes[1], r.Left.Seconds(), !r.Pending

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -218,10 +217,7 @@ func appendStatesJSON(b []byte, c *model.StateCounts) []byte {
 		if n.HasRate {
 			j.Rate = &n.PacketRate
 		}
-		text, err := json.Marshal(j)
-		if err == nil {
-			b = append(fmt.Appendf(b, `,%q:`, s), text...)
-		}
+		b = format.AppendJSONValue(fmt.Appendf(b, `,%q:`, s), j)
 	}
 	if c.HasInvalid {
 		b = fmt.Appendf(b, `,"invalid_since_boot":%d`, c.Invalid)
@@ -365,8 +361,7 @@ func appendSampleJSON(b []byte, s *model.Sample, rule string) []byte {
 	if s.HasInner {
 		j.About = model.RuleFromTuple(&s.Inner).String()
 	}
-	b, _ = format.AppendJSONLine(b, &j) // it has nothing that JSON lacks
-	return b
+	return format.AppendJSONLine(b, &j)
 }
 
 // putBack restores what a killed ctview left changed in the namespace of the command. Where none did, that is two looks at the

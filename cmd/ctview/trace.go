@@ -204,6 +204,5 @@ func appendTracedJSON(b []byte, p *model.TracePacket) []byte {
 		}
 		j.Steps = append(j.Steps, k)
 	}
-	b, _ = format.AppendJSONLine(b, &j) // it has nothing that JSON lacks
-	return b
+	return format.AppendJSONLine(b, &j)
 }

@@ -1,7 +1,6 @@
 package states
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,12 +31,40 @@ var reasonSettings = [...]setting{
 // A saved is what stood in the settings before, in a file of the runtime directory, so that a later ctview can put it
 // back where this one was killed.
 type saved struct {
-	PID     int               `json:"pid"`
-	Start   string            `json:"start"` // start time of the process: PIDs come again
-	Netns   string            `json:"netns"`
-	Boot    string            `json:"boot"`
-	Before  map[string]string `json:"before"`
-	Created time.Time         `json:"created"`
+	PID    int
+	Start  string // start time of the process: PIDs come again
+	Netns  string
+	Boot   string
+	Before map[string]string // values by their files
+}
+
+// text returns what stands in the file: a line for each, its name first.
+func (s *saved) text() []byte {
+	b := fmt.Appendf(nil, "pid %d\nstart %s\nnetns %s\nboot %s\n", s.PID, s.Start, s.Netns, s.Boot)
+	for path, v := range s.Before {
+		b = fmt.Appendf(b, "%s %s\n", path, v)
+	}
+	return b
+}
+
+// parse reads what text wrote; what else a file may hold leaves fields empty, which no process, namespace or boot is.
+func (s *saved) parse(text string) {
+	s.Before = map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch name {
+		case "pid":
+			s.PID, _ = strconv.Atoi(value)
+		case "start":
+			s.Start = value
+		case "netns":
+			s.Netns = value
+		case "boot":
+			s.Boot = value
+		default:
+			s.Before[name] = value // of which putBack takes what it knows
+		}
+	}
 }
 
 // A reasons holds the settings until restore.
@@ -144,16 +170,13 @@ func (r *reasons) save() error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(saved{PID: os.Getpid(), Start: startTime(os.Getpid()), Netns: id, Boot: bootID(), Before: r.was, Created: time.Now()})
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, "log-invalid-"+id+".json")
+	now := saved{PID: os.Getpid(), Start: startTime(os.Getpid()), Netns: id, Boot: bootID(), Before: r.was}
+	file := filepath.Join(dir, "log-invalid-"+id)
 	tmp, err := os.CreateTemp(dir, "log-invalid-*.tmp")
 	if err != nil {
 		return fmt.Errorf("states: %w", err)
 	}
-	_, err = tmp.Write(b)
+	_, err = tmp.Write(now.text())
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
 		err = os.Link(tmp.Name(), file) // fails where the file exists: another ctview has changed them
@@ -180,7 +203,7 @@ func RestoreReasons(ns ruleset.Namespace) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	file := filepath.Join(dir, "log-invalid-"+id+".json")
+	file := filepath.Join(dir, "log-invalid-"+id)
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -189,7 +212,7 @@ func RestoreReasons(ns ruleset.Namespace) (bool, error) {
 		return false, fmt.Errorf("states: %w", err)
 	}
 	var s saved
-	if err := json.Unmarshal(b, &s); err != nil || s.Boot != bootID() || s.Netns != id {
+	if s.parse(string(b)); s.Boot != bootID() || s.Netns != id {
 		return false, os.Remove(file) // of another boot, or broken: nothing to go by
 	}
 	if st := startTime(s.PID); st != "" && st == s.Start {

@@ -40,8 +40,7 @@ func AppendFindingJSON(dst []byte, f *finding.Finding, now int64, over bool) []b
 	for _, c := range f.Cures {
 		j.Cures = append(j.Cures, cureJSON(c))
 	}
-	dst, _ = AppendJSONLine(dst, j) // strings and a number: it cannot fail
-	return dst
+	return AppendJSONLine(dst, j)
 }
 
 var findingSigns = [...]string{finding.Note: "-", finding.Warning: "!", finding.Severe: "!!"}

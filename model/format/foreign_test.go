@@ -60,8 +60,7 @@ func TestForeignText(t *testing.T) {
 		"xml":  func(s string) []byte { e, o := foreignEvent(s); return AppendXML(nil, e, o) },
 		"json": func(s string) []byte { e, o := foreignEvent(s); return AppendJSON(nil, e, o) },
 		"json line": func(s string) []byte {
-			b, _ := AppendJSONLine(nil, map[string]string{"a": s})
-			return bytes.TrimSuffix(b, []byte("\n"))
+			return AppendJSONValue(nil, map[string]string{"a": s})
 		},
 		"csv":       func(s string) []byte { e, o := foreignEvent(s); return AppendCSVEvent(nil, model.Columns(), e, o) },
 		"csv field": func(s string) []byte { return AppendCSVField(nil, s) },

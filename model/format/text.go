@@ -1,8 +1,6 @@
 package format
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"unicode"
 	"unicode/utf16"
@@ -46,28 +44,6 @@ func appendJSONRune(dst []byte, r rune) []byte {
 		dst, r = appendJSONRune(dst, hi), lo
 	}
 	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
-}
-
-// jsonEscape returns what stands for r in a JSON string that a terminal may show, "" for r itself.
-func jsonEscape(r rune) string {
-	if r >= 0x7f && (r < 0xa0 || model.Reorders(r)) {
-		return string(appendJSONRune(nil, r))
-	}
-	return ""
-}
-
-// AppendJSONLine appends v as encoding/json writes it ("<" and ">" as they are) and a line end. What a terminal obeys is
-// escaped as in AppendJSON: encoding/json lets DEL, C1 and the marks of direction through. It fails as encoding/json does.
-func AppendJSONLine(dst []byte, v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return dst, err
-	}
-	from := len(dst)
-	dst = append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
-	return append(substitute(dst, from, jsonEscape), '\n'), nil
 }
 
 // AppendWord appends a foreign text for eyes as one word: escaped, blanks too, so that it cannot look like more columns or

@@ -53,7 +53,7 @@ func AppendTable(dst []byte, all []Finding) []byte {
 func AppendJSON(dst []byte, all []Finding) []byte {
 	for _, f := range all {
 		f.Value, f.Cure = model.Escape(f.Value), model.Escape(f.Cure)
-		dst, _ = format.AppendJSONLine(dst, f) // strings only: it cannot fail
+		dst = format.AppendJSONLine(dst, f)
 	}
 	return dst
 }
