@@ -46,6 +46,9 @@ var notRun = []struct{ prefix, why string }{
 func documentLines(t *testing.T) (lines []doclines.Line) {
 	t.Helper()
 	all := must(doclines.Read(append(documents(t), "../../CONTRIBUTING.md")...))(t)
+	all = slices.DeleteFunc(all, func(l doclines.Line) bool { // TestFromConntrack runs those, on flows of its own
+		return strings.HasPrefix(l.Place, "docs/from-conntrack.md:")
+	})
 	for _, c := range everyCommand() {
 		all = append(all, doclines.Parse(c.CommandPath(), "```sh\n"+c.Example+"\n```")...)
 	}
