@@ -24,7 +24,7 @@ func (c *Installer) Ending(ctx context.Context, flows Flows, ids ...string) (*mo
 		return nil, err
 	}
 	defer s.Close()
-	if !s.Tracking.Any() {
+	if !s.Tracking.Any() || !cuts(s, rules) { // the table, which can be large, need not be read
 		return e, nil
 	}
 	stay, err := staying(ctx, flows, rules)
@@ -62,6 +62,20 @@ func (c *Installer) Ending(ctx context.Context, flows Flows, ids ...string) (*mo
 		wide.warnings(func(int) string { return "connections that are kept out of tracking now" }, true),
 		idle.warnings(func(int) string { return "connections of which no packet has come yet" }, false))
 	return e, nil
+}
+
+// cuts reports whether anything cuts connections of rules when those end, with entries that were left or without.
+func cuts(s *dryrun.Survey, rules []model.NotrackRule) bool {
+	n := 0
+	for i := range rules {
+		for j := range rules[i].Rules {
+			if r := &rules[i].Rules[j]; n < maxProbes && (s.End(r, false).Cut != dryrun.No || s.End(r, true).Cut != dryrun.No) {
+				return true
+			}
+			n++
+		}
+	}
+	return false
 }
 
 // Last returns the rule that Undo would remove, "" if there is none, or if it would put rules back.
