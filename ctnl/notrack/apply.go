@@ -67,6 +67,9 @@ func (c *Installer) Apply(ctx context.Context, q *Request, flows Flows, opt Appl
 		}
 	}
 	if opt.Delete && res.Kept == 0 {
+		if _, err := c.find(ctx, res.Rule.ID); err != nil { // looking took longer than the rule lives
+			return res, err
+		}
 		if err := a.delete(ctx); err != nil {
 			return res, err
 		}

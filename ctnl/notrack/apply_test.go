@@ -1,7 +1,9 @@
 package notrack
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -178,5 +180,28 @@ func TestApplyOneWayAndInterface(t *testing.T) {
 		n = newTriple(t)
 		nftRules(t, n.router, ctState)
 		c, flows = open(t, n.router, "nftables"), flowsOf(t, n.router)
+	}
+}
+
+// TestNothingIsDeletedAfterTheEnd gives a rule less time than it takes to tell whether it holds: the entry stays, because the
+// rule is gone by the time it would be deleted.
+func TestNothingIsDeletedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	n := newTriple(t)
+	nftRules(t, n.router, trackOnly("ip"))
+	p := traffic(t, n.client, n.server, "tcp4", "10.1.0.2:4000", "10.2.0.2:5000")
+	p.exchange(3)
+	id := func() string {
+		return regexp.MustCompile(`id=\d+`).FindString(strings.Join(entries(t, n.router, "ipv4", "5000"), " "))
+	}
+	before := id()
+	c := open(t, n.router, "nftables")
+	q := &Request{Rules: []model.Rule{rule(t, "tcp 10.1.0.2:4000 > 10.2.0.2:5000")}, Trial: 2 * time.Second}
+	res, err := c.Apply(ctx(t), q, flowsOf(t, n.router), ApplyOptions{Delete: true})
+	if !errors.Is(err, ErrNoRule) || res.Deleted != 0 {
+		t.Errorf("%v, %d deleted", err, res.Deleted)
+	}
+	if after := id(); after == "" || after != before {
+		t.Errorf("the entry was %q, is %q", before, after)
 	}
 }
