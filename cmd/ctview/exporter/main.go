@@ -91,9 +91,9 @@ func command(errOut io.Writer) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "ctview-exporter",
-		Short: "conntrack of this machine for Prometheus",
+		Short: "conntrack of this machine for Prometheus and IPFIX collectors",
 		Long: `ctview-exporter tells Prometheus what conntrack does: flows by state, protocol, zone and helper, the table and its limit, the kernel's
-counters, events and what was lost of them, NOTRACK rules. It changes nothing in the kernel. docs/fleet.md tells the rest.`,
+counters, events and what was lost of them, NOTRACK rules. It sends an IPFIX collector a record of each flow. It changes nothing in the kernel. docs/fleet.md tells the rest.`,
 		Args:                  noArgs,
 		SilenceErrors:         true,
 		SilenceUsage:          true,

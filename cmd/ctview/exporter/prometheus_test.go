@@ -33,7 +33,7 @@ func TestPromtool(t *testing.T) {
 	t.Parallel()
 	ns := newNS(t)
 	fillNS(t, ns, 50)
-	r := begin(t, ns)
+	r := begin(t, ns, "--listen", defaultListen, "--ipfix", collectorAddr)
 	body, _, err := r.get("/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	ns, web := newNS(t), newNS(t)
 	fillNS(t, ns, 500)
-	r := begin(t, web, "--netns", path(ns))
+	r := begin(t, web, "--listen", defaultListen, "--netns", path(ns), "--ipfix", collectorAddr)
 	p := startPrometheus(t, r)
 	one := func(expr string) string {
 		m, err := p.query(expr)
