@@ -15,7 +15,6 @@ import (
 
 	"ctview/cmd/ctview/exporter/ipfix"
 	"ctview/ctnl"
-	"ctview/ctnl/confine"
 	"ctview/model"
 	"ctview/model/crash"
 	"ctview/model/filter"
@@ -232,27 +231,29 @@ func newLog(w io.Writer) *slog.Logger {
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options, log *slog.Logger) error {
-	keeps := confine.NetAdmin
-	if len(o.netns) > 1 || o.netns[0] != "" {
-		keeps |= confine.SysAdmin | confine.Processes // to enter a namespace again that was gone
-	}
-	if err := confine.Keep(keeps|confine.NetRaw, confine.NetAdmin); err != nil && !errors.Is(err, confine.ErrCgo) {
-		log.Warn("keeps the privileges that it was started with", "err", err)
-	}
+	o.begin(log)
 	s, err := listen(o, log)
 	if err != nil {
 		return err
 	}
 	c := newCollector(o.labels)
-	group, ctx := errgroup.WithContext(ctx)
-	for i, spec := range o.netns {
+	var open []*watching
+	for _, spec := range o.netns {
 		n := newNamespace(spec, log)
 		n.ends, n.active = o.ipfix != "", o.active
 		w, err := n.open()
 		if err != nil {
+			for _, w := range open {
+				err = errors.Join(err, w.close())
+			}
 			return errors.Join(err, s.close())
 		}
-		c.namespaces = append(c.namespaces, n)
+		c.namespaces, open = append(c.namespaces, n), append(open, w)
+	}
+	o.seal(open, log)
+	group, ctx := errgroup.WithContext(ctx)
+	for i, n := range c.namespaces {
+		w := open[i]
 		group.Go(func() error {
 			defer crash.Guard()
 			n.run(ctx, w)
