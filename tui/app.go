@@ -116,8 +116,11 @@ func New(o Options) (*App, error) {
 		a.refresh = time.Second
 	}
 	a.marks = draw.Unicode
-	if o.ASCII {
+	switch {
+	case o.ASCII:
 		a.marks = draw.ASCII
+	case o.Console:
+		a.marks = draw.Console
 	}
 	if err := a.dress(); err != nil {
 		return nil, err

@@ -256,13 +256,23 @@ func rateCell(dst []byte, r *model.Row, c *cells) []byte {
 }
 
 func rateLook(r *model.Row, c *cells) draw.Role {
-	switch v := c.rate(&r.Flow); {
-	case r.Flow.Known&model.KnownRate == 0, v < 0.5:
+	if r.Flow.Known&model.KnownRate == 0 {
 		return draw.Faint
-	case v >= 1e6:
-		return draw.Strong
 	}
-	return draw.Plain
+	return lookOfRate(c.rate(&r.Flow))
+}
+
+// trickle is the rate, in bytes a second, below which nothing moves that the eye is to find first.
+const trickle = 1000
+
+func lookOfRate(v float64) draw.Role {
+	switch {
+	case v < 0.5:
+		return draw.Faint
+	case v < trickle:
+		return draw.Plain
+	}
+	return draw.Busy
 }
 
 func bytesCell(dst []byte, r *model.Row, c *cells) []byte {

@@ -99,7 +99,7 @@ func (c *confirm) draw(a *App, f *draw.Frame) {
 		shown += "   not " + c.word
 	}
 	lines = append(lines, shown)
-	popup(f, c.head, lines, -1, 0)
+	popupIn(f, draw.Warn, draw.Warn, c.head, lines, -1, 0)
 	if c.word != "" {
 		inner := 0
 		for _, l := range append(lines, c.head+"    ") {

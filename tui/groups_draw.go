@@ -196,7 +196,7 @@ func (s *groups) row(a *App, f *draw.Frame, ps []placed, r *table.GroupRow, curr
 			if r.KnownRate == 0 || r.KnownRate < r.Flows && r.Rate == 0 { // at least nothing
 				return "-", draw.Plain
 			}
-			return string(a.flows.c.appendRate(atLeast(r.KnownRate, r.Flows), r.Rate)), draw.Plain
+			return string(a.flows.c.appendRate(atLeast(r.KnownRate, r.Flows), r.Rate)), lookOfRate(r.Rate)
 		case "bytes":
 			return counted(r, r.Bytes), draw.Plain
 		}

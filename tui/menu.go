@@ -149,6 +149,11 @@ func popupTop(h, n int) int  { return max((h-popupRows(h, n)-2)/2, 1) }
 // popup draws lines in a box in the middle of the frame; where they do not all fit, those from one on, with their position.
 // chosen is less than 0 for a box without a choice.
 func popup(f *draw.Frame, head string, lines []string, chosen, from int) {
+	popupIn(f, draw.FrameLine, draw.Strong, head, lines, chosen, from)
+}
+
+// popupIn is popup with edges and head that look so.
+func popupIn(f *draw.Frame, edges, title draw.Role, head string, lines []string, chosen, from int) {
 	inner := draw.Width(head) + 4
 	for _, l := range lines {
 		inner = max(inner, draw.Width(l)+1)
@@ -158,8 +163,8 @@ func popup(f *draw.Frame, head string, lines []string, chosen, from int) {
 	m := f.Marks
 	head = draw.Clip(head, inner-4, m.Ellipsis)
 	box := make([]string, 0, to-from+2)
-	edge := f.Theme[draw.FrameLine]
-	box = append(box, edge+m.TL+m.H+draw.ResetSGR+" "+f.Theme[draw.Strong]+head+draw.ResetSGR+" "+edge+strings.Repeat(m.H, max(inner-3-draw.Width(head), 0))+m.TR+draw.ResetSGR)
+	edge := f.Theme[edges]
+	box = append(box, edge+m.TL+m.H+draw.ResetSGR+" "+f.Theme[title]+head+draw.ResetSGR+" "+edge+strings.Repeat(m.H, max(inner-3-draw.Width(head), 0))+m.TR+draw.ResetSGR)
 	for i := from; i < to; i++ {
 		l := draw.Clip(lines[i], inner, m.Ellipsis)
 		l += strings.Repeat(" ", inner-draw.Width(l))

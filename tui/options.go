@@ -113,6 +113,7 @@ type Options struct {
 
 	Replay   bool // the Store is fed from a file: the title says REPLAY
 	ReadOnly bool // keys that change the kernel are off
+	Console  bool // only marks that a Linux console's font has; TERM=linux implies it
 	ASCII    bool // only ASCII marks; a locale that is not UTF-8 and vt*, dumb terminals imply it
 	NoColor  bool // attributes only; NO_COLOR (not empty) and terminals without colours imply it
 	NoMouse  bool

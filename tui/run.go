@@ -176,6 +176,7 @@ func dressFor(o *Options, env []string) colorprofile.Profile {
 	if term.KindOf(name) != term.Full {
 		o.NoMouse = true
 	}
+	o.Console = o.Console || name == "linux"
 	if noColours(env, poor) {
 		o.NoColor = true
 	}

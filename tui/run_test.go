@@ -26,6 +26,7 @@ func TestDressFor(t *testing.T) {
 		{"TERM=xterm-256color LANG=C.UTF-8 COLORTERM=truecolor", dress{false, false, colorprofile.TrueColor}},
 		{"TERM=xterm LANG=de_DE.utf8", dress{false, false, colorprofile.ANSI}},
 		{"TERM=linux LANG=C", dress{false, true, colorprofile.ANSI}},
+		{"TERM=linux LANG=C.UTF-8", dress{false, false, colorprofile.ANSI}},
 		{"TERM=xterm LANG=C.UTF-8 LC_ALL=C", dress{false, true, colorprofile.ANSI}},
 		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=yes", dress{true, false, colorprofile.ASCII}},
 		{"TERM=xterm LANG=C.UTF-8 NO_COLOR=1", dress{true, false, colorprofile.ASCII}},
@@ -253,6 +254,36 @@ func TestLongMessage(t *testing.T) {
 	g.tick(3e9)
 	if g.line("bytes need net.netfilter.nf_conntrack_acct=1") == "" || g.line(`than that stay at "-".`) == "" {
 		t.Errorf("screen:\n%s", g.screen())
+	}
+}
+
+// TestEyeFindsRateAndDanger: a rate has a look of its own and none stands back; views that are not shown stand back; a question
+// about what cannot be taken back has other edges than a menu.
+func TestEyeFindsRateAndDanger(t *testing.T) {
+	for _, p := range []colorprofile.Profile{colorprofile.ANSI256, colorprofile.ANSI, colorprofile.ASCII} {
+		t.Run(p.String(), func(t *testing.T) {
+			g := newRig(t, 120, 35, mockFlows(), nil)
+			g.a.profile = p
+			if err := g.a.dress(); err != nil {
+				t.Fatal(err)
+			}
+			th := g.a.theme
+			has := func(what, want string) {
+				t.Helper()
+				if c := g.a.View().Content; !strings.Contains(c, want) {
+					t.Errorf("%s: no %q in the frame", what, want)
+				}
+			}
+			has("a rate", th[draw.Busy]+"1.2MB/s"+draw.ResetSGR)
+			has("a trickle", " 84B/s ")
+			has("no rate", th[draw.Faint]+"0"+draw.ResetSGR)
+			has("another view", th[draw.Faint]+"2 Groups"+draw.ResetSGR)
+			has("this view", th[draw.Strong]+"[1 Flows]"+draw.ResetSGR)
+			g.keys("D")
+			has("a question", th[draw.Warn]+"+-"+draw.ResetSGR+" "+th[draw.Warn])
+			g.keys("esc", "s")
+			has("a menu", th[draw.FrameLine]+"+-"+draw.ResetSGR)
+		})
 	}
 }
 

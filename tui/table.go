@@ -69,7 +69,7 @@ func writeRow(f *draw.Frame, ps []placed, r *model.Row, c *cells, st rowState) {
 // inRow is how the cell that f has just been given looks in a row of the style base: what is not known stands back, and what is
 // nothing too.
 func inRow(f *draw.Frame, base, look draw.Role) draw.Role {
-	if base == draw.Plain && look == draw.Plain && nothing(f.Cell) {
+	if (base == draw.Plain || base == draw.Marked) && look == draw.Plain && nothing(f.Cell) {
 		return draw.Faint
 	}
 	return look

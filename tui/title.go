@@ -292,7 +292,7 @@ func (a *App) tabsWith(f *draw.Frame, position string) {
 		if t.on {
 			f.Styled(draw.Strong, "["+t.text+"]")
 		} else {
-			f.Text(t.text)
+			f.Styled(draw.Faint, t.text)
 		}
 	}
 	if f.W >= wideFrom {

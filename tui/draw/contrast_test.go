@@ -88,7 +88,7 @@ func TestContrast(t *testing.T) {
 					on = [][3]float64{rgb(back)}
 				}
 				switch r {
-				case Opening, Open, Offload, Closing, Zoned, Helped, Warn, Strong, Head, Curve, Low, Half, High: // in the current row, too
+				case Opening, Open, Offload, Closing, Zoned, Helped, Busy, Warn, Strong, Head, Curve, Low, Half, High: // in the current row, too
 					on = append(on[:len(on):len(on)], rgb(row))
 				}
 				for _, b := range on {

@@ -56,14 +56,21 @@ func Largest(vs []float64) float64 {
 	return top
 }
 
-// Meter draws a bar of w cells, part of whole.
+// Meter draws a bar of w cells, part of whole; what is not nothing shows.
 func Meter(part, whole float64, w int, m *Marks) string {
-	n := 0
-	if whole > 0 {
-		n = min(int(part/whole*float64(w)+0.5), w)
+	if whole <= 0 || w <= 0 {
+		return strings.Repeat(m.empty, max(w, 0))
 	}
+	fine := len(m.parts) + 1
+	n := min(int(part/whole*float64(w*fine)+0.5), w*fine)
 	if n == 0 && part > 0 {
-		n = min(1, w)
+		n = 1
 	}
-	return strings.Repeat(m.full, n) + strings.Repeat(m.empty, max(w-n, 0))
+	s := strings.Repeat(m.full, n/fine)
+	rest := w - n/fine
+	if n%fine > 0 {
+		s += m.parts[n%fine-1]
+		rest--
+	}
+	return s + strings.Repeat(m.empty, rest)
 }

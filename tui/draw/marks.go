@@ -5,6 +5,7 @@ type Marks struct {
 	Cursor, Marked, Ended, Ellipsis string
 	desc, asc                       string
 	full, empty                     string   // of a bar
+	parts                           []string // of a bar's last cell, the least first
 	Bar                             string   // of a thin bar
 	spark                           []string // levels of a graph, lowest first, without the blank
 	H, V, TL, TR, BL, BR            string   // box
@@ -14,8 +15,18 @@ type Marks struct {
 
 // Unicode are the marks of terminals that can show them. Not to be changed.
 var Unicode = Marks{
-	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "■", empty: "·", Bar: "▬",
+	Cursor: "▶", Marked: "●", Ended: "x", Ellipsis: "…", desc: "▼", asc: "▲", full: "█", empty: "·", Bar: "▬",
+	parts: []string{"▏", "▎", "▍", "▌", "▋", "▊", "▉"},
 	spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
+	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→", Orig: "→", Reply: "←",
+}
+
+// Console are the marks of a Linux console: its fonts have the blocks and arrows of code page 437, and no eighths.
+// Not to be changed.
+var Console = Marks{
+	Cursor: "►", Marked: "•", Ended: "x", Ellipsis: "~", desc: "▼", asc: "▲", full: "█", empty: "·", Bar: "▬",
+	parts: []string{"▌"},
+	spark: []string{"▄", "█"},
 	H:     "─", V: "│", TL: "┌", TR: "┐", BL: "└", BR: "┘", Arrow: "→", Orig: "→", Reply: "←",
 }
 

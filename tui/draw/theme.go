@@ -30,6 +30,7 @@ const (
 	Finished
 	Zoned  // zone other than 0
 	Helped // helper, expected
+	Busy   // a rate worth a look
 	Warn   // worth a look
 	Alarm  // lost events, full table, errors
 	FrameLine
@@ -52,7 +53,7 @@ const ResetSGR = "\x1b[m"
 var attributes = Theme{
 	Title: "\x1b[7m", Head: "\x1b[1m", Hint: "\x1b[7m", Strong: "\x1b[1m", Faint: "\x1b[2m",
 	Selected: "\x1b[7m", Marked: "\x1b[1m", Ended: "\x1b[2;9m",
-	Finished: "\x1b[2m", Helped: "\x1b[1m", Warn: "\x1b[1m", Badge: "\x1b[1m", Alarm: "\x1b[1;7m",
+	Finished: "\x1b[2m", Helped: "\x1b[1m", Busy: "\x1b[1m", Warn: "\x1b[1m", Badge: "\x1b[1m", Alarm: "\x1b[1;7m",
 }
 
 // with returns t with the roles of over in place of its own.
@@ -76,14 +77,14 @@ var (
 		Strong: "\x1b[1;38;5;255m", Faint: "\x1b[38;5;246m",
 		Selected: "\x1b[38;5;255;48;5;237m", Marked: "\x1b[1;38;5;223m", Ended: "\x1b[9;38;5;246m",
 		Opening: "\x1b[38;5;221m", Open: "\x1b[38;5;114m", Offload: "\x1b[38;5;80m", Closing: "\x1b[38;5;111m", Finished: "\x1b[38;5;246m",
-		Zoned: "\x1b[38;5;183m", Helped: "\x1b[38;5;180m", Warn: "\x1b[1;38;5;215m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
+		Zoned: "\x1b[38;5;183m", Helped: "\x1b[38;5;180m", Busy: "\x1b[1;38;5;123m", Warn: "\x1b[1;38;5;215m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
 		FrameLine: "\x1b[38;5;110m", Low: "\x1b[38;5;114m", Half: "\x1b[38;5;221m", High: "\x1b[38;5;210m", Curve: "\x1b[38;5;74m"}
 	light256 = Theme{
 		Title: "\x1b[38;5;231;48;5;24m", Hint: "\x1b[38;5;238;48;5;253m", Head: "\x1b[1;38;5;24m",
 		Strong: "\x1b[1;38;5;232m", Faint: "\x1b[38;5;242m",
 		Selected: "\x1b[38;5;232;48;5;254m", Marked: "\x1b[1;38;5;88m", Ended: "\x1b[9;38;5;242m",
 		Opening: "\x1b[38;5;94m", Open: "\x1b[38;5;22m", Offload: "\x1b[38;5;23m", Closing: "\x1b[38;5;25m", Finished: "\x1b[38;5;242m",
-		Zoned: "\x1b[38;5;91m", Helped: "\x1b[38;5;54m", Warn: "\x1b[1;38;5;124m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
+		Zoned: "\x1b[38;5;91m", Helped: "\x1b[38;5;54m", Busy: "\x1b[1;38;5;23m", Warn: "\x1b[1;38;5;124m", Badge: "\x1b[1;38;5;232;48;5;221m", Alarm: "\x1b[1;38;5;231;48;5;160m",
 		FrameLine: "\x1b[38;5;24m", Low: "\x1b[38;5;22m", Half: "\x1b[38;5;94m", High: "\x1b[38;5;124m", Curve: "\x1b[38;5;25m"}
 )
 

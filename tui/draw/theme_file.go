@@ -13,7 +13,7 @@ import (
 // roleNames are the names that a theme file uses for roles.
 var roleNames = map[string]Role{"title": Title, "head": Head, "keys": Hint, "strong": Strong, "faint": Faint, "selected": Selected,
 	"marked": Marked, "ended": Ended, "opening": Opening, "open": Open, "offload": Offload, "closing": Closing, "finished": Finished,
-	"zone": Zoned, "helper": Helped, "warn": Warn, "alarm": Alarm, "frame": FrameLine,
+	"zone": Zoned, "helper": Helped, "rate": Busy, "warn": Warn, "alarm": Alarm, "frame": FrameLine,
 	"badge": Badge, "graph": Curve, "low": Low, "half": Half, "high": High}
 
 // attributeCodes are the words of a look beside colours, as SGR codes.
