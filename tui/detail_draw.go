@@ -21,7 +21,7 @@ func (d *detail) draw(a *App, f *draw.Frame) {
 	}
 	f.End()
 	body := d.body(a, f)
-	room := f.H - f.Y() - 2
+	room := f.H - f.Y() - 1 - len(a.notes(a.message(), ""))
 	d.top = max(min(d.top, len(body)-room), 0)
 	for _, l := range body[d.top:min(len(body), d.top+room)] {
 		f.Begin(draw.Plain)
@@ -29,13 +29,11 @@ func (d *detail) draw(a *App, f *draw.Frame) {
 		l(f)
 		f.End()
 	}
-	f.Blanks(f.H - 2)
 	msg := a.message()
 	if msg == "" && len(body) > room {
 		msg = fmt.Sprintf("lines %d-%d of %d, PgDn shows more", d.top+1, min(len(body), d.top+room), len(body))
 	}
-	a.noteLine(f, msg, "")
-	a.keysLine(f)
+	a.foot(f, msg, "")
 }
 
 func (d *detail) placeText(a *App, wide bool) string {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -36,7 +35,7 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 		watched += h.Flows
 	}
 	lines := s.lines(f)
-	s.lay(a, lines, f.Y()+1, f.H-f.Y()-3)
+	s.layOver(a, lines, f.Y()+1, s.note, func(*App) string { return "" })
 	f.Begin(draw.Plain)
 	t := ""
 	if s.got {
@@ -46,9 +45,7 @@ func (s *expects) draw(a *App, f *draw.Frame) {
 	f.Right(draw.Plain, s.position())
 	f.End()
 	s.page.draw(f, lines)
-	f.Blanks(f.H - 2)
-	a.noteLine(f, cmp.Or(a.message(), s.aboutRow()), "")
-	a.keysLine(f)
+	a.foot(f, s.note(a), "")
 }
 
 // lines are what the screen has: the expectations, then helpers.
@@ -58,7 +55,7 @@ func (s *expects) lines(f *draw.Frame) []pageLine {
 	}
 	var out []pageLine
 	if s.err != nil {
-		out = append(out, textLine(draw.Alarm, model.Escape(s.err.Error())))
+		out = append(out, textLines(draw.Alarm, model.Escape(s.err.Error()), f.W)...)
 	}
 	ps := layout(columnsOf(expectColumns), f.W, demand{order: expectDrops})
 	hasMaster := ps[len(ps)-1].name == "master"
@@ -78,7 +75,7 @@ func (s *expects) lines(f *draw.Frame) []pageLine {
 			out = append(out, textLine(draw.Faint, "  master "+string(draw.AppendPair(nil, &x.Master))))
 		}
 	}
-	return append(append(out, textLine(draw.Plain, "")), s.helperLines()...)
+	return append(append(out, textLine(draw.Plain, "")), s.helperLines(f.W)...)
 }
 
 // expectAbout tells of an expectation what has no column.
@@ -128,19 +125,19 @@ func (s *expects) expectRow(f *draw.Frame, ps []placed, base draw.Role, lead str
 	})
 }
 
-// flowsLine is a line of text for flows, which Enter shows.
-func flowsLine(id, t, filter, about string) pageLine {
-	l := textLine(draw.Plain, t)
-	l.row = &pageRow{id: id, about: about, enter: func(a *App) tea.Cmd { return a.showFlows(filter) }}
-	return l
+// flowsLines is a text for flows, which Enter shows.
+func flowsLines(id, t, filter, about string, w int) []pageLine {
+	ls := textLines(draw.Plain, t, w)
+	ls[0].row = &pageRow{id: id, about: about, enter: func(a *App) tea.Cmd { return a.showFlows(filter) }}
+	return ls
 }
 
 // helperLines list the helpers that watch flows, and flows that ought to have one.
-func (s *expects) helperLines() []pageLine {
+func (s *expects) helperLines(w int) []pageLine {
 	out := []pageLine{textLine(draw.Strong, "HELPERS THAT THE KERNEL ASSIGNED HERE"),
 		textLine(draw.Head, padRight("HELPER", 14)+padLeft("FLOWS", 8)+padLeft("EXPECTS", 10))}
 	if len(s.helpers) == 0 {
-		out = append(out, textLine(draw.Plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper)."))
+		out = append(out, textLines(draw.Plain, "none: no flow has a helper. A rule assigns them (nft: ct helper set, iptables: -j CT --helper).", w)...)
 	}
 	for _, h := range s.helpers {
 		n := 0
@@ -151,7 +148,8 @@ func (s *expects) helperLines() []pageLine {
 			}
 		}
 		t := padRight(model.Escape(name), 14) + padLeft(strconv.Itoa(h.Flows), 8) + padLeft(strconv.Itoa(n), 10)
-		out = append(out, flowsLine("h"+name, t, filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}), "Enter shows the flows that this helper watches"))
+		out = append(out, flowsLines("h"+name, t, filter.ByValue(model.ColHelper, &model.Row{Flow: model.Flow{Helper: h.Helper}}),
+			"Enter shows the flows that this helper watches", w)...)
 	}
 	if len(s.missing) > 0 {
 		out = append(out, textLine(draw.Plain, ""))
@@ -159,7 +157,7 @@ func (s *expects) helperLines() []pageLine {
 	for _, m := range s.missing {
 		t := fmt.Sprintf("%s to %s port %d without %s helper: no data connection will be RELATED.", model.Plural(m.flows, "flow"), m.proto, m.port, m.name)
 		filter := fmt.Sprintf("%s and dport %d and helper none and not phase closed", m.proto, m.port)
-		out = append(out, flowsLine(fmt.Sprint("m", m.proto, m.port), t, filter, "Enter shows them: "+filter))
+		out = append(out, flowsLines(fmt.Sprint("m", m.proto, m.port), t, filter, "Enter shows them: "+filter, w)...)
 	}
 	return out
 }

@@ -276,12 +276,10 @@ func (s *findings) copy(a *App, f *finding.Finding) tea.Cmd {
 func (s *findings) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	lines := s.lines(a, f)
-	s.lay(a, lines, a.headRows(), f.H-a.headRows()-2)
+	s.layOver(a, lines, a.headRows(), s.note, s.beside)
 	a.tabsWith(f, s.position())
 	s.page.draw(f, lines)
-	f.Blanks(f.H - 2)
-	a.noteLine(f, a.message(), a.withoutTabs(s.position()))
-	a.keysLine(f)
+	a.foot(f, s.note(a), s.beside(a))
 }
 
 // lines are the findings, each with what proves it and what cures it.

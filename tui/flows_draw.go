@@ -158,29 +158,13 @@ func (s *flows) unknownText() string {
 // footer writes the line of the current flow, the message line and the keys.
 func (s *flows) footer(a *App, f *draw.Frame) {
 	msg := a.message()
-	short := f.W < wideFrom && f.H < shortHeight
 	if msg == "" {
 		msg = s.standing(a)
 	}
 	if b, typing := a.bar(); typing {
 		msg = a.barText(b, s.view.Matched, s.view.Total)
 	}
-	lines := wrapKeep(msg, f.W-2)
-	switch {
-	case short && msg != "":
-		lines = []string{msg}
-	case short:
-		lines = nil
-	case len(lines) > 1: // the message takes the line of the current flow, too
-		lines = []string{lines[0], strings.Join(lines[1:], " ")}
-	}
-	if len(lines) < 2 && (!short || msg == "") {
-		s.currentLine(f, a)
-	}
-	for _, l := range lines {
-		a.noteLine(f, l, "")
-	}
-	a.keysLine(f)
+	a.footOf(f, s.currentText(a, f.W >= wideFrom), msg)
 }
 
 // barText is the message line while a filter is typed: what the rows are.
@@ -238,17 +222,16 @@ func (s *flows) uncounted(a *App) bool {
 		a.now.UnixNano()-r.Flow.First > int64(3*a.refresh)
 }
 
-// currentLine writes the flow under the cursor in full.
-func (s *flows) currentLine(f *draw.Frame, a *App) {
-	f.Begin(draw.Plain)
-	if r, ended := s.current(); r != nil && a.cursorShown() {
-		f.Text(" ")
-		if ended {
-			f.Styled(draw.Strong, "ended  ")
-		}
-		f.Text(summary(r, f.W >= wideFrom))
+// currentText is the flow under the cursor in full.
+func (s *flows) currentText(a *App, wide bool) string {
+	r, ended := s.current()
+	switch {
+	case r == nil || !a.cursorShown():
+		return ""
+	case ended:
+		return "ended  " + summary(r, wide)
 	}
-	f.End()
+	return summary(r, wide)
 }
 
 // summary is a flow in a line: both ends, what NAT makes of them, mark, and who expected it.

@@ -148,6 +148,7 @@ func (s *groups) keysLine(_ *App, f *draw.Frame) {
 			n = "[" + n + "]"
 		}
 		if f.X+draw.Width(n)+len(gap)+1 > f.W-2 {
+			f.Text(gap + f.Marks.Ellipsis)
 			break
 		}
 		f.Text(gap)
@@ -252,15 +253,7 @@ func (s *groups) foot(a *App, f *draw.Frame) {
 	if b, typing := a.bar(); typing {
 		msg = a.barText(b, s.view.Matched, s.view.Total)
 	}
-	short := f.W < wideFrom && f.H < shortHeight
-	say := s.striking(a, f.W)
-	if !short || msg == "" {
-		f.Line(draw.Plain, " "+say)
-	}
-	if !short || msg != "" {
-		a.noteLine(f, msg, "")
-	}
-	a.keysLine(f)
+	a.footOf(f, s.striking(a, f.W), msg)
 }
 
 // striking says in a sentence what stands out of the group under the cursor.

@@ -268,6 +268,66 @@ func (a *App) noteLine(f *draw.Frame, text, right string) {
 	f.End()
 }
 
+// notes breaks a message into the lines of the foot, a sixth of the screen at most; right, where one is in a list, has room behind
+// the last one.
+func (a *App) notes(text, right string) []string {
+	if a.h < shortHeight {
+		return []string{text}
+	}
+	w := a.w - 2
+	lines := wrapKeep(text, w)
+	if n := len(lines); right != "" && n > 0 && draw.Width(lines[n-1])+2+draw.Width(right) > w {
+		lines = wrapKeep(text, max(w-2-draw.Width(right), w/2))
+	}
+	if most := max(2, a.h/6); len(lines) > most {
+		lines = append(lines[:most-1:most-1], strings.Join(lines[most-1:], " "))
+	}
+	return lines
+}
+
+// foot fills the screen down to a message and the keys, and writes them.
+func (a *App) foot(f *draw.Frame, text, right string) {
+	lines := a.notes(text, right)
+	f.Blanks(f.H - 1 - len(lines))
+	for i, l := range lines {
+		if i+1 < len(lines) {
+			a.noteLine(f, l, "")
+		} else {
+			a.noteLine(f, l, right)
+		}
+	}
+	a.keysLine(f)
+}
+
+// footOf writes what is said of the row under the cursor, a message, and the keys. Of two lines each takes what the other leaves.
+func (a *App) footOf(f *draw.Frame, row, text string) {
+	most := 2
+	if f.W < wideFrom && f.H < shortHeight {
+		most = 1
+	}
+	var said []string
+	if text != "" {
+		if said = a.notes(text, ""); len(said) > most {
+			said = append(said[:most-1:most-1], strings.Join(said[most-1:], " "))
+		}
+	}
+	about := wrapKeep(row, f.W-2)
+	if room := most - len(said); len(about) > room && room > 0 {
+		about = append(about[:room-1:room-1], strings.Join(about[room-1:], " "))
+	}
+	for i := range most - len(said) {
+		if i < len(about) {
+			f.Line(draw.Plain, " "+about[i])
+		} else {
+			f.Line(draw.Plain, "")
+		}
+	}
+	for _, l := range said {
+		a.noteLine(f, l, "")
+	}
+	a.keysLine(f)
+}
+
 // withoutTabs is a position for the line of the message, where there are no tabs beside which it stands, or no room beside them.
 func (a *App) withoutTabs(position string) string {
 	n := 1 + 2 // a margin, and the brackets of the one that is shown

@@ -1,9 +1,9 @@
 package tui
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ctview/model"
@@ -27,17 +27,15 @@ var (
 func (s *notrack) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	lines := s.lines(a, f)
-	s.lay(a, lines, a.headRows(), f.H-a.headRows()-2)
+	s.layOver(a, lines, a.headRows(), s.note, s.beside)
 	if i := slices.IndexFunc(s.rows, func(r pageRow) bool { return r.id == s.wanted }); i >= 0 {
 		s.goToRow(i)
-		s.lay(a, lines, a.headRows(), f.H-a.headRows()-2)
+		s.layOver(a, lines, a.headRows(), s.note, s.beside)
 		s.wanted = ""
 	}
 	a.tabsWith(f, s.position())
 	s.page.draw(f, lines)
-	f.Blanks(f.H - 2)
-	a.noteLine(f, cmp.Or(a.message(), s.aboutRow()), a.withoutTabs(s.position()))
-	a.keysLine(f)
+	a.foot(f, s.note(a), s.beside(a))
 }
 
 // lines are what the screen has: ctview's rules, then those of others.
@@ -50,6 +48,15 @@ func (s *notrack) lines(a *App, f *draw.Frame) []pageLine {
 		return []pageLine{textLine(draw.Plain, "reading "+f.Marks.Ellipsis)}
 	}
 	ps := layout(columnsOf(ruleColumns), f.W, demand{order: ruleDrops})
+	whole := func(match, hook, more string) string { // first what its column has no room for
+		for _, p := range ps {
+			switch {
+			case p.name == "match" && draw.Width(match) > p.w, p.name == "hook" && draw.Width(hook) > p.w:
+				return strings.TrimSuffix(hook+": "+match+"; "+more, "; ")
+			}
+		}
+		return more
+	}
 	if s.err != nil {
 		for _, l := range wrap(model.Escape(s.err.Error()), f.W-4) {
 			out = append(out, textLine(draw.Alarm, l))
@@ -63,19 +70,19 @@ func (s *notrack) lines(a *App, f *draw.Frame) []pageLine {
 	}
 	for i := range s.rules {
 		r := &s.rules[i]
-		out = append(out, pageLine{row: &pageRow{id: r.ID, on: r, about: s.about(a, r)},
+		out = append(out, pageLine{row: &pageRow{id: r.ID, on: r, about: whole(model.Escape(r.Text()), model.Escape(r.Hooks), s.about(a, r))},
 			write: func(f *draw.Frame, base draw.Role, lead string) { s.ruleRow(a, f, ps, r, base, lead) }})
 	}
 	out = append(out, textLine(draw.Plain, ""), textLine(draw.Strong, "NOTRACK RULES OF OTHERS   (read only)"))
 	switch {
 	case s.othersErr != nil:
-		out = append(out, textLine(draw.Plain, model.Escape(s.othersErr.Error())))
+		out = append(out, textLines(draw.Plain, model.Escape(s.othersErr.Error()), f.W)...)
 	case len(s.others) == 0:
 		out = append(out, textLine(draw.Plain, "none"))
 	}
 	for i := range s.others {
 		o := &s.others[i]
-		out = append(out, pageLine{row: &pageRow{id: "others " + o.Place + o.Hook + o.Match},
+		out = append(out, pageLine{row: &pageRow{id: "others " + o.Place + o.Hook + o.Match, about: whole(otherMatch(o), model.Escape(dash(o.Hook)), "")},
 			write: func(f *draw.Frame, base draw.Role, lead string) { otherRow(f, ps, o, base, lead) }})
 	}
 	return out
@@ -133,6 +140,9 @@ func leftLook(r *model.NotrackRule) draw.Role {
 	return draw.Plain
 }
 
+// otherMatch says where a rule of others is, and what it matches.
+func otherMatch(o *model.ForeignRule) string { return model.Escape(o.Place + ": " + o.Match) }
+
 // otherRow writes a rule that ctview did not make.
 func otherRow(f *draw.Frame, ps []placed, o *model.ForeignRule, base draw.Role, lead string) {
 	writeGrid(f, ps, base, lead, func(name string, _ int) (string, draw.Role) {
@@ -142,7 +152,7 @@ func otherRow(f *draw.Frame, ps []placed, o *model.ForeignRule, base draw.Role, 
 		case "hook":
 			return model.Escape(dash(o.Hook)), draw.Plain
 		case "match":
-			return model.Escape(o.Place + ": " + o.Match), draw.Plain
+			return otherMatch(o), draw.Plain
 		case "packets", "bytes":
 			if !o.HasCounter {
 				return "-", draw.Plain

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"cmp"
+
 	tea "charm.land/bubbletea/v2"
 
 	"ctview/tui/draw"
@@ -96,6 +98,28 @@ func (p *page) lay(a *App, lines []pageLine, y, size int) {
 	if p.settle(rows, len(lines), y, size) {
 		a.say("the row that was followed is gone: the cursor stays in its place")
 	}
+}
+
+// layOver is lay for a page that goes down to the foot, whose message may be about the row under the cursor.
+func (p *page) layOver(a *App, lines []pageLine, y int, note func(*App) string, beside func(*App) string) {
+	p.lay(a, lines, y, a.h-y-2)
+	if n := len(a.notes(note(a), beside(a))); n > 1 {
+		p.lay(a, lines, y, a.h-y-1-n)
+	}
+}
+
+// note is the message of the foot: what happened, else what is said of the row.
+func (p *page) note(a *App) string { return cmp.Or(a.message(), p.aboutRow()) }
+
+// beside is the position for the foot, where the tabs have it not.
+func (p *page) beside(a *App) string { return a.withoutTabs(p.position()) }
+
+// textLines is a text in lines that are not cut.
+func textLines(look draw.Role, t string, w int) (out []pageLine) {
+	for _, l := range wrapKeep(t, w-2) {
+		out = append(out, textLine(look, l))
+	}
+	return out
 }
 
 func (p *page) draw(f *draw.Frame, lines []pageLine) {

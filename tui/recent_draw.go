@@ -54,7 +54,7 @@ func (s *recent) draw(a *App, f *draw.Frame) {
 	}
 	f.Begin(draw.Plain)
 	f.Text(" ")
-	f.Styled(draw.Strong, draw.Clip(s.compareText(a), f.W-2, f.Marks.Ellipsis))
+	f.Styled(draw.Strong, s.compareText(a, f.W-2))
 	f.End()
 	ps := s.placed(f.W)
 	sort, desc := s.order()
@@ -150,21 +150,31 @@ func isNamed(ps []placed, name string) bool {
 	return false
 }
 
-// compareText says how much changed: "since the mark (1m30s): 312 begun, 298 ended, dport 443 lost 91 % (112, now 10)".
-func (s *recent) compareText(a *App) string {
+// compareText says how much changed: "since the mark (1m30s): 312 begun, 298 ended, dport 443 lost 91 % (112, now 10)", shorter where
+// that is wider than w cells.
+func (s *recent) compareText(a *App, w int) string {
 	if !s.got || !s.view.Stats.Loaded {
 		return s.spanText(a)
 	}
 	v := s.view
-	t := fmt.Sprintf("%s: %s begun, %s ended", s.spanText(a), thousands(v.Begun), thousands(v.Ended))
+	t := fmt.Sprintf("%s begun, %s ended", thousands(v.Begun), thousands(v.Ended))
+	short := t
 	p := v.Port
 	switch {
 	case p.Then > p.Now:
 		t += fmt.Sprintf(", dport %d lost %d %% (%s, now %s)", p.Port, (p.Then-p.Now)*100/p.Then, thousands(p.Then), thousands(p.Now))
+		short += fmt.Sprintf(", dport %d: %s, now %s", p.Port, thousands(p.Then), thousands(p.Now))
 	case p.Now > p.Then:
 		t += fmt.Sprintf(", dport %d grew from %s to %s", p.Port, thousands(p.Then), thousands(p.Now))
+		short += fmt.Sprintf(", dport %d: %s, now %s", p.Port, thousands(p.Then), thousands(p.Now))
 	}
-	return t
+	span := s.spanText(a) + ": "
+	for _, fits := range []string{span + t, span + short, strings.TrimPrefix(span, "since ") + short, short} {
+		if draw.Width(fits) <= w {
+			return fits
+		}
+	}
+	return short
 }
 
 // spanText names the time that the screen is about: what was asked for, or how far back there is anything to tell.
@@ -302,14 +312,7 @@ func (s *recent) foot(a *App, f *draw.Frame) {
 	if b, typing := a.bar(); typing {
 		msg = a.barText(b, s.view.Changes, s.view.All)
 	}
-	short := f.W < wideFrom && f.H < shortHeight
-	if !short || msg == "" {
-		f.Line(draw.Plain, " "+draw.Clip(s.currentText(a), f.W-2, f.Marks.Ellipsis))
-	}
-	if !short || msg != "" {
-		a.noteLine(f, msg, "")
-	}
-	a.keysLine(f)
+	a.footOf(f, s.currentText(a), msg)
 }
 
 // standing is what the message line says when nothing happened.

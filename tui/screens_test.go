@@ -218,7 +218,7 @@ func TestStatsBuffer(t *testing.T) {
 			a := &App{}
 			a.sys.RcvBuf, a.sys.RcvBufHeld, a.sys.RcvBufScarce = 8<<20, tt.held, tt.scarce
 			found := false
-			for _, l := range (&stats{}).ctviewLines(a) {
+			for _, l := range (&stats{}).ctviewLines(a, 50) {
 				text := ""
 				for _, sp := range l.spans {
 					text += sp.text

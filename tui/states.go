@@ -104,7 +104,7 @@ func (s *packetStates) sampleAt(place int) sampleID {
 
 // rowsOn is the number of samples that fit on the screen, under the five states.
 func (s *packetStates) rowsOn(a *App) int {
-	return max(screenRows(a)-len(model.CtStates)-2, 1)
+	return max(screenRows(a)-len(model.CtStates)-1-len(a.notes(s.note(a), "")), 1)
 }
 
 // sample is the one under the cursor, nil for none.

@@ -35,29 +35,34 @@ var (
 func (s *packetStates) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
-	room := f.H - 2
 	s.statusLine(a, f)
 	ps := layout(columnsOf(stateColumns), f.W, demand{order: stateDrops})
 	writeHeads(f, ps, "", false)
 	for i, st := range model.CtStates {
-		s.stateRow(f, ps, st, &s.counts.Of[i])
+		s.stateRow(f, ps, st, &s.counts.Of[i], !s.on)
 	}
 	f.Line(draw.Plain, "")
 	switch {
 	case s.err != nil:
-		f.Line(draw.Alarm, "  "+model.Escape(s.err.Error()))
+		for _, l := range wrapKeep(model.Escape(s.err.Error()), f.W-4) {
+			f.Line(draw.Alarm, "  "+l)
+		}
 	case s.got && !s.on:
-		f.Line(draw.Plain, "  INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.")
+		for _, l := range wrapKeep("INVALID and UNTRACKED packets have no flow. w counts packets of all five states and shows samples of those two.", f.W-4) {
+			f.Line(draw.Plain, "  "+l)
+		}
 	case s.got:
 		s.sampleRows(a, f)
 	}
-	f.Blanks(room)
-	msg := a.message()
-	if x := s.sample(); msg == "" && x != nil && s.on {
-		msg = s.about(x)
+	a.foot(f, s.note(a), "")
+}
+
+// note is the message of the foot.
+func (s *packetStates) note(a *App) string {
+	if x := s.sample(); a.message() == "" && x != nil && s.on {
+		return s.about(x)
 	}
-	a.noteLine(f, msg, "")
-	a.keysLine(f)
+	return a.message()
 }
 
 func (s *packetStates) statusLine(a *App, f *draw.Frame) {
@@ -83,7 +88,14 @@ func (s *packetStates) statusLine(a *App, f *draw.Frame) {
 	f.End()
 }
 
-func (s *packetStates) stateRow(f *draw.Frame, ps []placed, st model.CtState, n *model.StateCount) {
+// stateRow writes one of the five states; whole: with all of its meaning, below it where the column has no room.
+func (s *packetStates) stateRow(f *draw.Frame, ps []placed, st model.CtState, n *model.StateCount, whole bool) {
+	meaning, below := st.Meaning(), []string(nil)
+	last := &ps[len(ps)-1]
+	if whole && last.name == "meaning" {
+		below = wrapKeep(meaning, last.w)
+		meaning, below = below[0], below[1:]
+	}
 	writeGrid(f, ps, draw.Plain, "  ", func(name string, _ int) (string, draw.Role) {
 		switch name {
 		case "state":
@@ -104,8 +116,14 @@ func (s *packetStates) stateRow(f *draw.Frame, ps []placed, st model.CtState, n 
 			}
 			return strconv.FormatFloat(n.PacketRate, 'f', 1, 64), draw.Plain
 		}
-		return st.Meaning(), draw.Plain
+		return meaning, draw.Plain
 	})
+	for _, l := range below {
+		f.Begin(draw.Plain)
+		f.Pad(last.x)
+		f.Text(l)
+		f.End()
+	}
 }
 
 // upper writes one of the five names in capitals.

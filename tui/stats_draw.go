@@ -62,13 +62,12 @@ func (s *stats) draw(a *App, f *draw.Frame) {
 	} else {
 		s.body(a, f)
 	}
-	f.Blanks(f.H - 2)
-	msg := cmp.Or(a.message(), s.aboutRow())
-	if msg == "" {
-		msg = s.striking(a)
-	}
-	a.noteLine(f, msg, a.withoutTabs(s.position()))
-	a.keysLine(f)
+	a.foot(f, s.note(a), a.withoutTabs(s.position()))
+}
+
+// note is the message of the foot.
+func (s *stats) note(a *App) string {
+	return cmp.Or(a.message(), s.aboutRow(), s.striking(a))
 }
 
 // body writes one or two columns of lines, scrolled so that the chosen row is visible.
@@ -80,12 +79,13 @@ func (s *stats) body(a *App, f *draw.Frame) {
 	}
 	gap := []statLine{{}}
 	left := slices.Concat(s.tableLines(a, cw), gap)
-	right := slices.Concat(s.stateLines(a, cw), gap, s.ctviewLines(a), gap, s.sysctlLines(a))
+	right := slices.Concat(s.stateLines(a, cw), gap, s.ctviewLines(a, cw), gap, s.sysctlLines(a, cw))
 	if two {
 		left = slices.Concat(left, s.counterLines(a, cw))
 	} else {
 		left, right = slices.Concat(left, right, gap, s.counterLines(a, cw)), nil
 	}
+	left, right = folded(left, cw-2), folded(right, cw-2)
 	found := s.rows[:0]
 	for n, col := range [][]statLine{right, left} {
 		for i := range col {
@@ -97,7 +97,7 @@ func (s *stats) body(a *App, f *draw.Frame) {
 	}
 	n := max(len(left), len(right))
 	s.follow = s.pos() > 0
-	s.settle(found, n, a.headRows(), f.H-a.headRows()-2)
+	s.settle(found, n, a.headRows(), f.H-a.headRows()-1-len(a.notes(s.note(a), a.withoutTabs(s.position()))))
 	s.follow = false
 	a.tabsWith(f, s.position())
 	id := ""
@@ -129,6 +129,70 @@ func (s *stats) cell(f *draw.Frame, l statLine, cw int, id string) {
 	}
 	f.Text(" ")
 	writeSpans(f, l.spans, cw-2)
+}
+
+// folded is lines with each in at most w cells: what is wider goes on below, at its gaps, else at its blanks. No value is cut.
+func folded(lines []statLine, w int) (out []statLine) {
+	for _, l := range lines {
+		n := 0
+		for _, s := range l.spans {
+			n += draw.Width(s.text)
+		}
+		if n <= w {
+			out = append(out, l)
+		} else {
+			out = append(out, l.fold(w)...)
+		}
+	}
+	return out
+}
+
+func (l statLine) fold(w int) (out []statLine) {
+	line, x, indent := statLine{row: l.row}, 0, 2
+	rest := l.spans
+	if len(rest) > 1 { // what it is of
+		line.spans, x = rest[:1:1], draw.Width(rest[0].text)
+		if rest = rest[1:]; x <= w/2 {
+			indent = x
+		}
+		for _, s := range rest {
+			for t := range strings.FieldsSeq(s.text) {
+				if draw.Width(t) > w-indent {
+					indent = 2
+				}
+			}
+		}
+	}
+	put := func(t string, look draw.Role, gap string) {
+		if x > indent && x+draw.Width(gap)+draw.Width(t) > w {
+			out = append(out, line)
+			line, x = statLine{spans: []span{{strings.Repeat(" ", indent), draw.Plain}}}, indent
+		}
+		if x == indent {
+			gap = ""
+		}
+		line.spans = append(line.spans, span{gap + t, look})
+		x += draw.Width(gap) + draw.Width(t)
+	}
+	for _, s := range rest {
+		for piece := range strings.SplitSeq(s.text, "  ") {
+			piece = strings.TrimSpace(piece)
+			words := []string{piece}
+			if draw.Width(piece) > w-indent {
+				words = strings.Fields(piece)
+			}
+			for i, t := range words {
+				switch {
+				case t == "":
+				case i == 0:
+					put(t, s.look, "  ")
+				default:
+					put(t, s.look, " ")
+				}
+			}
+		}
+	}
+	return append(out, line)
 }
 
 func heading(t string) statLine { return statText(draw.Head, t) }
@@ -219,8 +283,10 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 			continue
 		}
 		top := draw.Largest(vs)
-		ls = append(ls, statLine{spans: []span{{padRight(k.name, 8), draw.Faint}, {draw.Graph(draw.Resample(vs, w-8), 1, top, &a.marks)[0], draw.Curve},
-			{" peak " + strconv.Itoa(int(top)), draw.Plain}}})
+		peak := " peak " + strconv.Itoa(int(top))
+		gw := max(min(w-8, cw-2-8-len(peak)), 1)
+		ls = append(ls, statLine{spans: []span{{padRight(k.name, 8), draw.Faint}, {draw.Graph(draw.Resample(vs, gw), 1, top, &a.marks)[0], draw.Curve},
+			{peak, draw.Plain}}})
 	}
 	return ls
 }
@@ -228,9 +294,14 @@ func (s *stats) graphs(a *App, cw int) []statLine {
 // stateLines count the flows by state, zone, helper and NAT.
 func (s *stats) stateLines(a *App, cw int) []statLine {
 	t := &s.totals
-	w := min(cw-20, 32)
+	w, fw, pw := min(cw-20, 32), 8, 7
+	for i := range min(len(t.States), 9) {
+		if n := len(t.States[i].Proto.String()) + 1 + len(t.States[i].State); n > w { // SHUTDOWN_ACK_SENT
+			w, fw, pw = n, 7, 6
+		}
+	}
 	bar := cw - w - 20
-	ls := []statLine{heading(padRight("BY STATE", w) + padLeft("flows", 8) + padLeft("%", 7))}
+	ls := []statLine{heading(padRight("BY STATE", w) + padLeft("flows", fw) + padLeft("%", pw))}
 	rest := 0
 	for i, x := range t.States {
 		if i >= 9 {
@@ -239,8 +310,8 @@ func (s *stats) stateLines(a *App, cw int) []statLine {
 		}
 		pct := 100 * float64(x.Flows) / float64(max(t.Flows, 1))
 		proto := x.Proto.String() + " "
-		sp := []span{{proto, draw.Plain}, {padRight(x.State, w-len(proto)), lookOfState(x.Proto, x.State)}, number(strconv.Itoa(x.Flows), 8),
-			number(strconv.FormatFloat(pct, 'f', 1, 64), 7)}
+		sp := []span{{proto, draw.Plain}, {padRight(x.State, w-len(proto)), lookOfState(x.Proto, x.State)}, number(strconv.Itoa(x.Flows), fw),
+			number(strconv.FormatFloat(pct, 'f', 1, 64), pw)}
 		half := (x.State == "SYN_SENT" || x.State == "SYN_RECV") && pct >= 20
 		if half {
 			sp = []span{{proto + padRight(x.State, w-len(proto)) + sp[2].text + sp[3].text + " !", draw.Warn}}
@@ -259,7 +330,7 @@ func (s *stats) stateLines(a *App, cw int) []statLine {
 		}}})
 	}
 	if rest > 0 {
-		ls = append(ls, statText(draw.Plain, padRight("other", w)+padLeft(strconv.Itoa(rest), 8)+padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), 7)))
+		ls = append(ls, statText(draw.Plain, padRight("other", w)+padLeft(strconv.Itoa(rest), fw)+padLeft(strconv.FormatFloat(100*float64(rest)/float64(max(t.Flows, 1)), 'f', 1, 64), pw)))
 	}
 	ls = append(ls, statLine{})
 	zones := ""
@@ -268,6 +339,7 @@ func (s *stats) stateLines(a *App, cw int) []statLine {
 			zones += fmt.Sprintf("%d: %d  ", z.Zone, z.Flows)
 		}
 	}
+	zones += andMore(len(t.Zones) - 6)
 	helpers := ""
 	for i, h := range t.Helpers {
 		n := "none"
@@ -278,6 +350,7 @@ func (s *stats) stateLines(a *App, cw int) []statLine {
 			helpers += fmt.Sprintf("%s: %d  ", n, h.Flows)
 		}
 	}
+	helpers += andMore(len(t.Helpers) - 6)
 	nat := fmt.Sprintf("snat %d  dnat %d  none %d", t.SNAT, t.DNAT, t.NoNAT)
 	for _, x := range [][3]string{{"BY ZONE", zones, "zone != 0"}, {"BY HELPER", helpers, "helper != none"}, {"NAT", nat, "nat"}} {
 		l := statLine{spans: []span{{padRight(x[0], 11), draw.Head}, {x[1], draw.Plain}}}
@@ -287,10 +360,22 @@ func (s *stats) stateLines(a *App, cw int) []statLine {
 	return ls
 }
 
+// andMore tells of n that are not listed.
+func andMore(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("and %d more", n)
+}
+
 // counterLines are the kernel's counters.
 func (s *stats) counterLines(a *App, cw int) []statLine {
-	w := min(cw-24, 24)
-	ls := []statLine{heading(padRight("KERNEL COUNTERS", w) + padLeft("total", 12) + padLeft("/s", 9))}
+	w, tw, rw := min(cw-24, 24), 12, 9
+	if w < 16 { // room for the names, and for the sign of trouble
+		w, rw = 16, 6
+		tw = max(cw-4-w-rw, 8)
+	}
+	ls := []statLine{heading(padRight("KERNEL COUNTERS", w) + padLeft("total", tw) + padLeft("/s", rw))}
 	if s.cpuErr != nil {
 		return append(ls, statText(draw.Plain, model.Escape(s.cpuErr.Error())))
 	}
@@ -305,7 +390,7 @@ func (s *stats) counterLines(a *App, cw int) []statLine {
 		if s.hasRates {
 			rate = strconv.FormatFloat(s.perSec[i], 'f', 0, 64)
 		}
-		sp := []span{{padRight(format.StatName(i, false), w), draw.Plain}, number(strconv.FormatUint(s.sums[i], 10), 12), number(rate, 9)}
+		sp := []span{{padRight(format.StatName(i, false), w), draw.Plain}, number(strconv.FormatUint(s.sums[i], 10), tw), number(rate, rw)}
 		if s.marked(a, i) {
 			sp = []span{{sp[0].text + sp[1].text + sp[2].text + " !", draw.Warn}}
 		}
@@ -315,28 +400,33 @@ func (s *stats) counterLines(a *App, cw int) []statLine {
 }
 
 // ctviewLines say how ctview itself is doing.
-func (s *stats) ctviewLines(a *App) []statLine {
+func (s *stats) ctviewLines(a *App, cw int) []statLine {
 	st := &a.stats
 	ls := []statLine{heading("CTVIEW")}
-	kernel, counted := "   kernel says %d   diff %s", "   new %d  updates %d  ended %d"
-	if a.w < wideFrom {
-		kernel, counted = ", kernel %d, diff %s", " +%d ~%d -%d"
+	counted, dump := "   new %d  updates %d  ended %d", "   last dump took %.2f s"
+	narrow := cw < 52
+	if narrow {
+		counted, dump = " +%d ~%d -%d", ", last took %.2f s"
 	}
-	t := strconv.Itoa(st.Flows)
+	flows, kernel := strconv.Itoa(st.Flows), ""
 	if a.hasSys && a.sys.EntriesOK {
-		diff := "-" // of two moments, or of half a table, it would say nothing
-		if a.sysFlows >= 0 {
+		diff := "-"          // of two moments, or of half a table, it would say nothing
+		if a.sysFlows >= 0 { // as many as there were when the kernel said it
+			flows = strconv.Itoa(a.sysFlows)
 			diff = strconv.FormatInt(int64(a.sysFlows)-int64(a.sys.Entries), 10)
 		}
-		t += fmt.Sprintf(kernel, a.sys.Entries, diff)
+		kernel = fmt.Sprintf("%d   diff %s", a.sys.Entries, diff)
 	}
-	ls = append(ls, fact("model flows", 15, t))
+	switch {
+	case narrow && kernel != "":
+		ls = append(ls, fact("model flows", 15, flows), fact("kernel says", 15, kernel))
+	case kernel != "":
+		ls = append(ls, fact("model flows", 15, flows+"   kernel says "+kernel))
+	default:
+		ls = append(ls, fact("model flows", 15, flows))
+	}
 	if st.Left > 0 {
-		more := " for want of memory; --max-memory allows more"
-		if a.w < wideFrom {
-			more = ": --max-memory"
-		}
-		ls = append(ls, statText(draw.Alarm, padRight("left out", 15)+thousands(a.flowsInAll()-st.Flows)+more))
+		ls = append(ls, statText(draw.Alarm, padRight("left out", 15)+thousands(a.flowsInAll()-st.Flows)+" for want of memory; --max-memory allows more"))
 	}
 	ls = append(ls, fact("events in", 15, fmt.Sprintf("%s/s"+counted, a.eventRateText(), st.New, st.Updates, st.Ended)))
 	buf := "-"
@@ -358,7 +448,7 @@ func (s *stats) ctviewLines(a *App) []statLine {
 	ls = append(ls, lost)
 	re := strconv.FormatUint(st.Resyncs, 10)
 	if st.LastResync.Ended > st.LastResync.Began {
-		re += fmt.Sprintf("   last dump took %.2f s", float64(st.LastResync.Ended-st.LastResync.Began)/1e9)
+		re += fmt.Sprintf(dump, float64(st.LastResync.Ended-st.LastResync.Began)/1e9)
 	}
 	ls = append(ls, fact("resyncs", 15, re))
 	if st.Forged+st.Malformed > 0 {
@@ -373,7 +463,11 @@ func (s *stats) ctviewLines(a *App) []statLine {
 }
 
 // sysctlLines are the settings that matter, each with what it means where it is not as it should be.
-func (s *stats) sysctlLines(a *App) []statLine {
+func (s *stats) sysctlLines(a *App, cw int) []statLine {
+	w, gap := 9, "   "
+	if cw < 24+9+5+len("always on")+2 { // the row's message tells what the key does
+		w, gap = 7, " "
+	}
 	ls := []statLine{heading("SYSCTLS")}
 	y := &a.sys
 	for _, x := range []struct {
@@ -395,15 +489,20 @@ func (s *stats) sysctlLines(a *App) []statLine {
 		if x.v.OK {
 			v = strconv.FormatInt(x.v.Value, 10)
 		}
-		sp := []span{{padRight(x.name, 24), draw.Plain}, number(v, 9)}
+		sp, about := []span{{padRight(x.name, 24), draw.Plain}, number(v, w)}, x.about
 		if x.action != "" && x.v.OK {
 			_, act := switched(x.name, x.v.Value)
-			sp = append(sp, span{"   " + x.key, draw.Strong}, span{" " + act, draw.Faint})
+			sp = append(sp, span{gap + x.key, draw.Strong})
+			if w == 9 {
+				sp = append(sp, span{" " + act, draw.Faint})
+			} else {
+				about = x.key + " " + act + ": " + about
+			}
 		}
 		if x.name == "nf_conntrack_events" && x.v.OK && x.v.Value == 0 {
 			sp[0].look, sp[1].look = draw.Warn, draw.Warn
 		}
-		r := &pageRow{id: x.name, about: x.about}
+		r := &pageRow{id: x.name, about: about}
 		if x.action != "" {
 			r.enter = func(a *App) tea.Cmd { return a.run(s, named(statsBindings, x.action)) }
 		}

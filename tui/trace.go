@@ -163,11 +163,10 @@ func (s *traced) draw(a *App, f *draw.Frame) {
 	f.Right(draw.Plain, s.standing(a))
 	f.End()
 	lines := s.lines(a, f)
-	s.lay(a, lines, f.Y(), f.H-f.Y()-2)
+	beside := func(*App) string { return s.position() }
+	s.layOver(a, lines, f.Y(), s.note, beside)
 	s.page.draw(f, lines)
-	f.Blanks(f.H - 2)
-	a.noteLine(f, a.message(), s.position())
-	a.keysLine(f)
+	a.foot(f, s.note(a), s.position())
 }
 
 // standing says how far the trace is.

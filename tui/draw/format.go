@@ -41,7 +41,8 @@ func appendAddr(dst []byte, a netip.Addr, room int, more string) []byte {
 }
 
 // AppendEnd appends one end of a tuple, "addr:port", "[addr]:port" for IPv6 (RFC 5952, 6), "addr id N" for the source of
-// ICMP, in at most room cells where the port leaves that much. The address goes before an id that has no room beside it.
+// ICMP, in at most room cells where the port leaves that much. An id that has no room beside its address is written as "addr N", else
+// it goes, with a mark where that has room.
 func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []byte {
 	a, port := t.DstAddr(), t.Dport
 	if src {
@@ -55,9 +56,12 @@ func AppendEnd(dst []byte, t *model.Tuple, src bool, room int, more string) []by
 	case t.Proto.IsICMP() && src:
 		suffix = AppendInt(append(suffix, " id "...), port)
 		if n := textLen(a); room > 0 && n+len(suffix) > room {
-			if keep := room - n - 1; keep > len(" id") {
-				suffix = append(suffix[:keep], more...)
-			} else {
+			suffix = AppendInt(append(suffix[:0], ' '), port)
+			switch {
+			case n+len(suffix) <= room:
+			case n+2 <= room:
+				suffix = append(append(suffix[:0], ' '), more...)
+			default:
 				suffix = suffix[:0]
 			}
 		}

@@ -25,10 +25,10 @@ func TestAppendEnd(t *testing.T) {
 		{model.ProtoTCP, "2001:db8:1:2:3:4:5:6", 65535, 13, "[200~6]:65535"},
 		{model.ProtoTCP, "::ffff:192.0.2.1", 80, 0, "[::ffff:192.0.2.1]:80"},
 		{model.ProtoICMP, "192.168.1.14", 10029, 21, "192.168.1.14 id 10029"},
-		{model.ProtoICMP, "192.168.101.100", 10029, 21, "192.168.101.100 id 1~"},
-		{model.ProtoICMP, "192.168.101.100", 10029, 18, "192.168.101.100"},
+		{model.ProtoICMP, "192.168.101.100", 10029, 21, "192.168.101.100 10029"},
+		{model.ProtoICMP, "192.168.101.100", 10029, 18, "192.168.101.100 ~"},
 		{model.ProtoICMP, "192.168.101.100", 10029, 13, "~.168.101.100"},
-		{model.ProtoICMPv6, "2001:db8:1::14", 10063, 21, "2001:db8:1::14 id 10~"},
+		{model.ProtoICMPv6, "2001:db8:1::14", 10063, 21, "2001:db8:1::14 10063"},
 		{model.ProtoICMPv6, "2001:db8:1::14", 10063, 0, "2001:db8:1::14 id 10063"},
 	} {
 		k := model.Key{Src: model.AddrBytes(netip.MustParseAddr(tt.addr)), Sport: tt.port, Proto: tt.proto, Family: model.IPv6}
