@@ -44,7 +44,8 @@ type App struct {
 	stack   []mode // pop-ups and covers over the screen, the top one last
 
 	flows *flows
-	steps []step // that Esc goes back, the last one first
+	trail []visit // the views that Esc returns to
+	steps []step  // that Esc goes back, the last one first
 	narrowing
 
 	frame   draw.Frame

@@ -100,3 +100,47 @@ func TestEscReturns(t *testing.T) {
 		})
 	}
 }
+
+// TestEscReturnsFromViews: Esc returns to the view that was left by a key, under the filter that there is; what was typed on a view
+// it takes off first; it never goes in circles, and on Flows it takes the filter off.
+func TestEscReturnsFromViews(t *testing.T) {
+	for _, tt := range []struct {
+		keys string
+		want []string // the views after each Esc, with the filter
+	}{
+		{"2", []string{"Flows zone 5", "Flows"}},
+		{"3", []string{"Flows zone 5"}},
+		{"3 k", []string{"Events zone 5", "Flows zone 5"}},
+		{"4", []string{"Flows zone 5"}},
+		{"5", []string{"Flows zone 5"}},
+		{"6", []string{"Flows zone 5"}},
+		{"7", []string{"Flows zone 5"}},
+		{"7 b", []string{"Recent zone 5", "Flows zone 5"}},
+		{"tab tab", []string{"Groups zone 5", "Flows zone 5"}},
+		{": stats enter", []string{"Flows zone 5"}},
+		{"4 5", []string{"Stats zone 5", "Flows zone 5"}},
+		{"4 5 4", []string{"Flows zone 5"}},
+		{"4 5 6 5 2", []string{"Expect zone 5", "Stats zone 5", "Flows zone 5"}},
+		{"4 1", []string{"Flows"}},
+		{"4 : states enter", []string{"Stats zone 5", "Flows zone 5"}},
+		{"2 / up up enter / udp enter", []string{"Groups", "Flows"}},
+		{"2 enter", []string{"Groups zone 5", "Flows zone 5"}},
+		{"2 enter 4", []string{"Flows zone 5 and src 192.168.1.13", "Groups zone 5", "Flows zone 5"}},
+	} {
+		for _, size := range [][2]int{{120, 35}, {80, 24}} {
+			g := newRig(t, size[0], size[1], mockFlows(), func(o *Options) { o.Filter = "zone 5" })
+			g.a.opt.Rules, g.a.opt.States = mockRules(t), mockStates(t)
+			withFlood(g)
+			withEvents(g)
+			withRecent(g)
+			g.keys(strings.Fields(tt.keys)...)
+			for i, want := range tt.want {
+				g.keys("esc")
+				if got := strings.TrimSpace(g.a.top().name() + " " + g.a.text); got != want {
+					t.Errorf("%s: after Esc number %d: %q, want %q", tt.keys, i+1, got, want)
+					break
+				}
+			}
+		}
+	}
+}

@@ -74,9 +74,10 @@ func (a *App) setFilter(f *filter.Filter, text string) tea.Cmd {
 	return a.refilter()
 }
 
-// backOrClear goes back to where an action led away from, or else takes the filter off.
+// backOrClear goes back to where an action led away from; a filter that was typed on this view it takes off before it returns to
+// the view that was left for this one.
 func (a *App) backOrClear() tea.Cmd {
-	if a.text == "" || a.canStepBack() {
+	if _, same := a.cameBy(); a.text == "" || same || a.canStepBack() {
 		return a.stepBack()
 	}
 	return a.setFilter(nil, "")

@@ -300,7 +300,7 @@ func runGroup(a *App, arg string) (tea.Cmd, error) {
 	}
 	for i, m := range a.screens {
 		if g, ok := m.(*groups); ok {
-			a.current = i
+			a.turnTo(i)
 			return g.groupBy(a, keys), nil
 		}
 	}

@@ -69,7 +69,7 @@ var eventsBindings = slices.Concat([]binding{
 		run: inApp((*App).resync)},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true,
 		run: does((*events).copyMenu)},
-	{id: "back", keys: []string{"esc"}, help: "back to the newest, then clear filter", group: groupLook,
+	{id: "back", keys: []string{"esc"}, help: "to the newest, then back", group: groupLook,
 		run: on((*events).back)},
 })
 

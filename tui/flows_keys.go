@@ -47,7 +47,7 @@ var flowsBindings = slices.Concat([]binding{
 		run: inApp(toggleUnits)},
 	{id: "compact", keys: []string{"z"}, help: "wide or compact", group: groupLook,
 		run: does(func(s *flows, _ *App) { s.wide, s.skip = !s.wide, 0 })},
-	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook,
+	{id: "back", keys: []string{"esc"}, help: "back, clear filter", group: groupLook,
 		run: on((*flows).back)},
 	{id: "pause", keys: []string{"p"}, help: "pause screen", hint: "pause", group: groupTime,
 		run: inApp((*App).pause)},

@@ -94,7 +94,7 @@ var groupsBindings = slices.Concat([]binding{
 		run: inApp((*App).resync)},
 	{id: "copy", keys: []string{"y"}, help: "copy the group's filter (OSC 52)", group: groupAway, row: true,
 		run: onGroup(func(_ *groups, a *App, r *table.GroupRow) tea.Cmd { return a.copy(r.Filter) })},
-	{id: "back", keys: []string{"esc"}, help: "back, then clear filter", group: groupLook,
+	{id: "back", keys: []string{"esc"}, help: "back, clear filter", group: groupLook,
 		run: inApp((*App).backOrClear)},
 })
 
@@ -146,7 +146,7 @@ func (s *groups) askKeys(a *App) {
 
 func (s *groups) openFlows(a *App, r *table.GroupRow) tea.Cmd {
 	return a.away(func() tea.Cmd {
-		a.current = 0
+		a.turnTo(0)
 		return a.narrowTo(r.Filter, false)
 	})
 }

@@ -106,7 +106,7 @@ var recentBindings = slices.Concat([]binding{
 		run: inApp((*App).resync)},
 	{id: "copy", keys: []string{"y"}, help: "copy (OSC 52)", group: groupAway, row: true,
 		run: on((*recent).copy)},
-	{id: "back", keys: []string{"esc"}, help: "back, then flows, then clear filter", group: groupLook,
+	{id: "back", keys: []string{"esc"}, help: "back, clear filter", group: groupLook,
 		run: on((*recent).back)},
 })
 

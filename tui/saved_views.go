@@ -39,7 +39,7 @@ func (a *App) useView(name string, v SavedView) (tea.Cmd, error) {
 	}
 	a.flows.cols, a.flows.chosen = cols, len(v.Columns) > 0
 	a.stack = a.stack[:0]
-	a.current = 0
+	a.turnTo(0)
 	cmd := a.setFilter(f, v.Filter)
 	if v.Group != "" {
 		var group tea.Cmd

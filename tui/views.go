@@ -44,7 +44,7 @@ var viewBindings = []binding{
 		run: inApp((*App).listNetns)},
 	{id: "command", keys: []string{":"}, help: "command line", group: groupProgram,
 		run: does(func(_ mode, a *App) { a.openCommand("") })},
-	{id: "back", keys: []string{"esc"}, help: "back to where you came from", group: groupLook,
+	{id: "back", keys: []string{"esc"}, help: "back to where you were", group: groupLook,
 		run: inApp((*App).stepBack)},
 }
 
@@ -59,7 +59,7 @@ func (a *App) show(i int) tea.Cmd {
 	if i < 0 || i >= len(a.screens) {
 		return nil
 	}
-	a.current = i
+	a.turnTo(i)
 	a.stack = a.stack[:0]
 	a.note = ""
 	return a.ask(true)
