@@ -198,7 +198,7 @@ func (s *events) unknown(a *App) string {
 	if s.view.Unknown == 0 || a.filter == nil {
 		return ""
 	}
-	t := model.Plural(s.view.Unknown, "event") + " without " + a.filter.UnknownNoun() + ": not taken for matching"
+	t := a.filter.UnknownText(s.view.Unknown, "event") + ": not taken for matching"
 	for _, cure := range a.filter.UnknownCures() {
 		t += "; " + cure
 	}

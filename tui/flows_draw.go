@@ -209,7 +209,7 @@ func (s *flows) standing(a *App) string {
 	case s.uncounted(a):
 		return "not counted, like every flow that is older than nf_conntrack_acct=1 here"
 	case s.view.Unknown > 0:
-		return model.Plural(s.view.Unknown, "flow") + " without " + a.filter.UnknownNoun() + ": not taken for matching"
+		return a.filter.UnknownText(s.view.Unknown, "flow") + ": not taken for matching"
 	}
 	return ""
 }

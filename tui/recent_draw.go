@@ -328,7 +328,7 @@ func (s *recent) standing(a *App) string {
 	case a.hasSys && a.sys.Events.OK && a.sys.Events.Value == 0:
 		return "net.netfilter.nf_conntrack_events is 0: what begins and ends is found late, and what lives short is missing"
 	case v.Unknown > 0:
-		return model.Plural(v.Unknown, "flow") + " without " + a.filter.UnknownNoun() + ": not taken for matching"
+		return a.filter.UnknownText(v.Unknown, "flow") + ": not taken for matching"
 	}
 	return ""
 }

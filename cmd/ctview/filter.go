@@ -108,11 +108,11 @@ func (g *globals) noteUnknown(f *filter.Filter, n int) {
 	if n == 0 || g.quiet {
 		return
 	}
-	noun := f.UnknownNoun()
-	if noun == "" {
-		noun = "value that the filter compares"
+	it := "they count"
+	if n == 1 {
+		it = "it counts"
 	}
-	fmt.Fprintf(g.err, "ctview: %s without %s: they count as not matching\n", model.Plural(n, "flow"), noun)
+	fmt.Fprintf(g.err, "ctview: %s: %s as not matching\n", f.UnknownText(n, "flow"), it)
 	g.hintUnknown(f)
 }
 

@@ -59,7 +59,7 @@ func TestExpectedByHelper(t *testing.T) {
 		run("delete", "--yes", "helper ftp") // a late packet of a session began it anew
 	}
 	got, errOut := run("count", "expected by ftp")
-	if got != "0" || !strings.Contains(errOut, "3 flows without known master") {
+	if got != "0" || !strings.Contains(errOut, "3 flows whose master is not known: they count as not matching") {
 		t.Errorf("when the sessions have gone: %s, %q, want 0 and that 3 are not known", got, errOut)
 	}
 }

@@ -158,8 +158,11 @@ func (f *Filter) Names() []string {
 	return names
 }
 
-// UnknownNoun names what the kernel must tell for f to be decided, for texts like "3 flows have no byte count"; "" when
-// f asks for nothing that can be missing.
+// whose are the nouns of UnknownNoun that a flow has, whether it is known or not.
+var whose = []string{"master", "place", "process", "user", "cgroup"}
+
+// UnknownNoun names what the kernel must tell for f to be decided: "byte count or rate"; "" when f asks for nothing that can
+// be missing.
 func (f *Filter) UnknownNoun() string {
 	if f == nil {
 		return ""
@@ -168,16 +171,41 @@ func (f *Filter) UnknownNoun() string {
 	f.root.each(func(p *pred) {
 		n := fieldInfos[p.field].noun
 		if p.field == fieldFlag && (p.flag == flagForwarded || p.flag == flagLocal) {
-			n = "known place"
+			n = "place"
 		}
 		if p.master {
-			n = "known master"
+			n = "master"
 		}
 		if n != "" && !slices.Contains(nouns, n) {
 			nouns = append(nouns, n)
 		}
 	})
 	return strings.Join(nouns, " or ")
+}
+
+// UnknownText says of n flows, or of what else one is called, that f could not judge them: "3 flows without byte count", "1 event
+// whose master is not known".
+func (f *Filter) UnknownText(n int, one string) string {
+	var without, known []string
+	for noun := range strings.SplitSeq(f.UnknownNoun(), " or ") {
+		switch {
+		case noun == "":
+		case slices.Contains(whose, noun):
+			known = append(known, noun)
+		default:
+			without = append(without, noun)
+		}
+	}
+	t := model.Plural(n, one)
+	switch {
+	case len(without) > 0 && len(known) > 0:
+		return t + " without " + strings.Join(without, " or ") + ", or whose " + strings.Join(known, " or ") + " is not known"
+	case len(known) > 0:
+		return t + " whose " + strings.Join(known, " or ") + " is not known"
+	case len(without) > 0:
+		return t + " without " + strings.Join(without, " or ")
+	}
+	return t + " without a value that the filter compares"
 }
 
 // UnknownCures tell what makes the kernel tell what UnknownNoun names.

@@ -132,6 +132,17 @@ func TestFilterNames(t *testing.T) {
 	if got, want := f.UnknownNoun(), "byte count or rate"; got != want {
 		t.Errorf("UnknownNoun() = %q, want %q", got, want)
 	}
+	for _, tt := range []struct{ text, want string }{
+		{"bytes > 1", "1 event without byte count"},
+		{"bytes > 1 or pps > 1", "1 event without byte count or packet rate"},
+		{"expected by ftp", "1 event whose master is not known"},
+		{"forwarded or user root", "1 event whose place or user is not known"},
+		{"age > 1s and proc sshd and master helper sip", "1 event without age, or whose process or master is not known"},
+	} {
+		if got := mustParse(t, tt.text).UnknownText(1, "event"); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.text, got, tt.want)
+		}
+	}
 	if f.NeedsExtra() {
 		t.Error("NeedsExtra() without labels")
 	}

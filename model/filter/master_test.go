@@ -88,8 +88,8 @@ func TestMasterHelperIsKnownOfATable(t *testing.T) {
 				if match != want || unknown == tt.told {
 					t.Errorf("%s: %v, unknown %v, want %v, %v", text, match, unknown, want, !tt.told)
 				}
-				if !f.NeedsMaster() || f.UnknownNoun() != "known master" {
-					t.Errorf("%s: NeedsMaster %v, UnknownNoun %q", text, f.NeedsMaster(), f.UnknownNoun())
+				if !f.NeedsMaster() || f.UnknownText(3, "flow") != "3 flows whose master is not known" {
+					t.Errorf("%s: NeedsMaster %v, %q", text, f.NeedsMaster(), f.UnknownText(3, "flow"))
 				}
 			}
 		})

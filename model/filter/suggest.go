@@ -22,7 +22,7 @@ func suggest(w string, words []string) []string {
 		fx := foldWord(x)
 		cost := typoDistance(w, fx)
 		switch {
-		case cost <= allowed(w, fx):
+		case cost <= allowed(w, fx) && !otherWord(w, fx):
 		case len(w) >= 2 && strings.HasPrefix(fx, w):
 			cost = 3
 		case len(w) >= 4 && strings.Contains(fx, w):
@@ -57,6 +57,43 @@ func allowed(a, b string) int {
 	default:
 		return 3
 	}
+}
+
+// otherWord reports whether two short words differ in one letter that nobody hits for the other: top is no tcp. In longer words the
+// rest tells what was meant.
+func otherWord(a, b string) bool {
+	if len(a) != len(b) || len(a) > 3 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	return i < len(a) && a[i+1:] == b[i+1:] && !neighbours(a[i], b[i])
+}
+
+// neighbours reports whether two keys touch on a keyboard; layouts of the Latin alphabet differ in few of them.
+func neighbours(a, b byte) bool {
+	rows := [...]string{"1234567890-", "qwertyuiop", "asdfghjkl", "zxcvbnm"}
+	place := func(c byte) (row, col int) {
+		for r, keys := range rows {
+			if i := strings.IndexByte(keys, c); i >= 0 {
+				return r, i
+			}
+		}
+		return -2, -2
+	}
+	ra, ca := place(a)
+	rb, cb := place(b)
+	switch { // each row stands half a key to the right of the one above
+	case ra < 0 || rb < 0:
+		return false
+	case ra == rb:
+		return ca-cb == 1 || cb-ca == 1
+	case ra > rb:
+		ra, rb, ca, cb = rb, ra, cb, ca
+	}
+	return rb-ra == 1 && (ca == cb || ca == cb+1)
 }
 
 // typoDistance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b (optimal

@@ -113,7 +113,7 @@ var fieldInfos = [fieldCount]fieldInfo{
 	fieldDstKey: {name: "dstkey", shape: shapeNumber, sided: true, max: 1<<16 - 1,
 		want: "a number", like: "0x10", eg: "16", hint: "GRE key of the destination"},
 	fieldPID: {name: "pid", shape: shapeNumber, sided: true, max: 1<<31 - 1,
-		want: "a number", like: "1234 or {1234, 1240}", eg: "1234", noun: "known process", hint: "process that holds its socket here"},
+		want: "a number", like: "1234 or {1234, 1240}", eg: "1234", noun: "process", hint: "process that holds its socket here"},
 	fieldState: {name: "state", shape: shapeName,
 		want: "a state", like: "established, syn_sent or {close, time_wait}", eg: "established", hint: "as in the STATE column"},
 	fieldCtState: {name: "ctstate", shape: shapeName,
@@ -132,11 +132,11 @@ var fieldInfos = [fieldCount]fieldInfo{
 	fieldSecctx: {name: "secctx", shape: shapeName,
 		want: "a security context", like: `"system_u:object_r:…" or none`, eg: "none", hint: "security context"},
 	fieldProc: {name: "proc", shape: shapeName, sided: true,
-		want: "a process's name", like: "sshd, {nginx, haproxy} or none", eg: "sshd", noun: "known process", hint: "process that holds its socket here"},
+		want: "a process's name", like: "sshd, {nginx, haproxy} or none", eg: "sshd", noun: "process", hint: "process that holds its socket here"},
 	fieldUser: {name: "user", shape: shapeName, sided: true,
-		want: "a user", like: "www-data, its number or none", eg: "www-data", noun: "known user", hint: "user of its socket here"},
+		want: "a user", like: "www-data, its number or none", eg: "www-data", noun: "user", hint: "user of its socket here"},
 	fieldCgroup: {name: "cgroup", shape: shapeName, sided: true,
-		want: "a cgroup", like: "ssh.service, \"/system.slice/ssh.service\", a container or none", eg: "ssh.service", noun: "known cgroup",
+		want: "a cgroup", like: "ssh.service, \"/system.slice/ssh.service\", a container or none", eg: "ssh.service", noun: "cgroup",
 		hint: "cgroup of its process here"},
 }
 
