@@ -199,7 +199,14 @@ func (s *events) unknown(a *App) string {
 		return ""
 	}
 	t := a.filter.UnknownText(s.view.Unknown, "event") + ": not taken for matching"
-	for _, cure := range a.filter.UnknownCures() {
+	on := func(setting string) bool {
+		v := a.sys.Acct
+		if setting == "nf_conntrack_timestamp" {
+			v = a.sys.Timestamp
+		}
+		return a.hasSys && v.OK && v.Value != 0
+	}
+	for _, cure := range a.filter.UnknownCures(on) {
 		t += "; " + cure
 	}
 	return t

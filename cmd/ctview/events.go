@@ -114,6 +114,10 @@ func (s *eventSink) watch(ctx context.Context, o eventOptions) error {
 	defer w.Close()
 	s.g.opened()
 	s.g.noteSilence(ns)
+	s.on = func(setting string) bool {
+		text, err := ns.Sysctl(setting)
+		return err == nil && text != "0"
+	}
 	if o.span > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.span)
@@ -184,7 +188,8 @@ type eventSink struct {
 	types   [5]bool
 	max     int
 	printed int
-	told    [5]bool // kinds of which it was said that the filter cannot be answered
+	told    [5]bool                   // kinds of which it was said that the filter cannot be answered
+	on      func(setting string) bool // in the namespace that is watched; nil for a file
 	lost    lossSum
 	done    context.CancelFunc
 	err     error
@@ -238,7 +243,7 @@ func (s *eventSink) match(ev *model.Event, now int64) bool {
 		s.told[ev.Kind] = true
 		fmt.Fprintf(s.g.err, "ctview: events: there are %s events that do not tell the %s: they count as not matching\n",
 			ev.Kind, s.filter.UnknownNoun())
-		s.g.hintUnknown(s.filter)
+		s.g.hintUnknown(s.filter, s.on)
 	}
 	return match
 }

@@ -113,12 +113,12 @@ func (g *globals) noteUnknown(f *filter.Filter, n int) {
 		it = "it counts"
 	}
 	fmt.Fprintf(g.err, "ctview: %s: %s as not matching\n", f.UnknownText(n, "flow"), it)
-	g.hintUnknown(f)
+	g.hintUnknown(f, nil)
 }
 
-// hintUnknown tells what makes the kernel tell more of what f compares.
-func (g *globals) hintUnknown(f *filter.Filter) {
-	for _, cure := range f.UnknownCures() {
+// hintUnknown tells what makes the kernel tell more of what f compares; on: see filter.UnknownCures.
+func (g *globals) hintUnknown(f *filter.Filter, on func(setting string) bool) {
+	for _, cure := range f.UnknownCures(on) {
 		fmt.Fprintln(g.err, "hint: "+cure)
 	}
 }

@@ -208,18 +208,19 @@ func (f *Filter) UnknownText(n int, one string) string {
 	return t + " without a value that the filter compares"
 }
 
-// UnknownCures tell what makes the kernel tell what UnknownNoun names.
-func (f *Filter) UnknownCures() []string {
+// UnknownCures tell what makes the kernel tell what UnknownNoun names, without what settings that are on would do: on reports that
+// of nf_conntrack_acct or nf_conntrack_timestamp, where that is the whole reason. nil: nothing is known of them.
+func (f *Filter) UnknownCures(on func(setting string) bool) []string {
 	var out []string
 	noun := f.UnknownNoun()
-	for _, h := range []struct{ of, cure string }{
-		{"count", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
-		{"rate", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
-		{"master", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
-		{"process", "the process of another user is seen with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root has"},
-		{"age", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
+	for _, h := range []struct{ of, setting, cure string }{
+		{"count", "nf_conntrack_acct", "bytes and packets are counted for flows that begin with net.netfilter.nf_conntrack_acct=1"},
+		{"rate", "", "rates need net.netfilter.nf_conntrack_acct=1, and flows that were there at both readings"},
+		{"master", "", "a master is known of flows in the table, as long as it is in there itself: list, count, the screen"},
+		{"process", "", "the process of another user is seen with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root has"},
+		{"age", "nf_conntrack_timestamp", "age is told of flows that begin with net.netfilter.nf_conntrack_timestamp=1"},
 	} {
-		if strings.Contains(noun, h.of) {
+		if strings.Contains(noun, h.of) && !(h.setting != "" && on != nil && on(h.setting)) {
 			out = append(out, h.cure)
 		}
 	}
