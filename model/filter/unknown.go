@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strings"
 
 	"ctview/model"
@@ -67,6 +68,9 @@ func (p *parser) other(t *token, w string) (*node, *Error) {
 	return nil, p.unknownWord(t, w)
 }
 
+// plain is a word without what separates its parts.
+func plain(w string) string { return strings.ReplaceAll(w, "_", "") }
+
 // bareNumber is the error for a number without a field.
 func (p *parser) bareNumber(t *token) *Error {
 	n, ok, _ := parseInt(t.text)
@@ -115,8 +119,10 @@ func (p *parser) unknownWord(t *token, w string) *Error {
 	if containsFold(phaseWords, w) { // before a state of the same name, which only SCTP or DCCP has
 		tries = append(tries, "phase "+w)
 	}
-	if containsFold(stateWords(), w) && w != "none" {
-		tries = append(tries, "state "+w)
+	for _, s := range stateWords() {
+		if plain(foldWord(s)) == plain(w) && w != "none" { // time_wait is one of TCP, timewait of DCCP
+			tries = append(tries, "state "+foldWord(s))
+		}
 	}
 	if containsFold(ctStateWords, w) {
 		tries = append(tries, "ct state "+w)
@@ -137,6 +143,13 @@ func (p *parser) unknownWord(t *token, w string) *Error {
 		return write(tries...)
 	}
 	if near := suggest(w, primaryWords()); len(near) > 0 {
+		begun := slices.ContainsFunc(near, func(n string) bool { return strings.HasPrefix(foldWord(n), w) })
+		for _, s := range stateWords() {
+			if s = foldWord(s); !begun && len(w) >= 3 && strings.HasPrefix(s, w) { // est is no typing error
+				near = append([]string{"state " + s}, near...)
+				break
+			}
+		}
 		return p.fail(t, msg, didYouMean(near), near...)
 	}
 	if near := suggest(w, stateWords()); len(near) > 0 {
