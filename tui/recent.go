@@ -53,7 +53,7 @@ const (
 )
 
 // recentOrder returns the order that the column called name stands for.
-func recentOrder(name string, dir int) (model.Column, bool) {
+func recentOrder(name string) (model.Column, bool) {
 	switch name {
 	case sortWhen:
 		return model.ColNone, true
@@ -62,7 +62,7 @@ func recentOrder(name string, dir int) (model.Column, bool) {
 	case "age":
 		return 0, false
 	}
-	return sortColumn(name, dir)
+	return sortColumn(name, 0)
 }
 
 func (s *recent) unread() bool            { return !s.got }
@@ -270,7 +270,7 @@ func (s *recent) sortBy(a *App, name string) tea.Cmd {
 		}
 		return s.reorder(a)
 	}
-	if _, ok := recentOrder(name, 0); !ok {
+	if _, ok := recentOrder(name); !ok {
 		a.say("the column " + name + " has no order")
 		return nil
 	}
@@ -295,7 +295,7 @@ func (s *recent) sortMenu(a *App) {
 	} else {
 		names = append(names, sortWhen, sortLived)
 		for i := range flowColumns {
-			if _, ok := recentOrder(flowColumns[i].name, 0); ok {
+			if _, ok := recentOrder(flowColumns[i].name); ok {
 				names = append(names, flowColumns[i].name)
 			}
 		}

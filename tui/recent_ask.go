@@ -36,7 +36,7 @@ type recentAnswer struct {
 func (s *recent) query(a *App) table.RecentQuery {
 	h := s.rowsOn(a)
 	q := table.RecentQuery{Filter: a.active(), Keys: s.keys, Desc: s.desc, GroupSort: s.groupSort, Offset: max(s.top-h, 0), Limit: 3 * h}
-	q.Sort, _ = recentOrder(s.sort, a.flows.c.dir)
+	q.Sort, _ = recentOrder(s.sort)
 	if len(s.keys) > 0 {
 		q.Desc = s.groupDesc
 	}

@@ -46,6 +46,10 @@ func (s *recent) draw(a *App, f *draw.Frame) {
 	a.titleLine(f)
 	a.tabsLine(f)
 	a.flows.prepare(a)
+	c := &a.flows.c
+	dir := c.dir // of Flows, whose heads tell it
+	c.dir = 0
+	defer func() { c.dir = dir }()
 	extra := 0
 	if b, ok := a.bar(); ok {
 		extra = b.write(a, f)

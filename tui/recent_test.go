@@ -179,3 +179,25 @@ func TestTabsFit(t *testing.T) {
 		t.Errorf("a click on the tab leads to %s", g.a.screen().name())
 	}
 }
+
+// TestRecentCountsBothDirections: the direction that is chosen on Flows changes no number here, where no head would tell it.
+func TestRecentCountsBothDirections(t *testing.T) {
+	g := newRig(t, 160, 35, mockFlows(), nil)
+	withRecent(g)
+	g.keys("7")
+	rows := func() (n int, all string) {
+		for l := range strings.SplitSeq(g.screen(), "\n") {
+			if strings.Contains(l, " ended ") {
+				n, all = n+1, all+l+"\n"
+			}
+		}
+		return n, all
+	}
+	n, before := rows()
+	for range 2 {
+		g.keys("1", "o", "7")
+		if got, after := rows(); n < 5 || got != n || after != before {
+			t.Errorf("with another direction:\n%s\nbefore:\n%s", after, before)
+		}
+	}
+}
