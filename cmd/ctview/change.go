@@ -66,7 +66,12 @@ func runAdd(ctx context.Context, g *globals, words []string, s flowSettings, c c
 	}
 	return g.withKernel(func(_ *ctnl.Netns, k *ctnl.Kernel) error {
 		if err := k.Create(ctx, &spec); err != nil {
-			return refused(s.explain(&spec, err))
+			return refused(s.explain(&spec, true, err))
+		}
+		if spec.Has&model.HasLabels != 0 && spec.Extra.Labels != (model.Labels{}) { // the kernel leaves them out without a word
+			if e, err := k.Get(ctx, key); err == nil && e.Extra.Labels != spec.Extra.Labels {
+				return failure{errors.New("1 flow made, without its labels: no rule of this namespace uses any")}
+			}
 		}
 		g.summary("1 flow made")
 		return nil
@@ -143,7 +148,7 @@ func runUpdate(ctx context.Context, g *globals, words []string, s flowSettings, 
 			return err
 		}
 		for i := range failed {
-			failed[i].Err = s.explain(&specs[failed[i].Index], failed[i].Err)
+			failed[i].Err = s.explain(&specs[failed[i].Index], false, failed[i].Err)
 		}
 		return g.updated(len(specs), failed)
 	})

@@ -186,7 +186,7 @@ func (s *flowSettings) setNAT(spec *ctnl.Spec) error {
 
 // explain tells an errno by the request that met it: the kernel has few of them and means another thing by each. What it
 // says nothing of is returned as it is.
-func (s *flowSettings) explain(spec *ctnl.Spec, err error) error {
+func (s *flowSettings) explain(spec *ctnl.Spec, create bool, err error) error {
 	helper := spec.Has&model.HasHelper != 0 && s.helper != ""
 	var why string
 	switch {
@@ -194,8 +194,12 @@ func (s *flowSettings) explain(spec *ctnl.Spec, err error) error {
 	case errors.Is(err, ctnl.ErrPermission) && s.changedTimeout && spec.Flow.Status.Has(model.StatusFixedTimeout):
 		why = "--timeout: the flow has FIXED_TIMEOUT, which cannot be taken back"
 	case errors.Is(err, unix.EOPNOTSUPP) && helper:
-		why = fmt.Sprintf("--helper: this kernel has no helper %q for %s and this family, or the flow has none: the kernel gives a helper "+
-			"to new flows only", s.helper, spec.Flow.Proto)
+		why = fmt.Sprintf("--helper: this kernel has no helper %q for %s over %s", s.helper, spec.Flow.Proto, spec.Flow.Family)
+		if !create {
+			why += ", or the flow has none: the kernel gives a helper to new flows only"
+		}
+	case errors.Is(err, ctnl.ErrExists) && create:
+		why = "such a flow is there already, or one whose replies it would take"
 	case errors.Is(err, unix.EBUSY) && helper:
 		why = "--helper: the flow has another helper, which can be taken away and not changed"
 	case errors.Is(err, unix.ENOSPC) && spec.Has&model.HasLabels != 0:
