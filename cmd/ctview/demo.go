@@ -10,6 +10,7 @@ import (
 
 	"ctview/ctnl/lab"
 	"ctview/model/crash"
+	"ctview/model/filter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -46,7 +47,7 @@ outside is touched, and all of it is gone when ctview ends, however it ends.`,
 
 // runDemo builds the lab and shows it. Without root it starts itself again as root of a user namespace first.
 func runDemo(ctx context.Context, g *globals, text string, o tuiOptions, rate float64) error {
-	if _, err := g.parseFor(text, false); err != nil {
+	if _, err := g.parseFor(text, filter.Options{}); err != nil {
 		return err
 	}
 	if !isTerminal(g.in) || !isTerminal(g.out) {

@@ -68,7 +68,7 @@ func parseTypes(s string) (set [5]bool, err error) {
 }
 
 func runEvents(ctx context.Context, g *globals, text string, o eventOptions) error {
-	f, err := g.parseFilter(text)
+	f, err := g.parseEvents(text)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 
+	"ctview/model/filter"
+
 	"github.com/spf13/cobra"
 )
 
@@ -11,7 +13,7 @@ func explainCommand(g *globals) *cobra.Command {
 		Use:   "explain FILTER…",
 		Short: "the parsed filter, fully parenthesised, and which part the kernel filters",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := g.parseFor(filterText(args), false)
+			f, err := g.parseFor(filterText(args), filter.Options{})
 			if err != nil {
 				return err
 			}

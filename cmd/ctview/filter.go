@@ -11,13 +11,18 @@ import (
 	"ctview/model/filter"
 )
 
-// parseFilter compiles text with the names that this user has saved and those of connlabel.conf.
+// parseFilter compiles text, which judges the flows of a table, with the names that this user has saved and those of connlabel.conf.
 func (g *globals) parseFilter(text string) (*filter.Filter, error) {
-	return g.parseFor(text, true)
+	return g.parseFor(text, filter.Options{Once: !g.rates(), Living: true})
 }
 
-// parseFor is parseFilter for what reads the table once, or, like the screen, again and again.
-func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
+// parseEvents is parseFilter for what judges events, too.
+func (g *globals) parseEvents(text string) (*filter.Filter, error) {
+	return g.parseFor(text, filter.Options{Once: !g.rates()})
+}
+
+// parseFor is parseFilter for what knows as much as of says.
+func (g *globals) parseFor(text string, of filter.Options) (*filter.Filter, error) {
 	c, err := g.settings()
 	if err == nil {
 		err = g.checkOver()
@@ -26,7 +31,7 @@ func (g *globals) parseFor(text string, once bool) (*filter.Filter, error) {
 		return nil, err
 	}
 	opt := c.parseOptions()
-	opt.Once = once && !g.rates()
+	opt.Once, opt.Living = of.Once, of.Living
 	f, err := filter.Parse(text, opt)
 	if f.NeedsOwner() {
 		g.wantOwners()

@@ -30,6 +30,8 @@ type Options struct {
 	Services func(name string) (port uint16, ok bool)
 	// Once says that each flow is judged by one reading of its counters: rate and pps, which take two, are errors.
 	Once bool
+	// Living says that only flows that are there are judged: ended and lived, which are of those that are gone, are errors.
+	Living bool
 }
 
 // Parse compiles text. A text without words gives nil, nil: everything. The error is always a *Error.

@@ -99,3 +99,21 @@ func TestAnEventHasTheAgeOfItsTime(t *testing.T) {
 		t.Error("no filter does not match an event")
 	}
 }
+
+// TestLivingRefusesWhatIsOfTheEnded: where only flows are judged that are there, what is of those that are gone is refused, not false.
+func TestLivingRefusesWhatIsOfTheEnded(t *testing.T) {
+	for _, tt := range []struct{ text, word string }{
+		{"lived < 1s", "lived"}, {"ended", "ended"}, {"tcp and not ended 2m", "ended"}, {"@gone", "ended"}, {"age < 1s and phase closed", ""},
+	} {
+		opt := Options{Saved: map[string]string{"gone": "ended > 10s"}}
+		if _, err := Parse(tt.text, opt); err != nil {
+			t.Fatalf("%s, of events: %v", tt.text, err)
+		}
+		opt.Living = true
+		_, err := Parse(tt.text, opt)
+		e, _ := err.(*Error)
+		if tt.word == "" && err != nil || tt.word != "" && (e == nil || tt.text != "@gone" && tt.text[e.Pos:e.End] != tt.word) {
+			t.Errorf("%s: %v, want an error at %q", tt.text, err, tt.word)
+		}
+	}
+}

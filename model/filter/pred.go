@@ -50,10 +50,19 @@ func (p *parser) predicate() (*node, *Error) {
 		s.word = w
 		return p.compare(&s, fieldEnded, w)
 	}
+	if w == wordEnded && p.opt.Living {
+		return nil, p.ofGone(start)
+	}
 	if n := p.flag(w); n != nil {
 		return n, nil
 	}
 	return p.other(start, w)
+}
+
+// ofGone is the error for a word that no flow which is there has an answer to.
+func (p *parser) ofGone(word *token) *Error {
+	return p.fail(word, quote(word.text)+" is of flows that have ended, and here are those that are there",
+		"look at ctview events, or at Recent on the screen (7)")
 }
 
 // expectedBy reads "expected by ftp": master helper ftp.
@@ -162,6 +171,8 @@ func (p *parser) compare(s *subject, f field, w string) (*node, *Error) {
 		word := &p.toks[p.at-1]
 		return nil, p.fail(word, quote(word.text)+" takes two readings of the counters, and here there is one",
 			"read twice with --over 1s where the command has it, or look at the screen: ctview")
+	case p.opt.Living && (f == fieldEnded || f == fieldLived):
+		return nil, p.ofGone(&p.toks[p.at-1])
 	case f == fieldAddr || f == fieldPort:
 		err = p.endpoint(s, &pr, w)
 	case fieldInfos[f].shape == shapeAmount:
