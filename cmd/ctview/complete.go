@@ -33,28 +33,33 @@ func addCompletions(g *globals, root *cobra.Command) {
 		for _, f := range []struct {
 			name   string
 			values func() []string
+			many   bool // joined by commas
 		}{
-			{"sort", sortOrders},
-			{"group-by", groupKeys},
-			{"state", stateNames},
-			{"status", func() []string { return []string{"assured", "fixed_timeout", "seen_reply"} }},
-			{"columns", columnNames},
-			{"theme", func() []string { return []string{"auto", "none", "ansi", "256", "light256"} }},
-			{"types", func() []string { return []string{"new", "update", "destroy"} }},
+			{"sort", sortOrders, false},
+			{"group-by", groupKeys, true},
+			{"state", stateNames, false},
+			{"status", func() []string { return []string{"assured", "fixed_timeout", "seen_reply"} }, true},
+			{"columns", columnNames, true},
+			{"theme", func() []string { return []string{"auto", "none", "ansi", "256", "light256"} }, false},
+			{"types", func() []string { return []string{"new", "update", "destroy"} }, true},
 		} {
 			if cmd.Flags().Lookup(f.name) != nil {
-				_ = cmd.RegisterFlagCompletionFunc(f.name, listed(f.values))
+				_ = cmd.RegisterFlagCompletionFunc(f.name, listed(f.values, f.many))
 			}
 		}
 	}
 }
 
-// listed completes the last of names joined by commas.
-func listed(values func() []string) cobra.CompletionFunc {
+// listed completes a name, or, of many joined by commas, the last one with what is not there yet.
+func listed(values func() []string, many bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
-		before := word[:strings.LastIndexByte(word, ',')+1]
+		before := ""
+		if many {
+			before = word[:strings.LastIndexByte(word, ',')+1]
+		}
+		there := strings.Split(before, ",")
 		for _, v := range values() {
-			if strings.HasPrefix(before+v, word) {
+			if strings.HasPrefix(before+v, word) && (before == "" || !slices.Contains(there, v)) {
 				out = append(out, before+v)
 			}
 		}

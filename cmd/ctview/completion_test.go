@@ -43,6 +43,25 @@ func TestBashCompletes(t *testing.T) {
 	}
 }
 
+// TestListsCompleteWhatIsMissing: behind a comma comes what is not there yet, and none where only one name is taken.
+func TestListsCompleteWhatIsMissing(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"list --group-by src,s", "src,state src,sport"},
+		{"update --status assured,", "assured,fixed_timeout assured,seen_reply"},
+		{"events --types new,update,", "new,update,destroy"},
+		{"list --sort src,", ""},
+		{"list --theme 256,", ""},
+		{"list --sort bytes:d", "bytes:desc"},
+	} {
+		words := strings.Split(tt.args, " ")
+		out, err := ctview(t, append([]string{"__complete"}, words...)...).Output()
+		got, _, _ := strings.Cut(string(out), ":6") // the directive
+		if got = strings.Join(strings.Fields(got), " "); err != nil || !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" && !strings.HasPrefix(got, ":") {
+			t.Errorf("%s: %q, %v, want %q", tt.args, got, err, tt.want)
+		}
+	}
+}
+
 // TestLineIsReadAsAShellDoes holds what the shell would give the program of a line that is not finished.
 func TestLineIsReadAsAShellDoes(t *testing.T) {
 	for _, tt := range []struct {
