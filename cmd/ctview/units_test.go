@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,40 +16,20 @@ import (
 	"testing"
 	"time"
 
+	"ctview/cmd/ctview/units"
 	"ctview/ctnl/lab"
 	"ctview/ctnl/lab/labtest"
 	"ctview/model"
 	"ctview/model/format"
 )
 
-// unitDir is what a package installs for systemd, procd and OpenRC.
-const unitDir = "../../packaging/events"
-
-func unitFile(t *testing.T, name string) string {
-	t.Helper()
-	return string(must(os.ReadFile(filepath.Join(unitDir, name)))(t))
-}
-
-// unitCaps returns the capabilities that unit files give, all together.
-func unitCaps(t *testing.T, files ...string) (caps []string) {
-	t.Helper()
-	for _, f := range files {
-		given := map[string][]string{}
-		for _, m := range regexp.MustCompile(`(?m)^(AmbientCapabilities|CapabilityBoundingSet)=(.*)$`).FindAllStringSubmatch(unitFile(t, f), -1) {
-			given[m[1]] = append(given[m[1]], strings.Fields(m[2])...)
-		}
-		if len(given) != 2 || !slices.Equal(given["AmbientCapabilities"], given["CapabilityBoundingSet"]) {
-			t.Errorf("%s: what it gives and what it allows differ: %v", f, given)
-		}
-		caps = append(caps, given["AmbientCapabilities"]...)
-	}
-	return caps
-}
+// service is what a package installs for systemd, procd and OpenRC.
+var service = units.Service{Dir: "../../packaging/events", Name: "ctview-events", Program: "/usr/bin/ctview"}
 
 // unitCommand is what the unit starts, without the program and the administrator's options.
 func unitCommand(t *testing.T) []string {
 	t.Helper()
-	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/ctview (.*) \$ARGS$`).FindStringSubmatch(unitFile(t, "ctview-events.service"))
+	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/ctview (.*) \$ARGS$`).FindStringSubmatch(service.Read(t, ".service"))
 	if m == nil {
 		t.Fatal("no ExecStart that ends in $ARGS")
 	}
@@ -60,23 +39,7 @@ func unitCommand(t *testing.T) []string {
 // TestEventsUnit: systemd finds nothing wrong with the unit, alone and with each drop-in, and says that it is at most 2.0 exposed.
 func TestEventsUnit(t *testing.T) {
 	t.Parallel()
-	for _, conf := range []string{"", "netns.conf", "file.conf"} {
-		file := filepath.Join(t.TempDir(), "ctview-events.service")
-		unit := strings.Replace(unitFile(t, "ctview-events.service"), "/usr/bin/ctview", "/bin/true", 1)
-		labtest.Must(t, os.WriteFile(file, []byte(unit), 0o600))
-		if conf != "" {
-			labtest.Must(t, os.Mkdir(file+".d", 0o755))
-			labtest.Must(t, os.WriteFile(filepath.Join(file+".d", conf), []byte(unitFile(t, conf)), 0o600))
-		}
-		for _, args := range [][]string{{"verify", "--man=no", file}, {"security", "--offline=true", "--threshold=20", "--no-pager", file}} {
-			cmd := exec.Command("systemd-analyze", args...)
-			cmd.Env = append(os.Environ(), "SYSTEMD_LOG_LEVEL=warning")
-			out, err := cmd.CombinedOutput()
-			if err != nil || args[0] == "verify" && regexp.MustCompile(`(?m)^.*ctview.*$`).Match(out) {
-				t.Errorf("%s: systemd-analyze %s: %v\n%s", conf, strings.Join(args, " "), err, out)
-			}
-		}
-	}
+	service.Analyze(t, "netns.conf", "file.conf")
 }
 
 // TestEventsUnitCapabilities: with the capabilities that the unit gives, and as a user who has nothing else, what it starts tells of its own
@@ -85,33 +48,19 @@ func TestEventsUnitCapabilities(t *testing.T) {
 	t.Parallel()
 	ns, f := trackedNS(t)
 	labtest.Must(t, f.Create(t.Context(), 0, 10))
-	program := filepath.Join("/tmp", fmt.Sprintf("ctview-events-test-%d", os.Getpid())) // where everybody may run it
-	t.Cleanup(func() { _ = os.Remove(program) })
-	labtest.Must(t, os.WriteFile(program, must(os.ReadFile(testBinary(t)))(t), 0o755))
-	// A file that leads to a namespace, as "ip netns" makes it.
-	name := program + ".ns"
-	t.Cleanup(func() { _ = os.Remove(name) })
-	labtest.Must(t, os.WriteFile(name, nil, 0o600))
-	named := []string{"unshare", "--mount", "sh", "-ec", `mount --bind "$0" "$1"; shift; exec "$@"`, ns.Path(), name}
+	program := units.ForEverybody(t)
+	name, named := units.Named(t, program, ns.Path())
 	for _, tt := range []struct {
 		in      *lab.NS
 		under   []string
 		options []string
 		caps    []string
 	}{
-		{ns, nil, nil, unitCaps(t, "ctview-events.service")},
-		{newNS(t), named, []string{"--netns", name}, unitCaps(t, "ctview-events.service", "netns.conf")},
+		{ns, nil, nil, service.Caps(t)},
+		{newNS(t), named, []string{"--netns", name}, service.Caps(t, "netns.conf")},
 	} {
 		run := func(caps []string) (code int, out, diag string) {
-			all := "-all"
-			for _, c := range caps {
-				all += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
-			}
-			setpriv := []string{"setpriv", "--no-new-privs", "--bounding-set=" + all, "--inh-caps=" + all, "--ambient-caps=" + all}
-			if labtest.OtherUsers() {
-				setpriv = append(setpriv, "--reuid=65534", "--regid=65534", "--clear-groups")
-			}
-			args := slices.Concat(tt.under, setpriv, []string{program}, unitCommand(t), []string{"--max", "10"}, tt.options)
+			args := slices.Concat(tt.under, units.WithCaps(caps), []string{program}, unitCommand(t), []string{"--max", "10"}, tt.options)
 			cmd := labtest.Command(tt.in, "timeout", append([]string{"-s", "KILL", "20"}, args...)...)
 			cmd.Env = ctview(t).Env
 			var o, e bytes.Buffer
@@ -130,47 +79,15 @@ func TestEventsUnitCapabilities(t *testing.T) {
 	}
 }
 
-// TestEventsProcd runs the init script of OpenWrt with functions that write down what procd is told: the command is one that ctview
-// takes, a jail is asked for where there is one, and has the unit's capabilities.
+// TestEventsProcd: procd is told a command that ctview takes, a jail where there is one, and the unit's capabilities; no line of it is
+// longer than OpenWrt's log.
 func TestEventsProcd(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	ujail := filepath.Join(dir, "ujail")
-	labtest.Must(t, os.WriteFile(ujail, nil, 0o755))
-	caps := must(filepath.Abs(unitDir + "/ctview-events.json"))(t)
 	var options []string
-	for _, m := range regexp.MustCompile(`(?m)^\tlist arg '(.*)'$`).FindAllStringSubmatch(unitFile(t, "ctview-events.config"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\tlist arg '(.*)'$`).FindAllStringSubmatch(service.Read(t, ".config"), -1) {
 		options = append(options, m[1])
 	}
-	stubs := `config_load() { [ "$1" = ctview-events ]; }
-config_list_foreach() { [ "$1 $2" = "main arg" ] && for a in ` + strings.Join(options, " ") + `; do "$3" "$a"; done; }
-for f in open_instance set_param append_param close_instance add_jail add_reload_trigger; do
-	eval "procd_$f() { printf '%s' $f; for a; do printf ' <%s>' \"\$a\"; done; echo; }"
-done
-`
-	command := "open_instance\nset_param <command> </usr/bin/ctview> <" + strings.Join(unitCommand(t), "> <") + ">\n"
-	for _, o := range options {
-		command += "append_param <command> <" + o + ">\n"
-	}
-	const rest = "set_param <respawn>\nset_param <stdout> <1>\nset_param <stderr> <1>\nclose_instance\nadd_reload_trigger <ctview-events>\n"
-	for _, tt := range []struct{ jail, want string }{
-		{dir + "/nosuch", command + rest},
-		{ujail, command + "add_jail <ctview-events>\nset_param <capabilities> <" + caps + ">\nset_param <user> <nobody>\n" +
-			"set_param <group> <nogroup>\nset_param <no_new_privs> <1>\n" + rest},
-	} {
-		text := strings.NewReplacer("/sbin/ujail", tt.jail, "/etc/capabilities/ctview-events.json", caps).Replace(unitFile(t, "ctview-events.init"))
-		out, err := exec.Command("sh", "-euc", stubs+text+"\nstart_service\nservice_triggers").CombinedOutput()
-		if err != nil || string(out) != tt.want {
-			t.Errorf("%v:\n%swant\n%s", err, out, tt.want)
-		}
-	}
-	var sets map[string][]string
-	labtest.Must(t, json.Unmarshal([]byte(unitFile(t, "ctview-events.json")), &sets))
-	for _, set := range []string{"bounding", "effective", "ambient", "permitted", "inheritable"} {
-		if want := unitCaps(t, "ctview-events.service"); !slices.Equal(sets[set], want) {
-			t.Errorf("%s: %v, the unit gives %v", set, sets[set], want)
-		}
-	}
+	service.Procd(t, unitCommand(t), options, []string{"stdout", "stderr"})
 
 	// OpenWrt's log cuts a line off at 1,024 bytes; with these options none is that long.
 	g := &globals{}
@@ -204,9 +121,9 @@ start_pre
 echo "$supervisor $command $command_args"
 `
 	for _, tt := range []struct{ script, conf, want string }{
-		{unitDir + "/ctview-events.openrc", "", "checkpath --directory --mode 0750 /var/log/ctview\n" +
+		{service.Dir + "/ctview-events.openrc", "", "checkpath --directory --mode 0750 /var/log/ctview\n" +
 			"supervise-daemon /usr/bin/ctview " + strings.Join(unitCommand(t), " ") + " \n"},
-		{unitDir + "/ctview-events.openrc", "events_args='nat tcp'; output_log=/srv/a/b.json\n", "checkpath --directory --mode 0750 /srv/a\n" +
+		{service.Dir + "/ctview-events.openrc", "events_args='nat tcp'; output_log=/srv/a/b.json\n", "checkpath --directory --mode 0750 /srv/a\n" +
 			"supervise-daemon /usr/bin/ctview " + strings.Join(unitCommand(t), " ") + " nat tcp\n"},
 		{"../../packaging/exporter/ctview-exporter.openrc", "exporter_args='--labels 7'\n", "supervise-daemon /usr/bin/ctview-exporter --labels 7\n"},
 	} {
@@ -219,7 +136,7 @@ echo "$supervisor $command $command_args"
 		}
 	}
 	for _, conf := range []string{"ctview-events.confd", "ctview-events.default"} { // the options that they propose
-		m := regexp.MustCompile(`(?m)^#(?:events_args="|ARGS=)(.*?)"?$`).FindStringSubmatch(unitFile(t, conf))
+		m := regexp.MustCompile(`(?m)^#(?:events_args="|ARGS=)(.*?)"?$`).FindStringSubmatch(service.Read(t, conf))
 		if m == nil {
 			t.Fatalf("%s proposes nothing", conf)
 		}
@@ -237,7 +154,7 @@ echo "$supervisor $command $command_args"
 func TestEventsJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	labtest.Must(t, os.WriteFile(dir+"/conf", []byte(unitFile(t, "journald@ctview.conf")), 0o600))
+	labtest.Must(t, os.WriteFile(dir+"/conf", []byte(service.Read(t, "journald@ctview.conf")), 0o600))
 	labtest.Must(t, os.WriteFile(dir+"/id", []byte("0123456789abcdef0123456789abcdef\n"), 0o600))
 	journald := exec.Command("unshare", "--mount", "sh", "-ec", `mount -t tmpfs t /run
 mount -t tmpfs t /var/log
