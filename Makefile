@@ -7,13 +7,15 @@ ARCH_PACKAGES = qemu-mips-static:qemu-user-static
 PREFIX  ?= /usr/local
 # Functions are inlined only in the packages of packaging/hot: 0.6 MB less, and what is hot is as fast.
 GCFLAGS = -gcflags=all=-l $(patsubst %,-gcflags=%=,$(shell cat packaging/hot))
+# On amd64 functions begin at multiples of 16, as elsewhere, not of 32: 0.1 MB less. At 4 it would be 0.2, and decoding 7 % slower.
+LDFLAGS = -s -w $(if $(filter amd64,$(shell $(GO) env GOARCH)),-funcalign=16)
 COMPLETIONS = bash:bash-completion/completions/ctview zsh:zsh/site-functions/_ctview fish:fish/vendor_completions.d/ctview.fish
 PACKAGES = mandoc:mandoc conntrack:conntrack nft:nftables iptables:iptables ip:iproute2 tmux:tmux promtool:prometheus systemd-analyze:systemd rsyslogd:rsyslog nfcapd:nfdump nfacctd:pmacct clickhouse-client:clickhouse-client clickhouse-server:clickhouse-server
 
 .PHONY: build demo test test-kernels test-arch deps race fuzz soak bench film gobench lint cover dist test-packages size small install uninstall clean
 
 build: ## the program, ./ctview
-	CGO_ENABLED=0 $(GO) build -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
+	CGO_ENABLED=0 $(GO) build -trimpath $(GCFLAGS) -ldflags='$(LDFLAGS)' -o ctview ./cmd/ctview
 
 demo: build ## the real TUI on a private lab of real traffic; no root needed
 	./ctview demo
@@ -73,11 +75,11 @@ test-packages: ## installs, runs, upgrades and removes the packages in roots of 
 	@sh .ci/deps debootstrap:debootstrap rpm:rpm mandoc:mandoc
 	@sh .ci/packages
 
-size: ## what the program weighs on every target, whole and with -tags small
-	@sh packaging/size.sh
+size: ## what the program weighs on every target, whole and with -tags small; writes it into docs/install.md, too
+	@sh packaging/size.sh docs/install.md
 
 small: ## ./ctview without demo and GeoIP, for routers with little flash
-	CGO_ENABLED=0 $(GO) build -tags small -trimpath $(GCFLAGS) -ldflags='-s -w' -o ctview ./cmd/ctview
+	CGO_ENABLED=0 $(GO) build -tags small -trimpath $(GCFLAGS) -ldflags='$(LDFLAGS)' -o ctview ./cmd/ctview
 
 install: build ## the program, its manual and completions below PREFIX (and DESTDIR)
 	install -D -m 755 ctview $(DESTDIR)$(PREFIX)/bin/ctview

@@ -33,7 +33,11 @@ rm -rf "$out"
 mkdir -p "$stage/completions" "$stage/man"
 gcflags="-gcflags=all=-l $(sed 's/.*/-gcflags=&=/' packaging/hot)" # see the Makefile
 # shellcheck disable=SC2086 # they are words
-build() { go build $gcflags -ldflags="-s -w -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" "$2"; }
+build() {
+	align=
+	[ "$(go env GOARCH)" != amd64 ] || align=-funcalign=16
+	go build $gcflags -ldflags="-s -w $align -buildid= -X main.release=$version-$commit" ${TAGS:+-tags "$TAGS"} -o "$1" "$2"
+}
 
 # licences NAME PACKAGE: those of a program and of what is linked into it.
 licences() {
