@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ctview/ctnl/lab/fill"
 )
 
-// measureList is P1 and P1a.
+// measureList is P1, P1a and P14.
 func measureList(ctx context.Context, p *plan, r *report) error {
 	s, err := newStage(ctx, p.flows)
 	if err != nil {
@@ -44,6 +45,19 @@ func measureList(ctx context.Context, p *plan, r *report) error {
 			return run(s.ns, filepath.Join(p.dir, "few.txt"), p.ctview, "list", "-o", "conntrack", few[i].filter)
 		}))
 	}
+	var plain []usage
+	whole := [...]struct {
+		args []string
+		took []usage
+	}{{args: []string{"--sort", "bytes:desc"}}, {args: []string{"--group-by", "src"}}}
+	if p.wants("P14") {
+		fns = append(fns, measure(&plain, func() (usage, error) { return run(s.ns, filepath.Join(p.dir, "plain.txt"), p.ctview, "list") }))
+		for i := range whole {
+			fns = append(fns, measure(&whole[i].took, func() (usage, error) {
+				return run(s.ns, filepath.Join(p.dir, "whole.txt"), p.ctview, append([]string{"list"}, whole[i].args...)...)
+			}))
+		}
+	}
 	if err := alternate(ctx, p.runs, fns...); err != nil {
 		return err
 	}
@@ -64,6 +78,13 @@ func measureList(ctx context.Context, p *plan, r *report) error {
 	r.goal("P1", "  peak memory", " MB", float64(middle(list).rss)/1e6, 32, 1)
 	for _, f := range few {
 		r.goal("P1a", "ctview list "+f.filter+", of the whole list", "", ratios(f.took, list), 0.20, 2)
+	}
+	for _, w := range whole {
+		if len(plain) > 0 {
+			what := "ctview list " + strings.Join(w.args, " ")
+			r.goal("P14", what+": wall, of ctview list", "", ratios(w.took, plain), 1.3, 2)
+			r.goal("P14", "  peak memory, per flow", " B", float64(middle(w.took).rss)/float64(p.flows), 220, 0)
+		}
 	}
 	return nil
 }
