@@ -298,7 +298,13 @@ func (n *notracker) agreeEnd(what string, e *model.NotrackEnd, o *endOptions) er
 	if len(e.Warnings) == 0 || o.cut {
 		return nil
 	}
-	return n.g.confirm(o.change, fmt.Sprintf("%s: remove %s?", what, model.Plural(len(e.Rules), "rule")), len(e.Rules))
+	err := n.g.confirm(o.change, fmt.Sprintf("%s: remove %s?", what, model.Plural(len(e.Rules), "rule")), len(e.Rules))
+	var usage usageError
+	if len(e.Words()) > 0 && errors.As(err, &usage) { // no terminal, and --yes is no answer either
+		usage.cure = "--cut answers beforehand, --dry-run shows what would be done"
+		return usage
+	}
+	return err
 }
 
 // withNotrack runs fn where changes are allowed, or none are made.

@@ -207,7 +207,8 @@ func TestNotrackCut(t *testing.T) {
 			id := regexp.MustCompile(`rule ([0-9a-f]{6}) installed`).FindStringSubmatch(diag)[1]
 			for _, end := range [][]string{{"remove", id}, {"remove", "--all"}, {"undo"}} {
 				code, out, diag := runIn(t, ctview(t, append([]string{"--netns", ns.Path(), "notrack"}, end...)...))
-				if code != exitUsage || !strings.Contains(out, tt.says) || !strings.Contains(diag, "remove 1 rule in namespace") || !strings.Contains(diag, "not confirmed") {
+				if code != exitUsage || !strings.Contains(out, tt.says) || !strings.Contains(diag, "remove 1 rule in namespace") || !strings.Contains(diag, "not confirmed") ||
+					!strings.Contains(diag, "--cut answers beforehand") {
 					t.Errorf("%v: %d %s%s", end, code, out, diag)
 				}
 				if code, diag := run(append(end, "--yes")...); code != exitUsage || !strings.Contains(diag, tt.says) ||
