@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -252,6 +253,17 @@ func (a *App) key(k tea.KeyPressMsg) tea.Cmd {
 			return a.ask(false)
 		}
 		return a.run(m, b)
+	}
+	if _, types := m.(typist); !types && k.Mod == tea.ModAlt && k.Code > ' ' && k.Code < 0x7f { // no action has Alt: it was Esc, and soon after it a key
+		cmd := a.key(tea.KeyPressMsg{Code: tea.KeyEscape})
+		k.Mod, k.Text = 0, string(k.Code)
+		if unicode.IsUpper(k.Code) {
+			k.Mod, k.ShiftedCode, k.Code = tea.ModShift, k.Code, unicode.ToLower(k.Code)
+		}
+		if b := find(rebind(a.top().bindings(), a.opt.Keys), k.String()); b != nil && b.writes {
+			return cmd // what changes something wants its key by itself
+		}
+		return tea.Batch(cmd, a.key(k))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	tea "charm.land/bubbletea/v2"
 )
 
 // TestBarOpensEmpty: / begins with nothing, under rows that stay what they are; Up brings the filters of before back, Enter on
@@ -142,5 +144,32 @@ func TestEscReturnsFromViews(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEscAndAKeySoonAfter: on a terminal Alt-j is Esc and j in one go. No action has Alt, so that neither is lost; what changes
+// something wants its key by itself.
+func TestEscAndAKeySoonAfter(t *testing.T) {
+	g := newRig(t, 80, 24, mockFlows(), nil)
+	alt := func(r rune) { g.send(tea.KeyPressMsg{Code: r, Mod: tea.ModAlt}) }
+	g.keys("enter")
+	alt('j')
+	if g.a.top().name() != "Flows" || g.a.flows.at != 1 {
+		t.Errorf("Esc j on a detail: %s, row %d", g.a.top().name(), g.a.flows.at)
+	}
+	g.keys("2")
+	alt('4')
+	if g.a.top().name() != "Stats" {
+		t.Errorf("Esc 4 on Groups: %s", g.a.top().name())
+	}
+	g.keys("1", "enter")
+	alt('D')
+	if g.a.top().name() != "Flows" {
+		t.Errorf("Esc D on a detail: %s", g.a.top().name())
+	}
+	g.keys("D")
+	alt('y')
+	if len(g.kernel.deleted) != 0 {
+		t.Error("Esc y deletes")
 	}
 }
