@@ -23,7 +23,7 @@ var withoutCgo = sync.OnceValues(func() (string, error) {
 	if confine.Able() {
 		return os.Executable()
 	}
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("ctview-exporter-test-%d-pure", os.Getpid()))
+	path := pureProgram()
 	cmd := exec.Command("go", "build", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -31,6 +31,10 @@ var withoutCgo = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+func pureProgram() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ctview-exporter-pure-%d", os.Getpid()))
+}
 
 // confined is exporterCommand with a program that can give up privileges.
 func confined(t *testing.T, ns *lab.NS, args ...string) *lab.Cmd {
