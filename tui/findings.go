@@ -289,7 +289,10 @@ func (s *findings) lines(a *App, f *draw.Frame) (out []pageLine) {
 		if a.ill.passes == 0 || !a.stats.Loaded {
 			t = "not looked yet: the table is being read"
 		}
-		return []pageLine{textLine(draw.Plain, t)}
+		for _, l := range wrap(t, f.W-4) {
+			out = append(out, textLine(draw.Plain, l))
+		}
+		return out
 	}
 	for i := range a.ill.all {
 		x := &a.ill.all[i]

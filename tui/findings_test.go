@@ -48,6 +48,20 @@ func illRig(t *testing.T, w, h int) *rig {
 
 const floodText = "10.1.0.9: 7,725 TCP flows half-open"
 
+// TestNoFindings: that nothing is found is said to the end, on a narrow screen too.
+func TestNoFindings(t *testing.T) {
+	for _, w := range []int{40, 80, 120} {
+		g := newRig(t, w, 24, mockFlows(), nil)
+		g.tick(3 * time.Second)
+		g.tick(3 * time.Second)
+		g.keys("!")
+		all := strings.Join(strings.Fields(strings.ReplaceAll(g.screen(), "|", "")), " ")
+		if !strings.Contains(all, "nothing is found: the table, its counters and settings are looked at all the time") {
+			t.Errorf("%d columns:\n%s", w, g.screen())
+		}
+	}
+}
+
 func TestFindingsScreen(t *testing.T) {
 	for _, s := range sizes {
 		for name, keys := range map[string][]string{"alarm": nil, "findings": {"!"}} {

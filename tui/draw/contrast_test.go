@@ -105,3 +105,20 @@ func TestContrast(t *testing.T) {
 		}
 	}
 }
+
+// TestFill: bars change their look as they fill.
+func TestFill(t *testing.T) {
+	for _, tt := range []struct {
+		part, whole float64
+		want        Role
+	}{{0, 100, Low}, {39, 100, Low}, {40, 100, Half}, {74, 100, Half}, {75, 100, High}, {100, 100, High}, {200, 100, High}} {
+		if got := Fill(tt.part, tt.whole); got != tt.want {
+			t.Errorf("%v of %v: role %d, want %d", tt.part, tt.whole, got, tt.want)
+		}
+	}
+	for name, th := range map[string]Theme{"ansi": ansiTheme, "dark": dark256, "light": light256} {
+		if th[Low] == th[Half] || th[Half] == th[High] || th[Low] == th[High] {
+			t.Errorf("%s: bars look the same however full: %q %q %q", name, th[Low], th[Half], th[High])
+		}
+	}
+}
