@@ -46,7 +46,7 @@ func rows(screen string) (out []string) {
 	return out
 }
 
-var flowRow = regexp.MustCompile(`^[▶●x >*]+ *(tcp|udp|icmp|icmpv6|sctp|gre|udplite) +[A-Za-z_0-9]+ +\S+`)
+var flowRow = regexp.MustCompile(`^[▶►●•x >*]+ *(tcp|udp|icmp|icmpv6|sctp|gre|udplite) +[A-Za-z_0-9]+ +\S+`)
 
 // allRows returns a condition: there are flows on the screen, and each has what ok wants.
 func allRows(ok func(row string) bool) func(string) bool {
