@@ -24,6 +24,7 @@ import (
 type diagnoseOptions struct {
 	output string
 	watch  bool
+	every  time.Duration // between two times that watch prints
 	limit  time.Duration
 }
 
@@ -31,7 +32,7 @@ type diagnoseOptions struct {
 const defaultLook = 3 * time.Second
 
 func diagnoseCommand(g *globals) *cobra.Command {
-	var o diagnoseOptions
+	o := diagnoseOptions{every: judgeEvery}
 	cmd := &cobra.Command{
 		Use:   "diagnose",
 		Short: "what is wrong, the flows that prove it, and the line that mends it",
@@ -58,7 +59,7 @@ is over. With --for 15s and more it knows how fast the table grows.`,
 	}
 	f := cmd.Flags()
 	addOutput(cmd, &o.output, "docs/finding.schema.json", "table", "json")
-	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
+	addWatch(cmd, &o.watch, &o.every, judgeEvery, "go on, and print what has changed, every `TIME` (1s unless said)")
 	addDuration(f, &o.limit, "for", 0, "look for `TIME` (default 3s; with --watch without end)")
 	return cmd
 }
@@ -128,7 +129,7 @@ func (d *diagnosis) run(ctx context.Context) error {
 	}
 	t := time.NewTicker(judgeEvery)
 	defer t.Stop()
-	var rulesAt time.Time
+	var rulesAt, toldAt time.Time
 	for last := false; ; {
 		if now := time.Now(); now.Sub(rulesAt) >= rulesEvery {
 			d.rules, rulesAt = outlineOf(d.ns), now
@@ -137,7 +138,10 @@ func (d *diagnosis) run(ctx context.Context) error {
 		switch {
 		case err != nil:
 		case d.o.watch:
-			err = d.tell(all)
+			// The engine judges each second all the same: what grows is told by how it was a moment before.
+			if now := time.Now(); last || now.Sub(toldAt) > d.o.every-judgeEvery/2 {
+				err, toldAt = d.tell(all), now
+			}
 		case last:
 			err = d.conclude(all)
 		}

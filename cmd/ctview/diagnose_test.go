@@ -377,6 +377,17 @@ func TestDiagnoseUsage(t *testing.T) {
 	}
 }
 
+// TestDiagnoseWatchTime: --watch takes a time as that of list does; what is so at the beginning is told at once, and once.
+func TestDiagnoseWatchTime(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	tb.acct("0")
+	out, err := ctview(t, "diagnose", "--netns", tb.ns.Path(), "--watch=1h", "--for", "2s", "-o", "json").Output()
+	if n := strings.Count(string(out), `"acct-off"`); err != nil || n != 1 {
+		t.Errorf("%v: acct-off %d times\n%s", err, n, out)
+	}
+}
+
 // TestDiagnoseQuiet: nothing is said of the demo's lab with its traffic of every kind, ten times as fast as it is shown to people,
 // nor of a router where little goes on.
 func TestDiagnoseQuiet(t *testing.T) {

@@ -152,6 +152,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%s: %q %s", name, value.GetValue(), flagProblem(value)), cure}
 	case errors.As(err, &bare):
 		return usageError{"--" + bare.GetFlag().Name + ": the value is missing", cure}
+	case errors.As(err, &none) && cmd.Flags().Changed("watch") && watchTime(none) != "": // -w2s
+		return usageError{"-w" + none.GetSpecifiedShortnames() + ": -w takes no time", watchTime(none)}
 	case errors.As(err, &none) && strings.Contains(cmd.Use, "FILTER") && strings.ContainsAny(none.GetSpecifiedName(), "0123456789"):
 		return usageError{"-" + none.GetSpecifiedShortnames() + " is no option, and no number of a filter is below 0",
 			`a mark with all bits set is 0xffffffff; "ctview help filter" tells the language`}
@@ -159,6 +161,14 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usageError{"unknown flag: -" + none.GetSpecifiedName(), cure}
 	}
 	return usageError{err.Error(), cure}
+}
+
+// watchTime is the cure where what is no option is the time of -w, "" where it is not.
+func watchTime(e *pflag.NotExistError) string {
+	if cure, ok := watchCure(e.GetSpecifiedShortnames()); ok {
+		return cure
+	}
+	return ""
 }
 
 // flagProblem says why a value is refused.

@@ -59,6 +59,12 @@ func (w *watchFlag) Set(s string) error {
 	return nil
 }
 
+// watchCure says how the time of --watch is written, if s is one: the value of a flag that needs none stands behind =.
+func watchCure(s string) (cure string, ok bool) {
+	d, err := parseDuration(s)
+	return fmt.Sprintf("for every %v write --watch=%s", d, s), err == nil
+}
+
 // checkWatch refuses what does not go with --watch.
 func (o *listOptions) checkWatch(g *globals, args []string) error {
 	switch {
@@ -73,8 +79,8 @@ func (o *listOptions) checkWatch(g *globals, args []string) error {
 	case o.output != "table" && o.output != "wide" && o.output != "json" && o.output != "csv":
 		return usageError{"--watch: -o " + o.output + " has no place for the time of a reading", "use it with -o table, wide, json or csv"}
 	case len(args) > 0:
-		if d, err := parseDuration(args[0]); err == nil {
-			return usageError{fmt.Sprintf("list: %s is no filter", args[0]), fmt.Sprintf("for every %v write --watch=%s", d, args[0])}
+		if cure, ok := watchCure(args[0]); ok {
+			return usageError{fmt.Sprintf("list: %s is no filter", args[0]), cure}
 		}
 	}
 	return nil

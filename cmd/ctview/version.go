@@ -47,7 +47,13 @@ func printVersion(g *globals) error {
 // noArgs refuses operands with a message that names the first of them.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Sprintf("%s: unexpected %q", cmd.CommandPath(), args[0]), `"` + cmd.CommandPath() + ` --help" tells its use`}
+		cure := `"` + cmd.CommandPath() + ` --help" tells its use`
+		if f := cmd.Flags().Lookup("watch"); f != nil && f.Changed {
+			if watch, ok := watchCure(args[0]); ok {
+				cure = watch
+			}
+		}
+		return usageError{fmt.Sprintf("%s: unexpected %q", cmd.CommandPath(), args[0]), cure}
 	}
 	return nil
 }
