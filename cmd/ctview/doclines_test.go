@@ -19,7 +19,6 @@ import (
 
 // notRun are the command lines of the documents that no lab can run, by how they begin, and why.
 var notRun = []struct{ prefix, why string }{
-	{"sudo setcap ", "of this machine's files"},
 	{"setcap ", "of this machine's files"},
 	{"chgrp ", "of this machine's files"},
 	{"apt ", "make test-packages installs the package"},
