@@ -186,13 +186,18 @@ func goLine(t *testing.T, l doclines.Line) {
 	t.Helper()
 	words := shellWords(l.Text)
 	var dirs []string
-	test := ""
+	kind, test := "Test", ""
 	for i, w := range words {
 		switch {
 		case strings.HasPrefix(w, "./"):
 			dirs = append(dirs, "../../"+strings.TrimSuffix(w[2:], "/..."))
 		case w == "-run":
-			test, _, _ = strings.Cut(words[i+1], "/")
+			if kind == "Test" {
+				test, _, _ = strings.Cut(words[i+1], "/")
+			}
+		case w == "-bench": // what -run says beside it is to match nothing
+			kind = "Benchmark"
+			test, _, _ = strings.Cut(strings.TrimPrefix(words[i+1], "."), "/") // "." is each of them
 		}
 	}
 	found := false
@@ -200,7 +205,7 @@ func goLine(t *testing.T, l doclines.Line) {
 		files := must(filepath.Glob(dir + "/*_test.go"))(t)
 		for _, f := range files {
 			b := must(os.ReadFile(f))(t)
-			found = found || regexp.MustCompile(`\nfunc Test\w*`+regexp.QuoteMeta(strings.TrimPrefix(test, "Test"))).Match(b)
+			found = found || regexp.MustCompile(`\nfunc `+kind+`\w*`+regexp.QuoteMeta(strings.TrimPrefix(test, kind))).Match(b)
 		}
 	}
 	if len(dirs) == 0 || !found {
