@@ -102,20 +102,39 @@ func (n *Netns) RouteTo(addr netip.Addr) (index int, err error) {
 // PolicyRouting reports whether the route of a packet may depend on more than its destination: a rule of RTM_GETRULE leads
 // to another table than local, main and default, or ends the look-up by itself.
 func (n *Netns) PolicyRouting() (bool, error) {
+	r, err := n.routingRules()
+	return r.other, err
+}
+
+// routing says what the rules of RTM_GETRULE ask for.
+type routing struct{ other, mark, ports bool }
+
+func (n *Netns) routingRules() (r routing, err error) {
 	ms, err := n.askRoute(unix.RTM_GETRULE, netlink.Dump, make([]byte, unix.SizeofRtMsg)) // struct fib_rule_hdr is as long
 	if err != nil {
-		return false, fmt.Errorf("ctnl: routing rules: %w", err)
+		return r, fmt.Errorf("ctnl: routing rules: %w", err)
 	}
 	for _, m := range ms {
 		if m.Header.Type != unix.RTM_NEWRULE || len(m.Data) < unix.SizeofRtMsg {
 			continue
 		}
 		table, action := m.Data[4], m.Data[7]
-		if action != unix.FR_ACT_TO_TBL || table != unix.RT_TABLE_LOCAL && table != unix.RT_TABLE_MAIN && table != unix.RT_TABLE_DEFAULT {
-			return true, nil
+		r.other = r.other || action != unix.FR_ACT_TO_TBL || table != unix.RT_TABLE_LOCAL && table != unix.RT_TABLE_MAIN && table != unix.RT_TABLE_DEFAULT
+		for b := m.Data[unix.SizeofRtMsg:]; len(b) > 0; {
+			typ, _, rest, ok := attr(b)
+			if !ok {
+				return r, fmt.Errorf("ctnl: routing rules: %w", ErrMalformed)
+			}
+			b = rest
+			switch typ {
+			case unix.FRA_FWMARK:
+				r.mark = true
+			case unix.FRA_IP_PROTO, unix.FRA_SPORT_RANGE, unix.FRA_DPORT_RANGE:
+				r.ports = true
+			}
 		}
 	}
-	return false, nil
+	return r, nil
 }
 
 // readLocalAddr adds the address of one RTM_NEWADDR, and returns the broadcast address that comes with it. IFA_LOCAL is the own end of a point-to-point link, where

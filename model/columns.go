@@ -55,6 +55,8 @@ const (
 	ColProc
 	ColUser
 	ColCgroup
+	ColIif // by the routes: see Route
+	ColOif
 
 	NumColumns // how many there are, ColNone among them
 )
@@ -68,14 +70,14 @@ var columnNames = [NumColumns]string{
 	ColOrigBytes: "orig-bytes", ColReplyBytes: "reply-bytes", ColOrigPackets: "orig-packets",
 	ColReplyPackets: "reply-packets", ColOrigRate: "orig-rate", ColReplyRate: "reply-rate", ColAvgPkt: "avgpkt",
 	ColLabels: "labels", ColSecctx: "secctx", ColMaster: "master", ColStart: "start",
-	ColPID: "pid", ColProc: "proc", ColUser: "user", ColCgroup: "cgroup",
+	ColPID: "pid", ColProc: "proc", ColUser: "user", ColCgroup: "cgroup", ColIif: "iif", ColOif: "oif",
 }
 
 // columnAliases are other words that people try.
 var columnAliases = map[string]Column{
 	"source": ColSrc, "saddr": ColSrc, "destination": ColDst, "daddr": ColDst, "protocol": ColProto,
 	"expires": ColTimeout, "label": ColLabels, "ct-state": ColCtState, "started": ColStart, "none": ColNone,
-	"process": ColProc, "command": ColProc, "uid": ColUser, "container": ColCgroup,
+	"process": ColProc, "command": ColProc, "uid": ColUser, "container": ColCgroup, "iifname": ColIif, "oifname": ColOif,
 }
 
 // String returns the column's name as the command line takes it.

@@ -79,6 +79,8 @@ type Extra struct {
 	// Owner is who holds the sockets of the flow. No message tells it, a table keeps it for no flow: it is looked up in
 	// Owners where a row or a filter wants it.
 	Owner Owner
+	// Route is which way it takes, likewise, of Routes.
+	Route Route
 }
 
 // An Event is everything that one kernel message said of one flow. A decoder reuses it: who keeps an Event keeps a

@@ -83,11 +83,11 @@ func init() {
 var dropOrder = []string{"secctx", "id", "reply-dst", "reply-src", "ctstate", "mark", "pps", "packets",
 	"age", "bytes", "helper", "timeout", "nat", "flags", "zone", "rate"}
 
-// showsOwners reports whether one of the columns tells who holds sockets.
-func showsOwners(cols []*column) bool {
+// shows reports whether one of the columns is of a kind.
+func shows(cols []*column, is func(model.Column) bool) bool {
 	return slices.ContainsFunc(cols, func(c *column) bool {
 		m, err := model.ParseColumn(c.name)
-		return err == nil && model.OwnerColumn(m)
+		return err == nil && is(m)
 	})
 }
 

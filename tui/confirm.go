@@ -225,7 +225,7 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 		op := a.operator()
 		var targets []Target
 		var own *model.Flow
-		if f.NeedsOwner() { // so that it is looked up
+		if f.NeedsOwner() || f.NeedsRoute() { // so that it is looked up
 			store.View(&table.Query{Filter: f, Now: now}, &table.View{})
 		}
 		unknown := false
@@ -242,6 +242,10 @@ func (a *App) askDeleteFilter(text string) tea.Cmd {
 			return true
 		})
 		return doneMsg{func(a *App) tea.Cmd {
+			if len(targets) == 0 && unknown && f.NeedsRoute() {
+				a.say("which way flows take is being looked up: ask again")
+				return nil
+			}
 			if len(targets) == 0 && unknown && f.NeedsOwner() {
 				a.say("who holds the sockets of flows is being looked up: ask again")
 				return nil

@@ -61,7 +61,8 @@ const pausedRows = 2000
 // ask asks for three screens of rows around the one that is shown.
 func (s *flows) ask(a *App, full bool) func(context.Context) any {
 	h := s.rowsOn(a)
-	q := table.Query{Filter: a.active(), Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h, Owners: showsOwners(s.cols)}
+	q := table.Query{Filter: a.active(), Desc: s.desc, Offset: max(s.top-h, 0), Limit: 3 * h, Owners: shows(s.cols, model.OwnerColumn),
+		Routes: shows(s.cols, model.RouteColumn)}
 	q.Sort, _ = sortColumn(s.sort, s.c.dir)
 	if a.paused {
 		q.Offset, q.Limit = max(s.top-pausedRows/2, 0), pausedRows

@@ -36,6 +36,9 @@ func (g *globals) parseFor(text string, of filter.Options) (*filter.Filter, erro
 	if f.NeedsOwner() {
 		g.wantOwners()
 	}
+	if f.NeedsRoute() {
+		g.ways = true
+	}
 	return f, g.tried(err, opt)
 }
 
@@ -57,7 +60,7 @@ func (g *globals) tried(err error, opt filter.Options) error {
 	found, tries := make([]int, len(e.Suggestions)), make([]*filter.Filter, len(e.Suggestions))
 	for i := range tries {
 		text, _ := e.Fixed(i)
-		if tries[i], nsErr = filter.Parse(text, opt); nsErr != nil || tries[i].NeedsMaster() || tries[i].NeedsOwner() {
+		if tries[i], nsErr = filter.Parse(text, opt); nsErr != nil || tries[i].NeedsMaster() || tries[i].NeedsOwner() || tries[i].NeedsRoute() {
 			found[i] = -1 // one dump does not tell
 		}
 	}

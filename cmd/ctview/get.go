@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"ctview/ctnl"
+	"ctview/model"
 
 	"github.com/spf13/cobra"
 )
@@ -43,7 +44,10 @@ func runGet(ctx context.Context, g *globals, words []string, o listOptions) erro
 		if err != nil {
 			return err
 		}
-		ev.Extra.Owner = g.owners.Of(&ev.Flow)
+		if err := g.readRoutes(ns, []model.Event{ev}); err != nil {
+			return err
+		}
+		g.know(&ev)
 		p := rowPrinter{format: lf, out: newFlusher(g.out)}
 		if err := p.print(lf.line(nil, &ev, g.now())); err != nil {
 			return err

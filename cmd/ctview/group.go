@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,8 +24,8 @@ func prepareGroups(g *globals, f *filter.Filter, o *listOptions) (_ listReading,
 	if o.columns != "" || o.resolve {
 		return nil, false, usageError{"--group-by: groups have columns of their own, and no names", "leave --columns and --resolve out"}
 	}
-	if slices.ContainsFunc(keys, func(k table.GroupKey) bool { return model.OwnerColumn(k.Col) }) {
-		g.wantOwners()
+	for _, k := range keys {
+		g.wants(k.Col)
 	}
 	q := table.GroupQuery{Filter: f, Keys: keys, Desc: true}
 	byPorts := table.ByNATPorts(keys)

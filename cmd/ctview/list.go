@@ -126,9 +126,7 @@ func prepareList(g *globals, f *filter.Filter, o *listOptions) (_ listReading, k
 		return nil, false, err
 	}
 	if order != nil {
-		if model.OwnerColumn(order.column) {
-			g.wantOwners()
-		}
+		g.wants(order.column)
 		if err := g.needsOver("--sort", order.column); err != nil {
 			return nil, false, err
 		}
@@ -310,7 +308,7 @@ func (l *lister) sorted(ctx context.Context, order sortOrder) error {
 	var line []byte
 	for _, row := range rows {
 		kept.event(row, &ev)
-		ev.Extra.Owner = l.g.owners.Of(&ev.Flow)
+		l.g.know(&ev)
 		line = l.rows.format.line(line[:0], &ev, now)
 		if err := l.rows.print(line); err != nil {
 			return err
@@ -331,7 +329,7 @@ func (l *lister) measure(kept *packed, rows []packedRow, now int64) {
 	for some := range slices.Chunk(rows, max(len(evs), 1)) {
 		for i, row := range some {
 			kept.event(row, &evs[i])
-			evs[i].Extra.Owner = l.g.owners.Of(&evs[i].Flow)
+			l.g.know(&evs[i])
 			asked[i] = &evs[i]
 		}
 		if l.resolve != nil {

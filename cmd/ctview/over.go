@@ -80,6 +80,7 @@ func (g *globals) readTable(ctx context.Context, src flowSource, k model.KernelF
 		})
 		tab.EndDump(g.now(), err == nil)
 		tab.SetOwners(g.owners)
+		tab.SetRoutes(g.routes)
 		return err
 	}
 	if err := read(); err != nil || g.over == 0 {

@@ -275,43 +275,63 @@ const (
 	ownersLook  = 250 * time.Millisecond
 )
 
-// keepOwners keeps what tab knows of who holds sockets up to date, while somebody asks, until ctx ends. budget is the part
-// of one core that keeping the table up to date may cost; 0: the usual. A reading that fails leaves nothing known.
+// keepOwners keeps what tab knows of who holds sockets, and of the way that flows take, up to date, while somebody asks, until
+// ctx ends. budget is the part of one core that keeping the table up to date may cost; 0: the usual. A reading that fails leaves
+// nothing known.
 func keepOwners(ctx context.Context, ns *ctnl.Netns, tab *table.Table, budget float64) error {
 	if budget <= 0 {
 		budget = ctnl.DefaultBudget
 	}
-	r := newOwnerReader(ns)
+	owners, routes := &ownerKeeper{r: newOwnerReader(ns), tab: tab}, &routeKeeper{ns: ns, tab: tab}
+	defer routes.drop()
 	tick := time.NewTicker(ownersLook)
 	defer tick.Stop()
 	var next time.Time
-	var last int64
-	known := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		wanted := tab.OwnersWanted()
-		if wanted == last && known && time.Since(next) > ownersFor { // what is old is not to be told to whoever asks next
-			tab.SetOwners(nil)
-			known = false
-		}
-		if wanted == last || time.Now().Before(next) {
-			continue
-		}
-		last = wanted
 		began := time.Now()
-		owners, err := r.read()
+		due := !began.Before(next)
+		looked := due && owners.step(next)
+		ways, err := routes.step(due)
 		if err != nil {
-			owners = nil
+			routes.drop()
 		}
-		tab.SetOwners(owners)
-		known = true
-		cost := time.Since(began)
-		next = began.Add(max(ownersEvery, time.Duration(float64(cost)/(budget*ownersShare))))
+		if looked || ways {
+			next = began.Add(max(ownersEvery, time.Duration(float64(time.Since(began))/(budget*ownersShare))))
+		}
 	}
+}
+
+// An ownerKeeper keeps what a table knows of who holds sockets up to date.
+type ownerKeeper struct {
+	r     *ownerReader
+	tab   *table.Table
+	last  int64
+	known bool
+}
+
+// step reads who holds sockets, if somebody has asked, and reports whether it did. due is when it was to be called.
+func (k *ownerKeeper) step(due time.Time) bool {
+	wanted := k.tab.OwnersWanted()
+	if wanted == k.last {
+		if k.known && time.Since(due) > ownersFor { // what is old is not to be told to whoever asks next
+			k.tab.SetOwners(nil)
+			k.known = false
+		}
+		return false
+	}
+	k.last = wanted
+	owners, err := k.r.read()
+	if err != nil {
+		owners = nil
+	}
+	k.tab.SetOwners(owners)
+	k.known = true
+	return true
 }
 
 // wantOwners says that the command will look who holds sockets. It takes the right to look into other processes, and no
@@ -350,19 +370,43 @@ func (g *globals) dumpOwned(ctx context.Context, ns *ctnl.Netns, k model.KernelF
 		return err
 	}
 	g.readRanges(ctx, ns)
-	if g.owners == nil {
+	if g.owners == nil && !g.ways {
 		return ctnl.DumpTo(ctx, ns, k, fn)
 	}
+	if g.router != nil { // another reading: routes may have changed
+		if err := g.router.turn(nil); err != nil {
+			return err
+		}
+	}
 	return ctnl.DumpTo(ctx, ns, k, func(evs []model.Event) error {
+		if err := g.readRoutes(ns, evs); err != nil {
+			return err
+		}
 		for i := range evs {
-			evs[i].Extra.Owner = g.owners.Of(&evs[i].Flow)
+			g.know(&evs[i])
 		}
 		return fn(evs)
 	})
 }
 
-// refuseOwners is the error for a filter, and columns, that ask who holds sockets where nobody knows: what.
+// wants notes what a column has looked up.
+func (g *globals) wants(c model.Column) {
+	if model.OwnerColumn(c) {
+		g.wantOwners()
+	}
+	g.ways = g.ways || model.RouteColumn(c)
+}
+
+// know puts what was looked up into an event.
+func (g *globals) know(ev *model.Event) {
+	ev.Extra.Owner, ev.Extra.Route = g.owners.Of(&ev.Flow), g.routes.Of(&ev.Flow)
+}
+
+// refuseOwners is the error for a filter, and columns, that ask who holds sockets, or which way flows take, where nobody knows: what.
 func (g *globals) refuseOwners(what string) error {
+	if g.ways {
+		return usageError{"which way flows take (iif, oif) is not known of " + what, "it is known of the live table: list, count, delete, and the screen"}
+	}
 	if !g.who {
 		return nil
 	}

@@ -107,11 +107,11 @@ func eventBytes(ev *model.Event) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(ev)), unsafe.Sizeof(*ev))
 }
 
-// appendEvent packs an event, but for its owner: its strings behind their lengths, then pairs of a run of zeros and a run of other bytes, each
+// appendEvent packs an event, but for its owner and its route: its strings behind their lengths, then pairs of a run of zeros and a run of other bytes, each
 // behind its length.
 func appendEvent(dst []byte, ev *model.Event) []byte {
 	plain := *ev
-	plain.Extra.Owner = model.Owner{} // looked up again
+	plain.Extra.Owner, plain.Extra.Route = model.Owner{}, model.Route{} // looked up again
 	for _, s := range []*string{&plain.Extra.Secctx, &plain.HelperInfo} {
 		text := (*s)[:min(len(*s), 1<<14)] // the kernel's are shorter (NLA, SECCTX)
 		dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)

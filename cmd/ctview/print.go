@@ -92,9 +92,7 @@ func (g *globals) newLineFormat(o listOptions, events bool) (lineFormat, error) 
 		return lineFormat{}, err
 	}
 	for _, c := range cols {
-		if model.OwnerColumn(c) {
-			g.wantOwners()
-		}
+		g.wants(c)
 		if err := g.needsOver("--columns", c); err != nil {
 			return lineFormat{}, err
 		}
@@ -169,6 +167,7 @@ func (g *globals) parseFields(s string) (format.Pick, error) {
 			if name == "forwarded" || slices.Contains(format.OwnerFields(), name) {
 				g.wantOwners()
 			}
+			g.ways = g.ways || strings.HasPrefix(name, "derived.")
 			fields = append(fields, name)
 			continue
 		}
@@ -184,9 +183,7 @@ func (g *globals) parseFields(s string) (format.Pick, error) {
 		if err := g.needsOver("--columns", c); err != nil {
 			return format.Pick{}, err
 		}
-		if model.OwnerColumn(c) {
-			g.wantOwners()
-		}
+		g.wants(c)
 		of := format.ColumnFields(c)
 		if of == nil {
 			return format.Pick{}, usageError{fmt.Sprintf("--columns: -o json has no field for %v", c), notInJSON[c] + "; -o csv has it"}

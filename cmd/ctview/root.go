@@ -53,6 +53,9 @@ type globals struct {
 	who        bool          // the command shows or compares who holds sockets
 	owners     *model.Owners // as last read
 	reader     *ownerReader  // that read them
+	ways       bool          // the command shows or compares which way flows take
+	routes     *model.Routes // as last looked up
+	router     *routeFinder  // that looked
 	nat        *natReading   // nil: no groups by nat-ports
 	watches    bool          // list --watch: it is read again and again
 	again      *table.Table  // that these readings go to, nil: each is on its own

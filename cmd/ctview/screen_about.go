@@ -47,7 +47,27 @@ func (t *teller) about(_ context.Context, ns *ctnl.Netns, f *model.Flow) []strin
 	if len(where) > 0 {
 		on = strings.Join(where, ", ")
 	}
+	if len(where) == 0 {
+		on = path(ns, f)
+	}
 	return append([]string{"process: " + process, "local: " + on}, t.geoip(f)...)
+}
+
+// path tells the way of a flow that is forwarded, "-" where the routes do not tell it.
+func path(ns *ctnl.Netns, f *model.Flow) string {
+	r, err := newRouteFinder(ns)
+	if err != nil {
+		return "-"
+	}
+	defer r.close()
+	if r.look(r.missing(nil, f)) != nil {
+		return "-"
+	}
+	w := r.routes.Of(f)
+	if w == (model.Route{}) {
+		return "-"
+	}
+	return "- (in " + dashed(w.In) + ", out " + dashed(w.Out) + " by the routes)"
 }
 
 // openPlaces opens the MaxMind files of the configuration.

@@ -47,6 +47,7 @@ var filterExamples = []filterExample{
 	{"proto != {tcp, udp}", "everything else"},
 	{"proc sshd and user root", "flows whose socket on this machine such a process holds"},
 	{"forwarded and dport 443", "flows to that port that pass through"},
+	{"iif lan and oif wan", "flows that are forwarded from one interface to the other, by the routes"},
 	{"nat and not (src 192.168.0.0/16 or dst 192.168.0.0/16)", "translation that should not be there"},
 }
 
@@ -87,6 +88,10 @@ var filterRules = []string{
 		"neither end on this machine, **`local`** with both. Sockets are TCP's and UDP's in the namespace that is watched, looked up now and " +
 		"then: what is younger is not known yet. To see the processes of other users takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, as root " +
 		"has; without, they are not known. Events and recordings know none of it.",
+	"**`iif` and `oif` are derived**: an entry knows no interface. Of a flow that is forwarded the kernel is asked for the route of its next " +
+		"packet, with its source, interface and mark, and for that of an answer, which leaves by `iif` where both directions go one way. " +
+		"`none` is what the columns show as `-`: flows that begin or end here, and those of which it is not known, as where the flow's mark " +
+		"makes a difference and no rule gives it to packets. A mark that only packets have is not seen.",
 	"**An unknown word is an error**, never a text to search for. Text is searched in double quotes: `\"192.168.1.\"` finds it in " +
 		"protocol, state, addresses and ports, helper, labels and security context.",
 	"A number alone is an error: write `port 443` or `zone 443`. An address alone means `host`.",
@@ -109,6 +114,7 @@ var filterWords = [][2]string{
 	{"`pid`", "numbers; also with `<` and `>`"},
 	{"`proc` `user` `cgroup` (`process`, `uid`, `container`)", "names as they are written; `user` also numbers; `cgroup` a path, its last part " +
 		"(`ssh.service`) or a container's id; `none` for what is not known"},
+	{"`iif` `oif` (`iifname`, `oifname`)", "names of interfaces; `none` for what is not forwarded, or not known"},
 	{"`tcp` `udp` `icmp` `icmpv6` `sctp` `dccp` `gre` `udplite` `ip` `ip6`", "stand alone"},
 	{"`assured` `replied` `unreplied` `snat` `dnat` `nat` `offload` `expected` `dying` `ended` `fixed` `forwarded` `local`", "stand alone"},
 	{"`orig` (`original`) `reply`", "before an address, a port, an amount or who holds a socket: of that direction; amounts without are the sum"},

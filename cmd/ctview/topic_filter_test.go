@@ -85,6 +85,7 @@ func TestFilterExamples(t *testing.T) {
 	exampleTraffic(t, ctx, l)
 	tab, now := exampleTable(t, ctx, l)
 	tab.SetOwners(exampleOwners(tab))
+	tab.SetRoutes(exampleRoutes(t, l, tab))
 
 	filters := documentedFilters(t)
 	if len(filters) < 50 {
@@ -307,4 +308,22 @@ func exampleTable(t *testing.T, ctx context.Context, l *lab.Lab) (tab *table.Tab
 		t.Fatal(err)
 	}
 	return tab, time.Now().UnixNano()
+}
+
+// exampleRoutes are the routes that the router has.
+func exampleRoutes(t *testing.T, l *lab.Lab, tab *table.Table) *model.Routes {
+	t.Helper()
+	ns := must(ctnl.OpenNetns(l.Router().Path()))(t)
+	t.Cleanup(func() { ns.Close() })
+	f := must(newRouteFinder(ns))(t)
+	defer f.close()
+	var keys []model.RouteKey
+	tab.Each(func(fl *model.Flow, _ *model.Extra) bool {
+		keys = f.missing(keys, fl)
+		return true
+	})
+	if err := f.look(keys); err != nil {
+		t.Fatal(err)
+	}
+	return f.routes
 }

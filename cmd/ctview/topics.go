@@ -42,6 +42,8 @@ var columnMeanings = map[model.Column]string{
 	model.ColProc:   "that process's name; A>B where both ends are here",
 	model.ColUser:   "user of that socket",
 	model.ColCgroup: "cgroup of that process; of a container its engine and id",
+	model.ColIif:    "interface that a forwarded flow comes in by, as the routes of its answers tell",
+	model.ColOif:    "interface that it leaves by, as the routes tell",
 }
 
 // columnsOf are the columns of each form of output that has some.

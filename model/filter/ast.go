@@ -284,7 +284,7 @@ func (p *pred) appendVal(dst []byte, v *val) []byte {
 		return appendNumVal(dst, v, 16)
 	case fieldState:
 		return append(dst, v.name...)
-	case fieldHelper, fieldSecctx, fieldProc, fieldUser, fieldCgroup:
+	case fieldHelper, fieldSecctx, fieldProc, fieldUser, fieldCgroup, fieldIif, fieldOif:
 		return appendName(dst, v.name)
 	case fieldProto:
 		return append(dst, model.Proto(v.lo).String()...)

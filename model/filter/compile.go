@@ -50,6 +50,8 @@ const (
 	opPID
 	opHolder   // field says what of a holder; none of, or one of set.names
 	opHolderIn // contains set.text
+	opRoute    // field says which way; none of, or one of set.names
+	opRouteIn  // contains set.text
 	opMaster   // set.master compares the master's original tuple, or its helper
 	opNever
 )
@@ -80,6 +82,7 @@ type compiler struct {
 	ops   []op
 	extra bool
 	owner bool
+	route bool
 }
 
 // gen appends the ops of n, or of its negation, and returns the first one's index. yes and no are where to go when it
@@ -122,7 +125,7 @@ func (n *node) cost() int {
 		switch p.field {
 		case fieldText:
 			cost = max(cost, 2)
-		case fieldHelper, fieldLabel, fieldSecctx, fieldPID, fieldProc, fieldUser, fieldCgroup:
+		case fieldHelper, fieldLabel, fieldSecctx, fieldPID, fieldProc, fieldUser, fieldCgroup, fieldIif, fieldOif:
 			cost = max(cost, 1)
 		}
 	})
@@ -160,6 +163,15 @@ func (c *compiler) pred(p *pred) op {
 			if uid, err := strconv.ParseUint(v.name, 10, 32); err == nil && p.field == fieldUser {
 				o.set.masks = append(o.set.masks, numRange{uid, math.MaxUint64})
 			}
+		}
+	case fieldIif, fieldOif:
+		c.route = true
+		o.code, o.field, o.set = opRoute, p.field, &opSet{text: p.text}
+		if p.rel == relHas {
+			o.code = opRouteIn
+		}
+		for _, v := range p.vals {
+			o.set.names = append(o.set.names, v.name)
 		}
 	case fieldZone, fieldMark, fieldID, fieldICMPType, fieldICMPCode, fieldICMPID, fieldSrcKey, fieldDstKey:
 		c.number(&o, p)

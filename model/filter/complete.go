@@ -198,7 +198,7 @@ func (c *completer) primaries() {
 	}
 	c.add("ip", "", "IPv4")
 	c.add("ip6", "", "IPv6")
-	for f := fieldBytes; f <= fieldCgroup; f++ {
+	for f := fieldBytes; f <= fieldOif; f++ {
 		c.field(f)
 	}
 	c.add("sport ", "sport <port>", "source port")
@@ -308,7 +308,7 @@ func (c *completer) names(f field) {
 		names, more = c.dyn.Helpers, append([]string{wordNone}, wellKnownHelpers...)
 	case fieldLabel:
 		names, more = c.dyn.Labels, []string{wordNone}
-	case fieldSecctx, fieldProc, fieldUser, fieldCgroup:
+	case fieldSecctx, fieldProc, fieldUser, fieldCgroup, fieldIif, fieldOif:
 		more = []string{wordNone}
 	case fieldBytes:
 		more = []string{"1k", "1M", "10M", "1G", "1Gi"}

@@ -79,6 +79,8 @@ func (p *pred) note() string {
 		}
 	case fieldPID, fieldProc, fieldUser, fieldCgroup:
 		return p.ownerNote(text)
+	case fieldIif, fieldOif:
+		return text + " goes by the routes now, for flows that are forwarded; others have none"
 	case fieldFlag:
 		if p.flag == flagForwarded || p.flag == flagLocal {
 			return text + " goes by the addresses of this machine now, after NAT"

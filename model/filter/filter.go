@@ -15,6 +15,7 @@ type Filter struct {
 	entry int32
 	extra bool
 	owner bool
+	route bool
 	ended bool // asks whether a flow has ended
 }
 
@@ -47,7 +48,7 @@ func Parse(text string, opt Options) (*Filter, error) {
 	c := compiler{opt: &opt}
 	f.entry = c.gen(root, false, opAccept, opReject)
 	f.ops = c.ops
-	f.extra, f.owner = c.extra, c.owner
+	f.extra, f.owner, f.route = c.extra, c.owner, c.route
 	f.ended = slices.ContainsFunc(f.ops, func(o op) bool { return o.code == opStatus && o.hi&uint64(model.StatusDying) != 0 })
 	return f, nil
 }
@@ -135,6 +136,9 @@ func (f *Filter) NeedsExtra() bool { return f != nil && f.extra }
 
 // NeedsOwner reports whether Match looks at Extra.Owner.
 func (f *Filter) NeedsOwner() bool { return f != nil && f.owner }
+
+// NeedsRoute reports whether Match looks at Extra.Route.
+func (f *Filter) NeedsRoute() bool { return f != nil && f.route }
 
 // NeedsMaster reports whether Match looks at Extra.MasterHelper, which only a table knows that has the masters, too.
 func (f *Filter) NeedsMaster() bool {

@@ -69,6 +69,11 @@ func (f *Filter) run(fl *model.Flow, x *model.Extra, at, past int64, unk bool) (
 			if r, known = o.ofOwner(x); !known {
 				r, seen = unk != o.neg, true
 			}
+		case opRoute, opRouteIn:
+			var known bool
+			if r, known = o.ofRoute(x); !known {
+				r, seen = unk != o.neg, true
+			}
 		default:
 			r = o.slow(fl, x)
 		}

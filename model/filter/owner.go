@@ -81,7 +81,7 @@ func (o *op) holds(h *model.Holder) bool {
 
 // named reports whether name is one that is asked for, as it is written.
 func (o *op) named(name string) bool {
-	if o.code == opHolderIn {
+	if o.code == opHolderIn || o.code == opRouteIn {
 		return hasFold(name, o.set.text)
 	}
 	for _, n := range o.set.names {

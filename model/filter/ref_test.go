@@ -81,6 +81,8 @@ func slowEnded(n *node, f *model.Flow, x *model.Extra, now, past int64) truth {
 		return truthOf(slowFlag(flagNames[p.flag], f))
 	case fieldPID, fieldProc, fieldUser, fieldCgroup:
 		return slowOwner(p, x)
+	case fieldIif, fieldOif:
+		return slowRoute(p, x)
 	case fieldText:
 		return truthOf(slowSearch(f, x, p.text))
 	case fieldBytes, fieldPackets, fieldAvgPkt, fieldRate, fieldPPS, fieldAge, fieldTimeout:
@@ -107,6 +109,22 @@ func slowEnded(n *node, f *model.Flow, x *model.Extra, now, past int64) truth {
 		case fieldSecctx:
 			hit = x != nil && slowContains(x.Secctx, p.text)
 		}
+	}
+	return truthOf(hit != (p.rel == relNe))
+}
+
+// slowRoute compares the name of an interface; where none is known nothing but none is.
+func slowRoute(p *pred, x *model.Extra) truth {
+	name := ""
+	if x != nil {
+		name = map[field]string{fieldIif: x.Route.In, fieldOif: x.Route.Out}[p.field]
+	}
+	hit := p.rel == relHas && name != "" && slowContains(name, p.text)
+	for _, v := range p.vals {
+		hit = hit || v.name == name
+	}
+	if name == "" && !hit {
+		return isUnknown
 	}
 	return truthOf(hit != (p.rel == relNe))
 }
@@ -489,7 +507,7 @@ func randomFlow(r *rand.Rand) (*model.Flow, *model.Extra) {
 	if r.IntN(3) == 0 {
 		return f, nil
 	}
-	x := &model.Extra{Owner: randomOwner(r), Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
+	x := &model.Extra{Owner: randomOwner(r), Route: model.Route{In: pickOf(r, "", "eth0", "lan"), Out: pickOf(r, "", "eth0", "wan")}, Secctx: pickOf(r, "", "system_u:object_r:unlabeled_t:s0", "user_u:role_r:ssh_t")}
 	for range r.IntN(3) {
 		x.Labels.Set(pickOf(r, 0, 3, 77, 127))
 	}

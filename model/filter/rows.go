@@ -95,6 +95,9 @@ func ByRow(r *model.Row) []Named {
 			out = append(out, Named{c.String(), ByValue(c, r)})
 		}
 	}
+	if r.Extra.Route != (model.Route{}) {
+		out = append(out, Named{"iif", ByValue(model.ColIif, r)}, Named{"oif", ByValue(model.ColOif, r)})
+	}
 	if f.ReplySrc != f.Dst {
 		out = append(out, Named{"reply src", ByValue(model.ColReplySrc, r)})
 	}
@@ -185,6 +188,8 @@ func ByValue(c model.Column, r *model.Row) string {
 		return flagsFilter(f)
 	case model.ColLabels:
 		return labelsFilter(&r.Extra.Labels)
+	case model.ColIif, model.ColOif:
+		return c.String() + " " + string(appendName(nil, r.Extra.Route.Text(c)))
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return ownerFilter(c, &r.Extra.Owner)
 	case model.ColSecctx:

@@ -99,6 +99,7 @@ var untold = map[field]string{
 	fieldMark: "this mark belongs to a tracked flow", fieldID: "an id belongs to a tracked flow",
 	fieldPID: "a process holds a socket, which packets of the network have not reached yet", fieldProc: "a process holds a socket, which packets of the network have not reached yet",
 	fieldUser: "a user owns a socket, which packets of the network have not reached yet", fieldCgroup: "a cgroup has sockets, which packets of the network have not reached yet",
+	fieldIif: "an interface is written alone: iif NAME", fieldOif: "a packet is routed after NOTRACK has decided",
 	fieldSrcKey: "a raw rule does not see GRE keys", fieldDstKey: "a raw rule does not see GRE keys",
 	fieldICMPCode: "a NOTRACK rule takes the ICMP type and identifier, not the code",
 	fieldText:     "a text search looks at flows, not packets", fieldSaved: "write the saved filter out",

@@ -45,6 +45,8 @@ const (
 	fieldProc
 	fieldUser
 	fieldCgroup
+	fieldIif
+	fieldOif
 	fieldFlag
 	fieldText
 	fieldSaved
@@ -138,6 +140,10 @@ var fieldInfos = [fieldCount]fieldInfo{
 	fieldCgroup: {name: "cgroup", shape: shapeName, sided: true,
 		want: "a cgroup", like: "ssh.service, \"/system.slice/ssh.service\", a container or none", eg: "ssh.service", noun: "cgroup",
 		hint: "cgroup of its process here"},
+	fieldIif: {name: "iif", shape: shapeName,
+		want: "an interface", like: "eth0, {lan, wifi} or none", eg: "eth0", noun: "known route", hint: "where a forwarded flow comes in, by the routes"},
+	fieldOif: {name: "oif", shape: shapeName,
+		want: "an interface", like: "eth0, {wan, wan2} or none", eg: "eth0", noun: "known route", hint: "where a forwarded flow leaves, by the routes"},
 }
 
 // flag is a word that is a whole predicate.
@@ -178,7 +184,7 @@ var fieldWords = map[string]field{
 	"proto": fieldProto, "protocol": fieldProto, "family": fieldFamily, "l3proto": fieldFamily,
 	"status": fieldStatus, "helper": fieldHelper, "label": fieldLabel, "secctx": fieldSecctx,
 	"pid": fieldPID, "proc": fieldProc, "process": fieldProc, "user": fieldUser, "uid": fieldUser, "cgroup": fieldCgroup,
-	"container": fieldCgroup,
+	"container": fieldCgroup, "iif": fieldIif, "iifname": fieldIif, "oif": fieldOif, "oifname": fieldOif,
 }
 
 // flagWords are the flags that are no protocol and no family.

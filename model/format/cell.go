@@ -98,6 +98,8 @@ func appendWordCell(dst []byte, c model.Column, f *model.Flow, x *model.Extra, o
 		return model.AppendEscaped(dst, x.Secctx)
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return model.AppendOwner(dst, c, &x.Owner)
+	case model.ColIif, model.ColOif:
+		return model.AppendEscaped(dst, x.Route.Text(c))
 	case model.ColMaster:
 		if x.Master.Family != 0 {
 			dst = model.AppendEndpoint(dst, &x.Master, model.Source)

@@ -28,6 +28,7 @@ func tableRow() *model.Row {
 	r.Extra.Labels.Set(1)
 	r.Extra.Labels.Set(2)
 	r.Extra.Master = f.Orig()
+	r.Extra.Route = model.Route{In: "lan", Out: "wan 2"}
 	r.Extra.Owner = model.Owner{Known: true, Here: [2]bool{true, false}, Ends: [2]*model.Holder{
 		{PID: 700, More: 2, Proc: "my ftp", UID: 33, User: "www-data", Cgroup: "/system.slice/ftp.service"}}}
 	return r
@@ -81,6 +82,8 @@ func TestAppendCell(t *testing.T) {
 		{model.ColProc, "my ftp", "my ftp", "-", ""},
 		{model.ColUser, "www-data", "www-data", "-", ""},
 		{model.ColCgroup, "/system.slice/ftp.service", "/system.slice/ftp.service", "-", ""},
+		{model.ColIif, "lan", "lan", "-", ""},
+		{model.ColOif, "wan 2", "wan 2", "-", ""},
 		{model.ColStart, "2023-11-14 19:10:02", "2023-11-14T19:10:02.123456789Z", "-", ""},
 	} {
 		o := Options{Now: testNow, Location: time.UTC, Labels: LabelNames{1: "web"}}

@@ -58,9 +58,9 @@ func AppendCSVEvent(dst []byte, cols []model.Column, e *model.Event, o Options) 
 }
 
 // foreign reports whether the text of c comes from outside: from the kernel's strings, names of processes,
-// users and cgroups, or connlabel.conf.
+// users, cgroups and interfaces, or connlabel.conf.
 func foreign(c model.Column) bool {
-	return model.OwnerColumn(c) || c == model.ColHelper || c == model.ColSecctx || c == model.ColLabels || c == model.ColMaster
+	return model.OwnerColumn(c) || model.RouteColumn(c) || c == model.ColHelper || c == model.ColSecctx || c == model.ColLabels || c == model.ColMaster
 }
 
 // quoteCSV makes dst[from:] a field: quoted where it holds a quote, comma or blank at an end, and with a ' in front

@@ -195,6 +195,16 @@ func appendJSONMeta(dst []byte, e *model.Event, o *Options) []byte {
 	if e.Extra.Owner.Known {
 		dst = strconv.AppendBool(append(dst, `,"forwarded":`...), e.Extra.Owner.Forwarded())
 	}
+	if w := &e.Extra.Route; *w != (model.Route{}) {
+		dst = append(dst, `,"derived":{`...)
+		if w.In != "" {
+			dst = append(AppendJSONString(append(dst, `"iif":`...), w.In), ',')
+		}
+		if w.Out != "" {
+			dst = AppendJSONString(append(dst, `"oif":`...), w.Out)
+		}
+		dst = closeList(dst, '}')
+	}
 	if has.Has(model.HasZone) && e.Flow.ZoneDir == model.ZoneBoth {
 		dst = appendUint(append(dst, `,"zone":`...), uint64(e.Flow.Zone))
 	}

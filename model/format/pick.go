@@ -26,7 +26,7 @@ func JSONFields() []string {
 			all = append(all, side+"."+f)
 		}
 	}
-	return append(all, "forwarded", "zone", "mark", "id", "use", "timeout", "helper", "secctx", "labels", "start", "stop", "master", "tcp", "sctp", "portid")
+	return append(all, "forwarded", "derived", "derived.iif", "derived.oif", "zone", "mark", "id", "use", "timeout", "helper", "secctx", "labels", "start", "stop", "master", "tcp", "sctp", "portid")
 }
 
 // OwnerFields are the fields that tell who holds sockets, but for "forwarded". The caller owns the slice.
@@ -80,6 +80,8 @@ func ColumnFields(c model.Column) []string {
 		return []string{"orig.uid", "orig.user", "reply.uid", "reply.user", "forwarded"}
 	case model.ColCgroup:
 		return []string{"orig.cgroup", "orig.container", "reply.cgroup", "reply.container", "forwarded"}
+	case model.ColIif, model.ColOif:
+		return []string{"derived." + c.String()}
 	case model.ColZone:
 		return []string{"zone", "orig.zone", "reply.zone"}
 	case model.ColBytes, model.ColPackets, model.ColRate, model.ColPPS:

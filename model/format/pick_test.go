@@ -35,6 +35,9 @@ func TestJSONFields(t *testing.T) {
 	for name := range s.Defs["side"].Properties {
 		want = append(want, "orig."+name, "reply."+name)
 	}
+	for name := range s.Defs["way"].Properties {
+		want = append(want, "derived."+name)
+	}
 	got := JSONFields()
 	slices.Sort(want)
 	slices.Sort(got)

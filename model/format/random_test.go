@@ -43,6 +43,9 @@ func randomEvent(seed uint64) *model.Event {
 	for range r.IntN(4) {
 		e.Extra.Labels.Set(r.IntN(model.LabelBits))
 	}
+	if r.IntN(2) == 0 {
+		e.Extra.Route = model.Route{In: hostile[r.IntN(len(hostile))], Out: hostile[r.IntN(len(hostile))]}
+	}
 	if e.Extra.Owner.Known = r.IntN(2) == 0; e.Extra.Owner.Known {
 		for i := range e.Extra.Owner.Ends {
 			if e.Extra.Owner.Here[i] = r.IntN(2) == 0; e.Extra.Owner.Here[i] && r.IntN(4) > 0 {

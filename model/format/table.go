@@ -92,6 +92,8 @@ func makeTitles() []string {
 			b = []byte("source")
 		case model.ColDst:
 			b = []byte("destination")
+		case model.ColIif, model.ColOif:
+			b = append(b, " (route)"...) // derived
 		case model.ColReplySrc:
 			b = []byte("reply-source")
 		case model.ColReplyDst:

@@ -59,9 +59,7 @@ type ChangeView struct {
 func (t *Table) Changes(q *ChangeQuery, v *ChangeView) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if q.Filter.NeedsOwner() {
-		t.wanted = q.Now
-	}
+	t.asks(q.Now, q.Filter)
 	l := &t.log
 	*v = ChangeView{Rows: v.Rows[:0], First: l.first(), Last: l.next}
 	v.Kept = int(v.Last + 1 - v.First)
@@ -123,11 +121,11 @@ func (t *Table) matchesChange(q *ChangeQuery, c *Change, v *ChangeView) bool {
 		t.extra.fill(x, t.log.extra[c.Seq])
 		t.seeMaster(&c.Flow, x)
 	}
-	if q.Filter.NeedsOwner() {
+	if q.Filter.NeedsOwner() || q.Filter.NeedsRoute() {
 		if x == nil {
 			x = &model.Extra{}
 		}
-		x.Owner = t.ownerThen(&c.Flow)
+		t.then().fill(x, &c.Flow)
 	}
 	ok, unknown := q.Filter.MatchEvent(c.Kind, &c.Flow, x, c.Time)
 	if unknown && v != nil {

@@ -16,6 +16,8 @@ func AppendSortKey(dst []byte, c model.Column, desc bool, f *model.Flow, x *mode
 		dst = append(append(dst, f.Helper.String()...), 0)
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return appendOwnerSortKey(dst, c, desc, x)
+	case model.ColIif, model.ColOif:
+		return appendRouteSortKey(dst, c, desc, x)
 	case model.ColSecctx, model.ColLabels, model.ColMaster:
 		dst = appendExtraKey(dst, c, x)
 	case model.ColAge, model.ColStart:

@@ -129,9 +129,7 @@ func (t *Table) Group(q *GroupQuery, v *GroupView) {
 	if len(q.Keys) == 0 || len(q.Keys) > MaxGroupKeys {
 		return
 	}
-	if q.Filter.NeedsOwner() || slices.ContainsFunc(q.Keys, func(k GroupKey) bool { return model.OwnerColumn(k.Col) }) {
-		t.wanted = q.Now
-	}
+	t.asks(q.Now, q.Filter, columnsOf(q.Keys)...)
 	g := &t.groups
 	if !g.same(t, q) {
 		g.fill(t, q)
@@ -186,8 +184,8 @@ func (g *grouping) rows(t *Table, q *GroupQuery, items []item, v *GroupView) {
 		*r = GroupRow{ID: a.hash, Values: r.Values[:0], GroupSum: a.sum(g.newSpan)}
 		var terms []string
 		for _, k := range q.Keys {
-			r.Values = append(r.Values, k.label(t.owners.Of, f))
-			terms = append(terms, k.filter(t.owners.Of, f))
+			r.Values = append(r.Values, k.label(t.now(), f))
+			terms = append(terms, k.filter(t.now(), f))
 		}
 		r.Filter = strings.Join(terms, " and ")
 		if top[i]*2 > r.Flows {

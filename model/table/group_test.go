@@ -39,7 +39,7 @@ func slowGroups(tab *Table, q *GroupQuery) map[string]GroupSum {
 		}
 		id := ""
 		for _, k := range q.Keys {
-			id += k.label(tab.owners.Of, f) + "|" + k.filter(tab.owners.Of, f) + "|"
+			id += k.label(tab.now(), f) + "|" + k.filter(tab.now(), f) + "|"
 		}
 		s := groups[id]
 		s.Flows++
@@ -107,7 +107,7 @@ func checkGroups(tab *Table, q *GroupQuery, v *GroupView) error {
 		var id strings.Builder
 		f := sampleOf(tab, r.ID)
 		for n, k := range q.Keys {
-			id.WriteString(r.Values[n] + "|" + k.filter(tab.owners.Of, f) + "|")
+			id.WriteString(r.Values[n] + "|" + k.filter(tab.now(), f) + "|")
 		}
 		if !sameSum(r.GroupSum, want[id.String()]) || seen[r.ID] {
 			return fmt.Errorf("%s: %+v, want %+v", id.String(), r.GroupSum, want[id.String()])

@@ -68,7 +68,7 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 		since = loaded // what the first dump found is not new
 	}
 	g.newSpan = max(float64(q.Now-since)/float64(second), 1)
-	hash := g.hasher(t, q.Keys, t.owners.Of)
+	hash := g.hasher(t, q.Keys, t.now())
 	ports, nat, f := !byPort(q.Keys), ByNATPorts(q.Keys), new(model.Flow)
 	for c := range t.flows.chunks {
 		if isDone(q.Done) {
@@ -122,7 +122,7 @@ func (g *grouping) reset(t *Table, q *GroupQuery) {
 }
 
 // hasher returns the function that makes a group's hash of a flow.
-func (g *grouping) hasher(t *Table, keys []GroupKey, of ownerFunc) func(*model.Flow) uint64 {
+func (g *grouping) hasher(t *Table, keys []GroupKey, of knower) func(*model.Flow) uint64 {
 	seed := t.index.seed
 	one := func(v groupVal) uint64 {
 		return fold(v.lo^seed[0], fold(v.hi^seed[1], uint64(v.kind)^seed[2]))
@@ -253,7 +253,7 @@ func (g *grouping) order(t *Table, q *GroupQuery) {
 		g.sorter.keys = nil
 	}
 	for _, k := range q.Keys {
-		g.sorter.keys = append(g.sorter.keys, k.order(t.owners.Of, q.Desc && q.Sort != GroupValue)...)
+		g.sorter.keys = append(g.sorter.keys, k.order(t.now(), q.Desc && q.Sort != GroupValue)...)
 	}
 	g.items = slices.Grow(g.items[:0], len(g.accs))
 	for n := range g.accs {
@@ -296,13 +296,15 @@ func (g *grouping) metric(c GroupColumn) keyFunc {
 
 // order returns the keyFuncs of the key's values, in ascending order, or with flip so that a descending sort shows them
 // in ascending order.
-func (k GroupKey) order(of ownerFunc, flip bool) []keyFunc {
+func (k GroupKey) order(of knower, flip bool) []keyFunc {
 	value := k.value(of)
 	switch {
 	case k.Ports:
 		return flipped(natPortsOrder(), flip)
 	case k.Col == model.ColHelper:
 		return flipped([]keyFunc{helperKey()}, flip)
+	case model.RouteColumn(k.Col):
+		return flipped(routeKeys(k.Col, of), flip)
 	case model.OwnerColumn(k.Col):
 		return flipped(ownerKeys(k.Col, of), flip)
 	}

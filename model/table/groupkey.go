@@ -24,7 +24,7 @@ type GroupKey struct {
 // groupColumns are the columns that can be grouped by. nat is the address that takes the place of another.
 var groupColumns = []model.Column{model.ColSrc, model.ColDst, model.ColSport, model.ColDport, model.ColProto, model.ColState, model.ColCtState, model.ColPhase, model.ColZone,
 	model.ColHelper, model.ColMark, model.ColFamily, model.ColNAT, model.ColReplySrc, model.ColReplyDst, model.ColReplySport, model.ColReplyDport,
-	model.ColPID, model.ColProc, model.ColUser, model.ColCgroup}
+	model.ColPID, model.ColProc, model.ColUser, model.ColCgroup, model.ColIif, model.ColOif}
 
 func (k GroupKey) isAddr() bool {
 	return k.Col == model.ColSrc || k.Col == model.ColDst || k.Col == model.ColReplySrc || k.Col == model.ColReplyDst
@@ -120,7 +120,7 @@ type groupVal struct {
 const noPorts = 255
 
 // value returns the function that takes the key's value from a flow, of owners what of knows.
-func (k GroupKey) value(of ownerFunc) func(*model.Flow) groupVal {
+func (k GroupKey) value(of knower) func(*model.Flow) groupVal {
 	number := func(get func(*model.Flow) uint64) func(*model.Flow) groupVal {
 		return func(f *model.Flow) groupVal { return groupVal{lo: get(f)} }
 	}
@@ -145,6 +145,8 @@ func (k GroupKey) value(of ownerFunc) func(*model.Flow) groupVal {
 		return natVal
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return func(f *model.Flow) groupVal { return ownerVal(k.Col, of, f) }
+	case model.ColIif, model.ColOif:
+		return func(f *model.Flow) groupVal { return routeVal(k.Col, of, f) }
 	case model.ColProto:
 		return number(func(f *model.Flow) uint64 { return uint64(f.Proto) })
 	case model.ColState:
@@ -207,7 +209,7 @@ func natVal(f *model.Flow) groupVal {
 }
 
 // values are functions whose values together are the key's.
-func (k GroupKey) values(of ownerFunc) []func(*model.Flow) groupVal {
+func (k GroupKey) values(of knower) []func(*model.Flow) groupVal {
 	if k.Ports {
 		return natPortsValues()
 	}
@@ -215,13 +217,15 @@ func (k GroupKey) values(of ownerFunc) []func(*model.Flow) groupVal {
 }
 
 // label returns what a member of the group shows under the key, escaped.
-func (k GroupKey) label(of ownerFunc, f *model.Flow) string {
+func (k GroupKey) label(of knower, f *model.Flow) string {
 	if k.Ports {
 		return natPortsLabel(f)
 	}
 	switch k.Col {
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return ownerLabel(k.Col, of, f)
+	case model.ColIif, model.ColOif:
+		return routeLabel(k.Col, of, f)
 	case model.ColProto:
 		return f.Proto.String()
 	case model.ColState:
@@ -277,7 +281,7 @@ func (k GroupKey) network(f *model.Flow) string {
 }
 
 func portLabel(k GroupKey, f *model.Flow) string {
-	v := k.value(nil)(f)
+	v := k.value(knower{})(f)
 	switch source := k.Col == model.ColSport || k.Col == model.ColReplySport; {
 	case v.kind == 0:
 		return strconv.FormatUint(v.lo, 10)
@@ -292,10 +296,10 @@ func portLabel(k GroupKey, f *model.Flow) string {
 }
 
 // filter returns the filter text that the group's flows match, and no others; f is one of them.
-func (k GroupKey) filter(of ownerFunc, f *model.Flow) string {
+func (k GroupKey) filter(of knower, f *model.Flow) string {
 	r := &model.Row{Flow: *f}
-	if model.OwnerColumn(k.Col) {
-		r.Extra.Owner = of(f)
+	if model.OwnerColumn(k.Col) || model.RouteColumn(k.Col) {
+		of.fill(&r.Extra, f)
 		return filter.ByValue(k.Col, r)
 	}
 	switch {
@@ -313,7 +317,7 @@ func (k GroupKey) filter(of ownerFunc, f *model.Flow) string {
 		}
 		return "not nat"
 	}
-	switch v := k.value(nil)(f); {
+	switch v := k.value(knower{})(f); {
 	case v.kind == noPorts:
 		return "proto != {tcp, udp, udplite, sctp, dccp, icmp, icmpv6, gre}"
 	case v.kind != 0: // types, identifiers and keys are told apart by protocol

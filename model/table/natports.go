@@ -93,8 +93,8 @@ func replyZone(f *model.Flow) uint16 {
 // natPortsValues tell groups by nat-ports apart. All flows that take no port are one group.
 func natPortsValues() (vs []func(*model.Flow) groupVal) {
 	for _, get := range []func(*model.Flow) groupVal{
-		GroupKey{Col: model.ColReplyDst}.value(nil),
-		GroupKey{Col: model.ColReplySrc}.value(nil),
+		GroupKey{Col: model.ColReplyDst}.value(knower{}),
+		GroupKey{Col: model.ColReplySrc}.value(knower{}),
 		func(f *model.Flow) groupVal {
 			return groupVal{hi: uint64(replyZone(f)), lo: uint64(f.ReplySport)<<8 | uint64(f.Proto), kind: 1}
 		},
@@ -118,7 +118,7 @@ func natPortsOrder() []keyFunc {
 		return 1
 	}}
 	for _, c := range []model.Column{model.ColReplyDst, model.ColProto, model.ColReplySrc, model.ColReplySport} {
-		keys = append(keys, GroupKey{Col: c}.order(nil, false)...)
+		keys = append(keys, GroupKey{Col: c}.order(knower{}, false)...)
 	}
 	return append(keys, func(f *model.Flow, _ uint32) uint64 { return uint64(replyZone(f)) })
 }

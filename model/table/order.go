@@ -162,7 +162,9 @@ func (t *Table) keys(c model.Column) []keyFunc {
 	be := binary.BigEndian
 	switch c {
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
-		return ownerKeys(c, t.owners.Of)
+		return ownerKeys(c, t.now())
+	case model.ColIif, model.ColOif:
+		return routeKeys(c, t.now())
 	case model.ColHelper:
 		return []keyFunc{helperKey()}
 	case model.ColSecctx:

@@ -3,8 +3,10 @@ package table
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 
 	"ctview/model"
+	"ctview/model/filter"
 )
 
 // SetOwners gives the table what is known now of who holds the sockets of its flows: rows, filters, orders and groups go
@@ -14,6 +16,23 @@ func (t *Table) SetOwners(o *model.Owners) {
 	defer t.mu.Unlock()
 	t.owners = o
 	t.version++
+}
+
+// asks notes what the answer to a question at a time hangs on that has to be looked up.
+func (t *Table) asks(now int64, f *filter.Filter, cols ...model.Column) {
+	if f.NeedsOwner() || slices.ContainsFunc(cols, model.OwnerColumn) {
+		t.wanted = now
+	}
+	if f.NeedsRoute() || slices.ContainsFunc(cols, model.RouteColumn) {
+		t.ways.at, t.ways.all = now, now
+	}
+}
+
+func columnsOf(keys []GroupKey) (cols []model.Column) {
+	for _, k := range keys {
+		cols = append(cols, k.Col)
+	}
+	return cols
 }
 
 // OwnersWanted returns the time of the last question whose answer hangs on who holds sockets, Unix nanoseconds; 0: nobody
@@ -59,8 +78,18 @@ func (t *Table) ownerThen(f *model.Flow) model.Owner {
 	return w
 }
 
-// An ownerFunc tells who holds the sockets of a flow: Owners.Of, or for flows of the past Table.ownerThen.
-type ownerFunc func(*model.Flow) model.Owner
+// A knower tells what is looked up of flows beside the table.
+type knower struct {
+	owner func(*model.Flow) model.Owner
+	route func(*model.Flow) model.Route
+}
+
+// now is what is known of flows that are there, then of those of the past.
+func (t *Table) now() knower  { return knower{t.owners.Of, t.routes.Of} }
+func (t *Table) then() knower { return knower{t.ownerThen, t.routes.Of} }
+
+// fill puts it into an Extra.
+func (k knower) fill(x *model.Extra, f *model.Flow) { x.Owner, x.Route = k.owner(f), k.route(f) }
 
 // The kinds of values that owners have, in the order in which they are shown.
 const (
@@ -71,8 +100,8 @@ const (
 )
 
 // ownerVal is the value that flows are grouped by: a hash of each end's text, which is as good as the text.
-func ownerVal(c model.Column, of ownerFunc, f *model.Flow) groupVal {
-	w := of(f)
+func ownerVal(c model.Column, of knower, f *model.Flow) groupVal {
+	w := of.owner(f)
 	text := func(h *model.Holder) string {
 		if c == model.ColCgroup && h != nil {
 			return h.Cgroup // a container is known by the beginning of its id
@@ -96,8 +125,8 @@ var ownerSeed = maphash.MakeSeed()
 
 func hashText(s string) uint64 { return maphash.String(ownerSeed, s) }
 
-func ownerLabel(c model.Column, of ownerFunc, f *model.Flow) string {
-	w := of(f)
+func ownerLabel(c model.Column, of knower, f *model.Flow) string {
+	w := of.owner(f)
 	if b := model.AppendOwner(nil, c, &w); len(b) > 0 {
 		return string(b)
 	}
@@ -110,11 +139,11 @@ const ownerLevels = 9
 
 // ownerKeys sort by what a column of owners shows: numbers of processes by their value, texts by their bytes, forwarded
 // flows behind them.
-func ownerKeys(c model.Column, of ownerFunc) []keyFunc {
+func ownerKeys(c model.Column, of knower) []keyFunc {
 	keys := make([]keyFunc, ownerLevels)
 	for level := range keys {
 		keys[level] = func(f *model.Flow, _ uint32) uint64 {
-			w := of(f)
+			w := of.owner(f)
 			return ownerKey(c, &w, level)
 		}
 	}

@@ -30,7 +30,7 @@ func (t *Table) View(q *Query, v *View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*v = View{Rows: v.Rows[:0], Total: t.stats.Flows, AnchorAt: -1, Stats: t.stats, Version: t.version}
-	if q.Owners || q.Filter.NeedsOwner() || model.OwnerColumn(q.Sort) {
+	if t.asks(q.Now, q.Filter, q.Sort); q.Owners {
 		t.wanted = q.Now
 	}
 	if q.Filter == nil && q.Limit <= 0 && !q.HasAnchor {
@@ -60,6 +60,9 @@ func (t *Table) View(q *Query, v *View) {
 		s.a, s.b = offset, end
 	}
 	v.Rows = t.rows(s.items[offset:end], v.Rows)
+	if q.Routes {
+		t.miss(q.Now, v.Rows)
+	}
 }
 
 // rows copies flows out, into memory of the caller's where that reaches.
@@ -185,13 +188,13 @@ type matcher struct {
 	filter  *filter.Filter
 	now     int64
 	extra   bool
-	owner   bool
+	know    bool // the filter asks for what is looked up
 	x       model.Extra
 	unknown int // flows that the filter could not judge
 }
 
 func (t *Table) matcher(f *filter.Filter, now int64) matcher {
-	return matcher{t: t, filter: f, now: now, extra: f.NeedsExtra(), owner: f.NeedsOwner()}
+	return matcher{t: t, filter: f, now: now, extra: f.NeedsExtra(), know: f.NeedsOwner() || f.NeedsRoute()}
 }
 
 func (m *matcher) match(f *model.Flow, slot uint32) bool {
@@ -200,12 +203,12 @@ func (m *matcher) match(f *model.Flow, slot uint32) bool {
 		x = &m.x
 		m.t.extraOf(slot, f, x)
 	}
-	if m.owner {
+	if m.know {
 		if x == nil {
 			m.x = model.Extra{}
 			x = &m.x
 		}
-		x.Owner = m.t.owners.Of(f)
+		m.t.now().fill(x, f)
 	}
 	ok, unknown := m.filter.MatchKnown(f, x, m.now)
 	if unknown {

@@ -94,9 +94,7 @@ type portCount struct{ now, begun, ended uint32 }
 func (t *Table) Recent(q *RecentQuery, v *RecentView) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if q.Filter.NeedsOwner() || model.OwnerColumn(q.Sort) || slices.ContainsFunc(q.Keys, func(k GroupKey) bool { return model.OwnerColumn(k.Col) }) {
-		t.wanted = q.Now
-	}
+	t.asks(q.Now, q.Filter, append(columnsOf(q.Keys), q.Sort)...)
 	*v = RecentView{Rows: v.Rows[:0], Groups: v.Groups[:0], AnchorAt: -1, From: q.Since, Stats: t.stats, Version: t.version}
 	if !t.stats.Loaded || len(q.Keys) > MaxGroupKeys {
 		return
@@ -188,7 +186,7 @@ func (t *Table) recentRow(slot uint32, from int64, r *RecentRow) {
 		t.extra.fill(&r.Extra, t.extraRow(slot))
 		t.seeMaster(f, &r.Extra)
 	}
-	r.Extra.Owner = t.ownerThen(f)
+	t.then().fill(&r.Extra, f)
 }
 
 // began reports whether a flow began since a time: of what the first dump found without its start that is not known.
@@ -272,12 +270,12 @@ func (m *matcher) matchRecent(slot uint32, f *model.Flow, x *end, timed bool) bo
 		m.t.extra.fill(extra, m.t.extraRow(slot))
 		m.t.seeMaster(f, extra)
 	}
-	if m.owner {
+	if m.know {
 		if extra == nil {
 			m.x = model.Extra{}
 			extra = &m.x
 		}
-		extra.Owner = m.t.ownerThen(f)
+		m.t.then().fill(extra, f)
 	}
 	if timed && f.Known&model.KnownStart == 0 && m.t.sure(f) {
 		whole := *f
@@ -330,7 +328,9 @@ func (t *Table) recentKeys(c model.Column) []keyFunc {
 	}
 	switch c {
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
-		return ownerKeys(c, t.ownerThen)
+		return ownerKeys(c, t.then())
+	case model.ColIif, model.ColOif:
+		return routeKeys(c, t.then())
 	case model.ColNone:
 		return []keyFunc{func(f *model.Flow, slot uint32) uint64 {
 			return ended(slot, func(x *end) uint64 { return uint64(max(x.at, 0)) }, uint64(max(f.First, 0)))

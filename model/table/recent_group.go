@@ -76,7 +76,7 @@ func (c *groupChange) lost() int { return int(c.ended) - int(c.begun) }
 // lasting reports whether a flow has the same value of the key for its whole life.
 func (k GroupKey) lasting() bool {
 	switch k.Col {
-	case model.ColState, model.ColCtState, model.ColPhase, model.ColHelper, model.ColMark, model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
+	case model.ColState, model.ColCtState, model.ColPhase, model.ColHelper, model.ColMark, model.ColPID, model.ColProc, model.ColUser, model.ColCgroup, model.ColIif, model.ColOif:
 		return false
 	}
 	return true
@@ -91,7 +91,7 @@ func (t *Table) recentGroups(q *RecentQuery, v *RecentView) {
 	}
 	clear(g.table)
 	g.accs, r.changes = g.accs[:0], r.changes[:0]
-	hash := g.hasher(t, q.Keys, t.ownerThen)
+	hash := g.hasher(t, q.Keys, t.then())
 	t.eachRecent(q, v, func(slot uint32, f *model.Flow, x *end, began bool) {
 		n := g.group(hash(f), slot)
 		if int(n) == len(r.changes) {
@@ -143,8 +143,8 @@ func (r *recent) group(t *Table, q *RecentQuery, n uint32) RecentGroup {
 		Then: int(c.now) + c.lost(), Bytes: c.bytes, Counted: int(c.counted)}
 	var terms []string
 	for _, k := range q.Keys {
-		out.Values = append(out.Values, k.label(t.ownerThen, f))
-		terms = append(terms, k.filter(t.ownerThen, f))
+		out.Values = append(out.Values, k.label(t.then(), f))
+		terms = append(terms, k.filter(t.then(), f))
 	}
 	out.Filter = strings.Join(terms, " and ")
 	return out
@@ -157,7 +157,7 @@ func (r *recent) groupOrder(t *Table, q *RecentQuery) sorter {
 		o.keys = []keyFunc{func(_ *model.Flow, n uint32) uint64 { return r.changes[n].key(q.GroupSort) }}
 	}
 	for _, k := range q.Keys {
-		o.keys = append(o.keys, k.order(t.ownerThen, q.Desc && q.GroupSort != RecentValue)...)
+		o.keys = append(o.keys, k.order(t.then(), q.Desc && q.GroupSort != RecentValue)...)
 	}
 	return o
 }

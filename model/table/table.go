@@ -35,6 +35,8 @@ type Table struct {
 	overdue int    // chunk that Overdue looks at next
 	owners  *model.Owners
 	wanted  int64 // when owners were last asked for, Unix nanoseconds
+	routes  *model.Routes
+	ways    waysWanted
 	births  uint8 // generation of the next flow that is new to the table
 	limit   int64 // bytes; 0 none. See LimitTo
 }
@@ -105,7 +107,7 @@ func (t *Table) row(slot uint32, r *model.Row) {
 	if r.Flow.Known&model.KnownExtra != 0 {
 		t.extraOf(slot, &r.Flow, &r.Extra)
 	}
-	r.Extra.Owner = t.owners.Of(&r.Flow)
+	t.now().fill(&r.Extra, &r.Flow)
 }
 
 // extraOf fills x with the extra of a flow that has one, and with what is known of its master.

@@ -15,6 +15,7 @@ type Query struct {
 	Now    int64
 	Done   <-chan struct{} // closed while it is asked: the answer is of no use any more, and is empty; nil: never
 	Owners bool            // the rows are wanted for who holds their sockets: see OwnersWanted
+	Routes bool            // the rows are wanted for their routes: see RoutesWanted
 
 	// Anchor asks where that flow is now: View.AnchorAt. With Follow the window is moved so that it stands
 	// AnchorRow rows below the window's top, if it exists and matches.

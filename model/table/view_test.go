@@ -21,6 +21,9 @@ func randomTable(rng *rand.Rand, n int) *Table {
 	if rng.IntN(3) > 0 {
 		t.SetOwners(randomOwners(rng))
 	}
+	if rng.IntN(3) > 0 {
+		t.SetRoutes(randomRoutes(rng))
+	}
 	const now = 1e18
 	for i := range n * 5 / 4 {
 		e := randomEvent(rng, i)
@@ -82,6 +85,24 @@ func randomEvent(rng *rand.Rand, i int) model.Event {
 		e.Extra.Master = model.Tuple{Family: f.Family, Src: f.Src, Dst: f.Dst, Sport: uint16(rng.IntN(3))}
 	}
 	return e
+}
+
+// randomRoutes knows the way of some of randomEvent's flows.
+func randomRoutes(rng *rand.Rand) *model.Routes {
+	by := model.RouteBy{Mark: rng.IntN(2) == 0, Ports: rng.IntN(2) == 0}
+	old := model.NewRoutes(by, nil)
+	r := model.NewRoutes(by, old)
+	for i := range 4000 {
+		e := randomEvent(rng, rng.IntN(2000))
+		names := []string{"", "eth0", "eth1", "enp0s31f6.4093", "enp0s31f6.4094"}
+		way := model.Route{In: names[rng.IntN(len(names))], Out: names[rng.IntN(len(names))]}
+		if i%2 == 0 {
+			old.Add([]model.RouteKey{by.Key(&e.Flow)}, []model.Route{way})
+		} else {
+			r.Add([]model.RouteKey{by.Key(&e.Flow)}, []model.Route{way})
+		}
+	}
+	return r
 }
 
 // randomOwners knows who holds some sockets of randomEvent's flows.
@@ -197,6 +218,8 @@ func compareRows(c model.Column, a, b *model.Row) int {
 	case model.ColMaster:
 		m, n := &a.Extra.Master, &b.Extra.Master
 		return cmp.Or(cmp.Compare(m.Family, n.Family), bytes.Compare(m.Src[:], n.Src[:]), cmp.Compare(m.Sport, n.Sport))
+	case model.ColIif, model.ColOif:
+		return strings.Compare(a.Extra.Route.Text(c), b.Extra.Route.Text(c))
 	case model.ColPID:
 		return slices.Compare(slowPIDs(a), slowPIDs(b))
 	case model.ColProc, model.ColUser, model.ColCgroup:
@@ -224,6 +247,8 @@ func lacks(c model.Column, r *model.Row) bool {
 	switch c {
 	case model.ColPID, model.ColProc, model.ColUser, model.ColCgroup:
 		return len(model.AppendOwner(nil, c, &r.Extra.Owner)) == 0
+	case model.ColIif, model.ColOif:
+		return r.Extra.Route.Text(c) == ""
 	case model.ColTimeout:
 		return f.Known&model.KnownTimeout == 0
 	case model.ColRate, model.ColOrigRate, model.ColReplyRate, model.ColPPS:
