@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"ctview/ctnl"
 	"ctview/ctnl/lab"
 	"ctview/model"
+
+	"golang.org/x/sys/unix"
 )
 
 // run runs a shell line in the router's namespace.
@@ -319,5 +326,76 @@ func TestScreenInsertFailed(t *testing.T) {
 	})
 	tm.shows("!! 64 of 64 ports of 192.0.2.1 to 203.0.113.193:443 in use, and 36 packets of new flows found none")
 	tm.shows("36 entries could not be put in, the last ")
+	tm.send("q")
+}
+
+// raceFlows sends n flows of UDP, each with two packets at once from two processors: the second to be put into the table finds the
+// entry of the first there (nf_ct_resolve_clash).
+func raceFlows(s *stage, n int) {
+	s.t.Helper()
+	var cpus unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+		s.t.Fatal(err)
+	}
+	var flows []*net.UDPConn
+	defer func() {
+		for _, c := range flows {
+			_ = c.Close()
+		}
+	}()
+	for range n {
+		c := must(s.Client().Dial(context.Background(), "udp4", "192.168.1.10:0", "203.0.113.193:5300"))(s.t)
+		flows = append(flows, c.(*net.UDPConn))
+	}
+	var at [2]atomic.Int32 // flow that each thread is at
+	var wg sync.WaitGroup
+	for w, cpu := 0, 0; w < 2; cpu++ {
+		if cpu == 1024 {
+			s.t.Fatal("two processors are needed for packets to race")
+		}
+		if !cpus.IsSet(cpu) {
+			continue
+		}
+		me := w
+		wg.Go(func() {
+			runtime.LockOSThread() // and not unlocked: the thread ends with its processor
+			var own unix.CPUSet
+			own.Set(cpu)
+			_ = unix.SchedSetaffinity(0, &own)
+			for i, c := range flows {
+				raw, _ := c.SyscallConn()
+				_ = raw.Control(func(fd uintptr) {
+					at[me].Store(int32(i + 1))
+					for at[1-me].Load() <= int32(i) {
+					}
+					_, _ = unix.Write(int(fd), []byte("x"))
+				})
+			}
+		})
+		w++
+	}
+	wg.Wait()
+}
+
+// TestScreenClashes: packets that race for one tuple are told from a hundred on, with the kernel's number.
+func TestScreenClashes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.longer()
+	tm := newTerminal(t, ctview(t, "--netns", s.Router().Path(), "--ascii"), 200, 60, "NO_COLOR=1")
+	tm.shows("LIVE")
+	tm.send("!")
+	tm.shows("nothing is found") // the counters were read once
+	clashes := func() int {
+		n, _ := model.SumStats(must(s.k.CPUStats(context.Background()))(t), 14)
+		return int(n)
+	}
+	for end := time.Now().Add(patience); clashes() < 150; {
+		if time.Now().After(end) {
+			t.Fatalf("%d clashes of flows whose packets are sent at once", clashes())
+		}
+		raceFlows(s, 100)
+	}
+	tm.shows("-  " + strconv.Itoa(clashes()) + " packets raced for one tuple and both went through")
 	tm.send("q")
 }

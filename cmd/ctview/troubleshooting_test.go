@@ -183,6 +183,9 @@ What is shown below was read off a real screen on a real kernel, where a test ma
 milder, until it is acknowledged. ` + "`lost-events`" + `: ctview itself was too slow, and has read the table again. ` + "`uncounted`" + `: flows from
 before accounting. ` + "`asymmetric`" + `, while the States screen samples INVALID packets (` + "`e`, `w`" + `): which half of connections passes here, or in which zone
 answers are looked up. ` + "`offloaded`" + `: flows in a flowtable. ` + "`other-namespace`" + `: the table of another namespace of this machine is nearly full.
+
+Taken 2026-11-27, ten minutes each with ` + "`ctview diagnose --watch --for 10m`" + `: the lab of ` + "`ctview demo`" + ` at its pace, and a router with a connection
+or two a second, had not one finding.
 `)
 	const file = "../../docs/troubleshooting.md"
 	if *updateTroubleshooting {
