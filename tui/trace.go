@@ -3,7 +3,9 @@ package tui
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"ctview/model"
 	"ctview/model/format"
+	"ctview/model/table"
 
 	"ctview/tui/draw"
 )
@@ -48,6 +51,7 @@ type tracedPart struct {
 	stands  bool // the kernel has what it takes
 	done    bool
 	err     error
+	history []table.Change // of the flow
 }
 
 var tracedBindings = slices.Concat(moves, []binding{
@@ -92,6 +96,7 @@ func (s *traced) begin(a *App) tea.Cmd {
 	s.end, s.till = end, a.opt.Now().Add(tracedTime)
 	s.part, s.got = tracedPart{}, tracedPart{}
 	tracer, flow := a.opt.Tracer, s.flow
+	a.opt.Store.Watch(flow.Key)
 	change := func(fn func(*tracedPart)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -139,11 +144,14 @@ func (s *traced) copy(a *App) tea.Cmd {
 	return a.copy(text + "  = " + format.TraceOutcome(p) + "\n")
 }
 
-func (s *traced) ask(*App, bool) func(context.Context) any {
+func (s *traced) ask(a *App, _ bool) func(context.Context) any {
+	store := a.opt.Store
 	return func(context.Context) any {
+		history := store.History(s.flow.Key, nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		p := s.part
+		p.history = history
 		return &p
 	}
 }
@@ -206,7 +214,18 @@ func (s *traced) lines(a *App, f *draw.Frame) (out []pageLine) {
 		}
 		add(draw.Plain, "", text, nil)
 	}
+	// What happened to the flow stands between its packets, in time.
+	history := s.got.history[max(len(s.got.history)-eventsTraced, 0):]
+	told := func(until int64) {
+		for len(history) > 0 && history[0].Time <= until {
+			c := &history[0]
+			add(draw.Faint, "", strings.TrimRight(stamp(c.Time, a.opt.Now().Location(), true)+" "+padRight(kindWord(c, true), 7)+" "+
+				padRight(changeState(c), 11)+" "+changeNote(c), " "), nil)
+			history = history[1:]
+		}
+	}
 	for i, p := range s.got.packets {
+		told(p.At)
 		clock := time.Unix(0, p.At).In(a.opt.Now().Location()).Format("15:04:05.000")
 		add(draw.Strong, "", clock+" "+format.TracedPacket(p), &pageRow{id: model.Plural(i, "packet"), on: p})
 		for _, step := range format.TraceSteps(p) {
@@ -218,5 +237,9 @@ func (s *traced) lines(a *App, f *draw.Frame) (out []pageLine) {
 		}
 		add(look, "  ", "= "+format.TraceOutcome(p), nil)
 	}
+	told(math.MaxInt64)
 	return out
 }
+
+// eventsTraced is how many events of the flow are shown beside its packets, the last ones.
+const eventsTraced = 20

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"ctview/model"
+	"ctview/model/format"
 )
 
 // A fakeTracer tells of one packet that is dropped.
@@ -85,5 +87,35 @@ func TestTraceReadOnly(t *testing.T) {
 	g.keys("t", "y")
 	if tr.asked != nil {
 		t.Errorf("--read-only follows packets:\n%s", g.screen())
+	}
+}
+
+// TestTraceHistory: what happens to the flow meanwhile stands between its packets, by the clock.
+func TestTraceHistory(t *testing.T) {
+	g := newRig(t, 120, 35, mockFlows(), func(o *Options) { o.Tracer = &fakeTracer{} })
+	key := g.currentKey()
+	tell := func(at time.Time, state string) {
+		row, ok := g.store.Get(key)
+		if !ok {
+			t.Fatal("the flow is not in the table")
+		}
+		var e model.Event
+		format.FillEvent(&e, &row.Flow, &row.Extra, at.UnixNano())
+		e.Kind, e.Has = model.Update, model.HasReply|model.HasStatus|model.HasProtoinfo
+		for s, name := range model.StateNames(model.ProtoTCP) {
+			if name == state {
+				e.Flow.State, e.Flow.Known = model.State(s), e.Flow.Known|model.KnownState
+			}
+		}
+		g.store.Table.Apply(at.UnixNano(), []model.Event{e})
+	}
+	g.keys("t", "y")
+	tell(start.Add(-time.Second), "FIN_WAIT")
+	tell(start.Add(time.Second), "CLOSE_WAIT")
+	g.tick(time.Second)
+	screen := g.screen()
+	before, packet, after := strings.Index(screen, "FIN_WAIT"), strings.Index(screen, "original tcp"), strings.Index(screen, "CLOSE_WAIT")
+	if before < 0 || packet < before || after < packet {
+		t.Errorf("the order is not event, packet, event:\n%s", screen)
 	}
 }
