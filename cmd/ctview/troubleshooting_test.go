@@ -96,8 +96,16 @@ func screenOf(t *testing.T, ns *lab.NS, names ...string) map[string][]string {
 		block = append(block, strings.TrimPrefix(l, " "))
 	}
 	keep()
-	// Enter leads to the flows that prove it, and Esc back.
+	// y takes the first cure away, behind a menu where there are several; Enter leads to the flows that prove it, and Esc back.
 	for i, n := range order {
+		if commands := regexp.MustCompile(`(?m)^      (.{1,40})`).FindAllStringSubmatch(strings.Join(out[n], "\n"), -1); commands != nil {
+			tm.send("g" + strings.Repeat("j", i) + "y")
+			if len(commands) > 1 {
+				tm.shows("copy to the terminal's clipboard")
+				tm.send("1")
+			}
+			tm.shows("copied: " + commands[0][1])
+		}
 		m := regexp.MustCompile(`   / (.*)`).FindStringSubmatch(strings.Join(out[n], "\n"))
 		if m == nil {
 			continue
@@ -148,7 +156,7 @@ rest, wherever one stands:
 |---|---|
 | ` + "`!`" + ` | the list of what is wrong, the worst first (` + "`!!`" + ` packets of users are being dropped, ` + "`!`" + ` connections suffer or will, ` + "`-`" + ` could be better) |
 | ` + "`Enter`" + ` | the flows that prove the one under the cursor, by its filter; ` + "`Esc`" + ` leads back |
-| ` + "`y`" + ` | copies a cure: a line for the packet filter of this machine, for a shell, or for ctview. Nothing is changed by ctview itself |
+| ` + "`y`" + ` | copies a cure: a line for the packet filter of this machine, for a shell, or for ctview; of several, the one whose number is pressed. Nothing is changed by ctview itself |
 | ` + "`a`" + ` | keeps it quiet until it has grown by half, or got worse in kind |
 
 Without a screen: ` + "`ctview diagnose`" + ` prints the same and ends with 1 where something is found, ` + "`ctview diagnose --watch -o json`" + ` goes on
@@ -164,9 +172,12 @@ What is shown below was read off a real screen on a real kernel, where a test ma
 		return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(s), ""), " ", "-")
 	}
 	for _, x := range troubles {
-		keys := "`!` `Enter`, `!` `y`"
-		if !strings.Contains(strings.Join(got[x.name], "\n"), "   / ") {
-			keys = "`!` `y`"
+		keys, text := "`!` `y`", strings.Join(got[x.name], "\n")
+		if strings.Contains(text, "   / ") {
+			keys = "`!` `Enter`, " + keys
+		}
+		if strings.Count(text, "\n      ") > 1 { // a menu asks which
+			keys += " `1`"
 		}
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", x.symptom, anchor(x.symptom), x.name, keys)
 	}
