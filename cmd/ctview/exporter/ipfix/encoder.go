@@ -103,9 +103,11 @@ type kind struct {
 }
 
 // NewEncoder returns an Encoder whose messages are at most max bytes (1024 to 65535); enterprise is the number of the elements
-// that are ctview's own.
+// that are ctview's own. Templates is to be called first.
 func NewEncoder(domain, enterprise uint32, max int) *Encoder {
-	return &Encoder{domain: domain, enterprise: enterprise, max: max, buf: make([]byte, headerSize, max)}
+	e := &Encoder{domain: domain, enterprise: enterprise, max: max, buf: make([]byte, headerSize, max)}
+	e.told[templateDomain], e.told[templateLoss] = true, true // by Templates, with which a session begins
+	return e
 }
 
 // Records returns how many records are in the message that is being written.

@@ -222,6 +222,9 @@ func TestLargest(t *testing.T) {
 func TestOptions(t *testing.T) {
 	e, d := NewEncoder(3, ourNumber, 1400), oracle.New(3)
 	name := strings.Repeat("n", 300)
+	if err := e.Templates(1e9, d.Message); err != nil || d.Messages != 1 {
+		t.Fatalf("the first templates: %v, %d messages", err, d.Messages)
+	}
 	if !e.AppendOptions(name, &Loss{1, 2, 3, 4, 5, math.MaxUint64}) {
 		t.Fatal("no room")
 	}
