@@ -172,12 +172,16 @@ What is shown below was read off a real screen on a real kernel, where a test ma
 		return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(s), ""), " ", "-")
 	}
 	for _, x := range troubles {
-		keys, text := "`!` `y`", strings.Join(got[x.name], "\n")
+		text := strings.Join(got[x.name], "\n")
+		keys := "`!`" // no command cures it
+		switch n := strings.Count(text, "\n      "); {
+		case n == 1:
+			keys = "`!` `y`"
+		case n > 1: // a menu asks which
+			keys = "`!` `y` `1`"
+		}
 		if strings.Contains(text, "   / ") {
 			keys = "`!` `Enter`, " + keys
-		}
-		if strings.Count(text, "\n      ") > 1 { // a menu asks which
-			keys += " `1`"
 		}
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", x.symptom, anchor(x.symptom), x.name, keys)
 	}
