@@ -79,7 +79,7 @@ func addFormatFlags(cmd *cobra.Command, o *listOptions) {
 	f := cmd.Flags()
 	addOutput(cmd, &o.output, "", outputNames...)
 	f.StringVar(&o.columns, "columns", "", "columns, or fields of json: `NAME,...`; \"ctview help columns\" lists them")
-	f.BoolVar(&o.noHeader, "no-header", false, "no line with the names of the columns")
+	addNoHeader(f, &o.noHeader)
 	f.BoolVar(&o.resolve, "resolve", false, "host names in place of addresses (asks the resolver; with -o json beside them)")
 }
 

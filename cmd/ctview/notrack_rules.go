@@ -20,19 +20,31 @@ import (
 
 func notrackList(g *globals, backend *string) *cobra.Command {
 	var output string
+	var bare bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "ctview's rules with their counters and time left, and, read-only, those of others",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runNotrackList(cmd.Context(), g, *backend, output == "json")
+			show := g.appendRules
+			switch {
+			case output == "json":
+				show = appendRulesJSON
+			case bare:
+				show = func(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte {
+					return withoutHeader(g.appendRules(b, rules, others), "ID")
+				}
+			}
+			return runNotrackList(cmd.Context(), g, *backend, show)
 		},
 	}
 	addOutput(cmd, &output, "", "table", "json")
+	addNoHeader(cmd.Flags(), &bare)
 	return cmd
 }
 
-func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool) error {
+func runNotrackList(ctx context.Context, g *globals, backend string,
+	show func(b []byte, rules []model.NotrackRule, others []model.ForeignRule) []byte) error {
 	n, err := g.openNotrack(backend)
 	if err != nil {
 		return err
@@ -49,10 +61,6 @@ func runNotrackList(ctx context.Context, g *globals, backend string, asJSON bool
 		g.summary("not all rules are shown: %v", err)
 	case err != nil:
 		return err
-	}
-	show := g.appendRules
-	if asJSON {
-		show = appendRulesJSON
 	}
 	if _, err := g.out.Write(show(nil, rules, others)); err != nil {
 		return failure{err}

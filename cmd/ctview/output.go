@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,6 +86,21 @@ func (o *outputForm) Set(s string) error {
 type unknownForm struct{ text, cure string }
 
 func (e unknownForm) Error() string { return e.text }
+
+// addNoHeader adds --no-header to a command that prints a table.
+func addNoHeader(f *pflag.FlagSet, to *bool) {
+	f.BoolVar(to, "no-header", false, "no line with the names of the columns")
+}
+
+// withoutHeader takes the line that begins with the column first out of a table.
+func withoutHeader(table []byte, first string) []byte {
+	for line := range bytes.Lines(table) {
+		if bytes.HasPrefix(line, []byte(first+" ")) {
+			return bytes.Replace(table, line, nil, 1)
+		}
+	}
+	return table
+}
 
 // synonyms are names of flags that other programs have, with ours.
 var synonyms = map[string]string{"no-headers": "no-header", "colour": "color", "no-colour": "no-color"}

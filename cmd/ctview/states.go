@@ -23,6 +23,7 @@ import (
 type statesOptions struct {
 	output                  string
 	watch, samples, reasons bool
+	bare                    bool // no header
 	every, limit            time.Duration
 	max                     int
 }
@@ -55,6 +56,7 @@ of the namespace, and puts them back afterwards, after a crash the next time ctv
 	}
 	f := cmd.Flags()
 	addOutput(cmd, &o.output, "", "table", "json")
+	addNoHeader(f, &o.bare)
 	f.BoolVar(&o.samples, "samples", false, "list INVALID and UNTRACKED packets as they come")
 	f.BoolVar(&o.reasons, "reasons", false, "with --samples: the kernel's reason for INVALID")
 	addDuration(f, &o.every, "interval", time.Second, "`TIME` between two readings of --watch")
@@ -158,11 +160,14 @@ func (g *globals) watchStates(ctx context.Context, ns *ctnl.Netns, o *statesOpti
 }
 
 func (g *globals) printStates(c *model.StateCounts, o *statesOptions) error {
-	show := appendStates
-	if o.output == "json" {
-		show = appendStatesJSON
+	text := appendStates(nil, c)
+	switch {
+	case o.output == "json":
+		text = appendStatesJSON(nil, c)
+	case o.bare:
+		text = withoutHeader(text, "STATE")
 	}
-	if _, err := g.out.Write(show(nil, c)); err != nil {
+	if _, err := g.out.Write(text); err != nil {
 		return failure{err}
 	}
 	return nil

@@ -18,6 +18,7 @@ func statsCommand(g *globals) *cobra.Command {
 	var (
 		output string
 		watch  bool
+		bare   bool
 		every  time.Duration
 	)
 	cmd := &cobra.Command{
@@ -26,6 +27,11 @@ func statsCommand(g *globals) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := statsFormats[output]
+			if bare && output == "table" {
+				show = func(b []byte, r, last *statsReading) []byte {
+					return withoutHeader(appendStatsTable(b, r, last), "COUNTER")
+				}
+			}
 			if output == "prometheus" && watch {
 				return usageError{"--watch: -o prometheus is one reading", "a textfile collector reads a file that is written anew each time: leave --watch out"}
 			}
@@ -37,6 +43,7 @@ func statsCommand(g *globals) *cobra.Command {
 	}
 	f := cmd.Flags()
 	addOutput(cmd, &output, "prometheus is for the textfile collector of node_exporter", "table", "json", "prometheus")
+	addNoHeader(f, &bare)
 	addDuration(f, &every, "interval", time.Second, "`TIME` between two readings of --watch")
 	addWatch(cmd, &watch, &every, leastInterval, "again and again, every `TIME` (1s unless said), with what changed per second")
 	return cmd
