@@ -20,7 +20,7 @@ func randomEvent(rng *rand.Rand) (ev model.Event) {
 	density := rng.Float64()
 	var set func(v reflect.Value)
 	set = func(v reflect.Value) {
-		if v.Type() == reflect.TypeFor[model.Owner]() {
+		if v.Type() == reflect.TypeFor[model.Owner]() || v.Type() == reflect.TypeFor[model.Route]() {
 			return // it is looked up when a row is printed, and in no event
 		}
 		switch v.Kind() {

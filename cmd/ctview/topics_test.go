@@ -36,6 +36,7 @@ const (
 	acct    gap = "began while `nf_conntrack_acct` was 0"
 	twice   gap = "read once, or as `bytes`"
 	stamp   gap = "began while `nf_conntrack_timestamp` was 0. Seen for a while, tables have `>1m` and `<TIME`: at least so long, before that"
+	way     gap = "begins or ends here, or the routes do not tell"
 	socket  gap = "no socket found: `-`, or `forwarded`"
 )
 
@@ -55,7 +56,7 @@ var columnFacts = map[model.Column]struct {
 	model.ColOrigPackets: {"packets", acct}, model.ColReplyPackets: {"packets", acct}, model.ColOrigRate: {"bytes/s", twice},
 	model.ColReplyRate: {"bytes/s", twice}, model.ColAvgPkt: {"bytes", acct}, model.ColLabels: {"names, or bits", none}, model.ColSecctx: {"text", none},
 	model.ColMaster: {"flow", none}, model.ColStart: {"time", stamp}, model.ColPID: {"number", socket}, model.ColProc: {"name", socket},
-	model.ColUser: {"name", socket}, model.ColCgroup: {"path", socket},
+	model.ColUser: {"name", socket}, model.ColCgroup: {"path", socket}, model.ColIif: {"name", way}, model.ColOif: {"name", way},
 }
 
 // TestColumnsDocument holds docs/columns.md to what "help columns" says (-update-manual writes it).
@@ -94,7 +95,7 @@ func columnsDocument() string {
 		b.WriteString(" |\n")
 	}
 	b.WriteString("\n" + wrapped("Events know less: of a flow that is new or changes the kernel tells no bytes and packets, of one that ends no helper. "+
-		"`pid`, `proc`, `user`, `cgroup` are not known of them.", "", "", width))
+		"`pid`, `proc`, `user`, `cgroup`, `iif`, `oif` are not known of them.", "", "", width))
 	return b.String()
 }
 
@@ -117,7 +118,7 @@ func TestColumnGaps(t *testing.T) {
 	}
 	known := map[string]func(gap) bool{ // of the flow from 10.0.0.1, which has nothing, and of that from 10.0.0.2
 		"10.0.0.1": func(g gap) bool { return g == never || g == noPorts || g == socket },
-		"10.0.0.2": func(g gap) bool { return g != none },
+		"10.0.0.2": func(g gap) bool { return g != none && g != way },
 	}
 	for i, v := range []string{"0", "1"} {
 		for _, name := range []string{"acct", "timestamp"} {
