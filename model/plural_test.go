@@ -42,6 +42,7 @@ var alwaysMany = map[string]string{
 	"%d keys to group by":       "more than two",
 	"larger than %d bytes":      "a constant",
 	"more than %d flows match":  "a constant",
+	"ctview draws on %dx%d of":  "sizes of a huge terminal",
 	"set to %d bytes":           "conntrack's words",
 	"synproxy isn %d its":       "no plural",
 	"uid %d has":                "no plural",

@@ -37,6 +37,7 @@ var notRun = []struct{ prefix, why string }{
 	{"go run ", "loads a program from the network"},
 	{"go test -race", "wants a C compiler; make race"},
 	{"ctview-exporter", "cmd/ctview/exporter: TestDocumentLines"},
+	{"ctview diagnose --watch --for 10m", "takes ten minutes"},
 	{"ctview bench:", "the heading of what the bench prints"},
 }
 

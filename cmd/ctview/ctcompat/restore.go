@@ -119,15 +119,19 @@ var notInFile = map[opCode]string{
 	expCount: "-C expect", opStats: "-S", expStats: "-S expect", opNone: "unknown",
 }
 
-// readCommands parses beside the reading, each buffer full of lines by a goroutine of its own: half of the time of a long
-// file is the parser's. The first line in error ends it, even while in has more to come.
+// readCommands parses beside the reading, the first buffer full of lines itself and each other by a goroutine of its own: half
+// of the time of a long file is the parser's. The first line in error ends it, even while in has more to come.
 func (r *run) readCommands(in io.Reader) ([]*command, error) {
 	parts := make(chan *part, 16)
 	stop := make(chan struct{})
 	defer close(stop)
-	go r.readParts(in, parts, stop)
+	parsers := &sync.Pool{New: func() any { return r.parser(nil) }}
+	go r.readParts(in, parsers, parts, stop)
 	var cmds []*command
 	for p := range parts {
+		if p.first {
+			r.parsePart(p, parsers)
+		}
 		<-p.parsed
 		fmt.Fprint(r.Stderr, p.warn.String())
 		if p.err != nil {
@@ -140,7 +144,9 @@ func (r *run) readCommands(in io.Reader) ([]*command, error) {
 
 // A part is some lines of a file of commands. What stands below parsed is there once that is closed.
 type part struct {
-	lines []string
+	first   bool
+	lines   []string
+	readErr error // that ended reading behind them
 
 	parsed chan struct{}
 	cmds   []*command
@@ -149,12 +155,11 @@ type part struct {
 }
 
 // readParts cuts in into parts, sends them in order, and has them parsed. A part ends where a reader would have to wait.
-func (r *run) readParts(in io.Reader, parts chan<- *part, stop <-chan struct{}) {
+func (r *run) readParts(in io.Reader, parsers *sync.Pool, parts chan<- *part, stop <-chan struct{}) {
 	defer crash.Guard()
 	defer close(parts)
-	parsers := sync.Pool{New: func() any { return r.parser(nil) }}
 	br := bufio.NewReaderSize(in, maxLineLength)
-	p := &part{parsed: make(chan struct{})}
+	p := &part{first: true, parsed: make(chan struct{})}
 	for {
 		line, err := br.ReadSlice('\n') // a longer line is cut in two, as fgets(3) does
 		if text := strings.TrimLeft(string(line), " \t"); text != "" && text[0] != '\n' && text[0] != '#' {
@@ -166,13 +171,14 @@ func (r *run) readParts(in io.Reader, parts chan<- *part, stop <-chan struct{}) 
 		if err == nil && br.Buffered() > 0 {
 			continue
 		}
-		readErr := err
-		if err == io.EOF {
-			readErr = nil
+		if err != io.EOF {
+			p.readErr = err
+		}
+		if !p.first {
+			go r.parsePart(p, parsers)
 		}
 		select {
 		case parts <- p:
-			go r.parsePart(p, &parsers, readErr)
 		case <-stop:
 			return
 		}
@@ -183,8 +189,8 @@ func (r *run) readParts(in io.Reader, parts chan<- *part, stop <-chan struct{}) 
 	}
 }
 
-// parsePart parses the lines of p, behind which reading ended with readErr.
-func (r *run) parsePart(p *part, parsers *sync.Pool, readErr error) {
+// parsePart parses the lines of p.
+func (r *run) parsePart(p *part, parsers *sync.Pool) {
 	defer crash.Guard()
 	defer close(p.parsed)
 	ps := parsers.Get().(*parser)
@@ -204,8 +210,8 @@ func (r *run) parsePart(p *part, parsers *sync.Pool, readErr error) {
 		}
 		p.cmds = append(p.cmds, c)
 	}
-	if readErr != nil {
-		p.err = failf("read: %s", errorText(readErr))
+	if p.readErr != nil {
+		p.err = failf("read: %s", errorText(p.readErr))
 	}
 }
 
