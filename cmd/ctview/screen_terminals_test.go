@@ -131,8 +131,8 @@ func TestScreenHuge(t *testing.T) {
 	}
 	var peak int
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	if _, err := fmt.Sscan(rest, &peak); err != nil || peak > 250<<10 { // 85 MB; the test's own binary is larger
-		t.Errorf("%d kB at most, %v; want 250 MB or less", peak, err)
+	if _, err := fmt.Sscan(rest, &peak); err != nil || peak > 400<<10 { // 85 MB; the test's own binary is larger, under the race detector 250
+		t.Errorf("%d kB at most, %v; want 400 MB or less", peak, err)
 	}
 }
 
