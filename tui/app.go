@@ -54,7 +54,6 @@ type App struct {
 	dirty   bool
 
 	busy, again, againFull, armed bool
-	regular                       bool               // the open question is the clock's
 	asking                        asker              // whose question is open
 	giveUp                        context.CancelFunc // ends it
 	seq                           int

@@ -195,7 +195,7 @@ func (d *detail) ask(a *App, full bool) func(context.Context) any {
 		}
 		n.history = store.History(key, nil)
 		n.readings = store.Readings(key, nil)
-		q.Now, q.Done = now().UnixNano(), ctx.Done()
+		q.Now = now().UnixNano()
 		var v table.View
 		store.View(&q, &v)
 		n.at, n.matched = v.AnchorAt, v.Matched

@@ -96,7 +96,7 @@ func (s *flows) ask(a *App, full bool) func(context.Context) any {
 		if full && kernel != nil && len(shown) > 0 {
 			_ = kernel.Refresh(ctx, shown) // counters stay as old as their head says
 		}
-		q.Now, q.Done = now().UnixNano(), ctx.Done()
+		q.Now = now().UnixNano()
 		if auto {
 			ans.order(store, &q, dir, first)
 		} else {

@@ -273,8 +273,8 @@ func (s *groups) ask(a *App, _ bool) func(context.Context) any {
 	}
 	n := &groupsAnswer{view: s.spare, cursor: s.cursor, from: s.cursor, filter: q.Filter, keys: s.keys}
 	store, now := a.opt.Store, a.opt.Now
-	return func(ctx context.Context) any {
-		q.Now, q.Done = now().UnixNano(), ctx.Done()
+	return func(context.Context) any {
+		q.Now = now().UnixNano()
 		v, c := n.view, &n.cursor
 		store.Group(&q, v)
 		if q.HasAnchor && v.AnchorAt >= 0 {

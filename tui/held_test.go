@@ -123,39 +123,3 @@ func TestLeftQuestionIsGivenUp(t *testing.T) {
 		t.Errorf("groups are not there:\n%s", g.screen())
 	}
 }
-
-// TestTheClockGivesWay: the clock's question, open while the operator asks, is given up for his, is not taken for a refresh,
-// and comes again by itself; the one that was put off for long enough is not given up.
-func TestTheClockGivesWay(t *testing.T) {
-	g := newRig(t, 120, 30, manyFlows(5000), nil)
-	was := g.a.lastFull
-	var ticks []tea.Msg
-	g.a.after = func(_ time.Duration, m tea.Msg) tea.Cmd {
-		if _, ok := m.(tickMsg); ok {
-			ticks = append(ticks, m)
-		}
-		return nil
-	}
-	g.now = g.now.Add(time.Second)
-	g.a.armed = false // the tick came
-	regular := g.a.ask(true)
-	g.keys("G")
-	ticks = nil
-	m := regular().(answerMsg)
-	if !m.gaveUp || m.answer != nil {
-		t.Fatalf("the clock's question was answered: %+v", m)
-	}
-	g.send(m)
-	if g.a.lastFull != was || len(ticks) != 1 {
-		t.Errorf("last refresh %v, was %v; %d ticks, want 1", g.a.lastFull, was, len(ticks))
-	}
-	if g.line("x") == "" || g.a.busy {
-		t.Errorf("the operator's question was not answered:\n%s", g.screen())
-	}
-	g.now = g.now.Add(g.a.refresh + quietMost)
-	regular = g.a.ask(true)
-	g.keys("g")
-	if m := regular().(answerMsg); m.gaveUp || m.answer == nil {
-		t.Error("a refresh that is late was given up")
-	}
-}

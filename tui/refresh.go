@@ -31,7 +31,6 @@ type answerMsg struct {
 	from   asker
 	answer any
 	full   bool
-	gaveUp bool // nothing was answered
 	stats  table.Stats
 	system *model.System
 	sysErr error
@@ -41,20 +40,19 @@ type answerMsg struct {
 }
 
 // ask returns the Cmd that asks for what the visible mode shows, or nil while a question is open; that one is asked again
-// when it comes back; one of a mode that is not on the screen any more is given up, and the clock's where the operator asks.
-// full is set by the clock.
+// when it comes back; one of a mode that is not on the screen any more is given up. full is set by the clock.
 func (a *App) ask(full bool) tea.Cmd {
 	from := a.asker()
 	if a.busy {
 		a.again = true
 		a.againFull = a.againFull || full
-		if from != a.asking || a.regular && !full && !a.late() {
+		if from != a.asking {
 			a.giveUp()
 		}
 		return nil
 	}
 	ctx, giveUp := context.WithTimeout(a.ctx, patience)
-	a.busy, a.asking, a.giveUp, a.regular = true, from, giveUp, full
+	a.busy, a.asking, a.giveUp = true, from, giveUp
 	var q func(context.Context) any
 	if from != nil && !(a.paused && full && !isUnread(from)) {
 		q = from.ask(a, full)
@@ -79,7 +77,7 @@ func (a *App) ask(full bool) tea.Cmd {
 			}
 		}
 		if errors.Is(ctx.Err(), context.Canceled) { // what came of it is of no use, and its errors are not the kernel's
-			m.gaveUp, m.answer, m.system, m.cpus = true, nil, nil, nil
+			m.answer, m.system, m.cpus = nil, nil, nil
 		}
 		m.now = now()
 		m.cost = time.Since(began)
@@ -123,10 +121,10 @@ func (a *App) answered(m answerMsg) tea.Cmd {
 		a.again, a.againFull = false, false
 		cmds = append(cmds, a.ask(full))
 	}
-	if m.full && !m.gaveUp {
+	if m.full {
 		cmds = append(cmds, a.diagnose())
 	}
-	if m.full && !a.armed && !(a.busy && a.regular) {
+	if m.full && !a.armed {
 		cmds = append(cmds, a.arm(max(a.pace(), costFactor*m.cost)))
 	}
 	if !a.busy {
@@ -156,15 +154,13 @@ func (a *App) ticked(m tickMsg) tea.Cmd {
 	if m.seq != a.seq {
 		return nil
 	}
-	if since := a.opt.Now().Sub(a.lastKey); since >= 0 && since < quiet && a.refresh > quiet && !a.late() {
+	if since := a.opt.Now().Sub(a.lastKey); since >= 0 && since < quiet && a.refresh > quiet &&
+		a.opt.Now().Sub(a.lastFull) < a.refresh+quietMost {
 		return a.arm(quiet - since)
 	}
 	a.armed = false
 	return a.ask(true)
 }
-
-// late reports whether the clock's question was put off, or given up for the operator's, for as long as it may be.
-func (a *App) late() bool { return a.opt.Now().Sub(a.lastFull) >= a.refresh+quietMost }
 
 // rateWindow is the shortest time that a rate is told of: a key asks at any moment, and over the milliseconds since the last
 // answer a handful of events is thousands a second.
@@ -181,7 +177,7 @@ func (a *App) tally(m answerMsg) {
 		a.events, a.tallied = events, m.now
 	}
 	a.stats, a.now = s, m.now
-	if m.full && !m.gaveUp {
+	if m.full {
 		a.lastFull = m.now
 	}
 	if m.cpus != nil {

@@ -65,8 +65,7 @@ type GroupQuery struct {
 	Offset int // first row of the window
 	Limit  int // rows wanted
 	Now    int64
-	Ranges *PortRanges     // for groups by nat-ports; nil: not known
-	Done   <-chan struct{} // see Query
+	Ranges *PortRanges // for groups by nat-ports; nil: not known
 
 	// Anchor asks where the group with this ID is now: GroupView.AnchorAt. With Follow the window is moved so that it
 	// stands AnchorRow rows below the window's top.
@@ -133,9 +132,6 @@ func (t *Table) Group(q *GroupQuery, v *GroupView) {
 	g := &t.groups
 	if !g.same(t, q) {
 		g.fill(t, q)
-	}
-	if !g.valid {
-		return
 	}
 	v.Groups, v.Matched, v.Unknown = len(g.accs), g.matched, g.unknown
 	g.sum(v)

@@ -59,7 +59,7 @@ func (g *grouping) same(t *Table, q *GroupQuery) bool {
 		q.Now >= g.now && q.Now-g.now < groupAge
 }
 
-// fill makes the groups in one pass over the flows. They are not valid where that was given up.
+// fill makes the groups in one pass over the flows.
 func (g *grouping) fill(t *Table, q *GroupQuery) {
 	g.reset(t, q)
 	m := t.matcher(q.Filter, q.Now)
@@ -71,10 +71,6 @@ func (g *grouping) fill(t *Table, q *GroupQuery) {
 	hash := g.hasher(t, q.Keys, t.now())
 	ports, nat, f := !byPort(q.Keys), ByNATPorts(q.Keys), new(model.Flow)
 	for c := range t.flows.chunks {
-		if isDone(q.Done) {
-			g.valid = false
-			return
-		}
 		used := t.flows.used(c)
 		for i := range used {
 			r, slot := &used[i], uint32(c*chunkFlows+i)

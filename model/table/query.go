@@ -40,9 +40,6 @@ func (t *Table) View(q *Query, v *View) {
 	}
 	s := &t.scan
 	t.gather(q)
-	if !s.valid {
-		return
-	}
 	v.Matched, v.Unknown, v.NoValue = len(s.items), s.unknown, s.noValue
 	offset := q.Offset
 	if q.HasAnchor {
@@ -95,7 +92,7 @@ func (t *Table) gather(q *Query) {
 	*s = scan{items: items, valid: true, version: t.version, filter: q.Filter, column: q.Sort, now: q.Now}
 	s.sorter = sorter{keys: t.keys(q.Sort), desc: q.Desc, at: t.flows.one()}
 	if q.Filter == nil {
-		s.all(&t.flows, q.Done)
+		s.all(&t.flows)
 	} else {
 		s.matching(t, q)
 	}
@@ -114,25 +111,11 @@ func (s *scan) first() keyFunc {
 	return func(f *model.Flow, slot uint32) uint64 { return o.turn(k(f, slot)) }
 }
 
-// isDone reports whether a question was given up. It is asked once a chunk: a few times a millisecond.
-func isDone(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
-// all gathers every flow. The scan is not valid where that was given up.
-func (s *scan) all(flows *slab, done <-chan struct{}) {
+// all gathers every flow.
+func (s *scan) all(flows *slab) {
 	key, items, none := s.first(), s.items, 0
 	f, addrs := new(model.Flow), byAddress(s.column)
 	for c := range flows.chunks {
-		if isDone(done) {
-			s.valid = false
-			break
-		}
 		used := flows.used(c)
 		for i := range used {
 			if r := &used[i]; r.Family != 0 {
@@ -156,16 +139,12 @@ func byAddress(c model.Column) bool {
 	return c >= model.NumColumns || columnKeys[c] == nil || c == model.ColSrc || c == model.ColDst || c == model.ColReplySrc || c == model.ColReplyDst || c == model.ColNAT
 }
 
-// matching gathers the flows that match the query's filter; see all.
+// matching gathers the flows that match the query's filter.
 func (s *scan) matching(t *Table, q *Query) {
 	key, items, none := s.first(), s.items, 0
 	m := t.matcher(q.Filter, q.Now)
 	f := new(model.Flow)
 	for c := range t.flows.chunks {
-		if isDone(q.Done) {
-			s.valid = false
-			break
-		}
 		used := t.flows.used(c)
 		for i := range used {
 			r, slot := &used[i], uint32(c*chunkFlows+i)

@@ -13,9 +13,8 @@ type Query struct {
 	Offset int // first row of the window in the sorted order
 	Limit  int // rows wanted
 	Now    int64
-	Done   <-chan struct{} // closed while it is asked: the answer is of no use any more, and is empty; nil: never
-	Owners bool            // the rows are wanted for who holds their sockets: see OwnersWanted
-	Routes bool            // the rows are wanted for their routes: see RoutesWanted
+	Owners bool // the rows are wanted for who holds their sockets: see OwnersWanted
+	Routes bool // the rows are wanted for their routes: see RoutesWanted
 
 	// Anchor asks where that flow is now: View.AnchorAt. With Follow the window is moved so that it stands
 	// AnchorRow rows below the window's top, if it exists and matches.

@@ -453,32 +453,3 @@ func TestViewDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a view, want at most 3", n)
 	}
 }
-
-// TestGivenUp: a question that is given up answers with nothing, and the next one with everything.
-func TestGivenUp(t *testing.T) {
-	tab := New()
-	for i := range 3 * chunkFlows {
-		tab.Apply(1, []model.Event{ev(model.New, func(e *model.Event) { e.Flow.Key = fakeKey(i) })})
-	}
-	done := make(chan struct{})
-	close(done)
-	some, err := filter.Parse("not mark 9", filter.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, _ := ParseGroupKeys("src")
-	for _, f := range []*filter.Filter{nil, some} {
-		var v View
-		var g GroupView
-		tab.View(&Query{Filter: f, Limit: 10, Now: 2, Done: done}, &v)
-		tab.Group(&GroupQuery{Filter: f, Keys: keys, Limit: 10, Now: 2, Done: done}, &g)
-		if len(v.Rows)+v.Matched+len(g.Rows)+g.Matched+g.Groups != 0 {
-			t.Errorf("given up: %d rows of %d, %d groups of %d", len(v.Rows), v.Matched, len(g.Rows), g.Groups)
-		}
-		tab.View(&Query{Filter: f, Limit: 10, Now: 2}, &v)
-		tab.Group(&GroupQuery{Filter: f, Keys: keys, Limit: 10, Now: 2}, &g)
-		if len(v.Rows) != 10 || v.Matched != 3*chunkFlows || g.Matched != 3*chunkFlows || len(g.Rows) == 0 {
-			t.Errorf("asked again: %d rows of %d, %d groups of %d flows", len(v.Rows), v.Matched, len(g.Rows), g.Matched)
-		}
-	}
-}
