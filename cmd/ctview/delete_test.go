@@ -99,7 +99,7 @@ func TestQuestionsNameTheNamespace(t *testing.T) {
 	if err := f.Create(t.Context(), 0, 3); err != nil {
 		t.Fatal(err)
 	}
-	const name = "ctview-test-question"
+	name := fmt.Sprintf("ctview-test-question-%d", os.Getpid())
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		t.Fatal(err)
 	}
