@@ -170,7 +170,7 @@ func (r *reasons) save() error {
 	if err != nil {
 		return err
 	}
-	now := saved{PID: os.Getpid(), Start: startTime(os.Getpid()), Netns: id, Boot: bootID(), Before: r.was}
+	now := saved{PID: os.Getpid(), Start: startTime(os.Getpid()), Netns: id + cookieOf(r.ns), Boot: bootID(), Before: r.was}
 	file := filepath.Join(dir, "log-invalid-"+id)
 	tmp, err := os.CreateTemp(dir, "log-invalid-*.tmp")
 	if err != nil {
@@ -212,8 +212,8 @@ func RestoreReasons(ns ruleset.Namespace) (bool, error) {
 		return false, fmt.Errorf("states: %w", err)
 	}
 	var s saved
-	if s.parse(string(b)); s.Boot != bootID() || s.Netns != id {
-		return false, os.Remove(file) // of another boot, or broken: nothing to go by
+	if s.parse(string(b)); s.Boot != bootID() || s.Netns != id+cookieOf(ns) {
+		return false, os.Remove(file) // of another boot or an earlier namespace, or broken: nothing to go by
 	}
 	if st := startTime(s.PID); st != "" && st == s.Start {
 		return false, nil // it is alive
@@ -299,6 +299,23 @@ func private(parent, dir string, create bool) error {
 		return fmt.Errorf("states: %s is not a private directory of this user", dir)
 	}
 	return nil
+}
+
+// cookieOf tells a namespace from one that had its inode before: SO_NETNS_COOKIE, which is never given again. "" before Linux 5.14.
+func cookieOf(ns ruleset.Namespace) (cookie string) {
+	_ = ns.Do(func() error { // where it fails the inode has to do
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+		if err == nil {
+			cookie = " " + strconv.FormatUint(n, 10)
+		}
+		return err
+	})
+	return cookie
 }
 
 // netnsID names a namespace while it lives.

@@ -297,6 +297,34 @@ func TestReasonsRestored(t *testing.T) {
 	}
 }
 
+// TestReasonsOfAnEarlierNamespace: an inode is given again; what was saved for the namespace that had it before is for no other.
+func TestReasonsOfAnEarlierNamespace(t *testing.T) {
+	ns := tracking(t)
+	cookie := cookieOf(ns)
+	if cookie == "" {
+		t.Log("before Linux 5.14: the inode alone tells")
+		return
+	}
+	for _, s := range reasonSettings {
+		must(t, writeSetting(ns, s.path, s.value))
+	}
+	r := &reasons{ns: ns, was: map[string]string{logInvalid: "6"}}
+	must(t, r.save())
+	b, err := os.ReadFile(r.file)
+	must(t, err)
+	earlier := strings.Replace(strings.Replace(string(b), "start ", "start 1", 1), cookie+"\n", " 1"+cookie[1:]+"\n", 1)
+	must(t, os.WriteFile(r.file, []byte(earlier), 0o600))
+	if did, err := RestoreReasons(ns); did || err != nil {
+		t.Errorf("restored: %v %v", did, err)
+	}
+	if v, err := readSetting(ns, logInvalid); v != "255" || err != nil {
+		t.Errorf("the setting: %q %v", v, err)
+	}
+	if _, err := os.Stat(r.file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file stays: %v", err)
+	}
+}
+
 // TestReasonsRestoredByValue leaves alone what somebody has set since, and what no such setting can be.
 func TestReasonsRestoredByValue(t *testing.T) {
 	for _, tt := range []struct {
